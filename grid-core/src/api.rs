@@ -1,0 +1,115 @@
+//! Shapes of the `grid_*` JSON-RPC answers, shared by the node that serves them and by everything that
+//! asks. They are data only; nothing here is trusted without a proof.
+
+use alloy_primitives::{Address, B256, Bytes, U256};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ChainId, CompatHeader, Family, Level, Security,
+    grid::{CommitCertificate, ValidatorSet},
+};
+
+/// Height and hash of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockRef {
+    /// Height.
+    pub height: u64,
+    /// Hash, internal byte order.
+    pub hash: B256,
+}
+
+/// `grid_chains`: one registered chain as the main chain sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChainInfo {
+    /// CAIP-2 id.
+    pub id: ChainId,
+    /// `keccak256(id)`.
+    pub key: B256,
+    /// Header family.
+    pub family: Family,
+    /// What stands behind its headers.
+    pub security: Security,
+    /// Speed level.
+    pub level: Level,
+    /// `active`, `suspended`, `frozen` or `terminated`.
+    pub status: String,
+    /// The registered confirmation rule, for people.
+    pub rule: String,
+    /// First height of the accumulator.
+    pub first_height: u64,
+    /// Oldest header that the light client still holds.
+    pub base: BlockRef,
+    /// Best tracked header.
+    pub tracked: BlockRef,
+    /// Last confirmed header, once there is one.
+    pub confirmed: Option<BlockRef>,
+    /// Headers that the light client holds, all branches.
+    pub tracked_headers: u64,
+}
+
+/// `grid_locator(chain)`: hashes of the best tracked branch, tip first, at exponentially growing distances,
+/// ending with the base. A relayer finds the last header that its source shares with the main chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Locator {
+    /// Best branch, tip first.
+    pub best: Vec<BlockRef>,
+}
+
+/// `grid_tip`: the newest final Grid block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GridTip {
+    /// Number in `eip155:<n>`.
+    pub chain_id: u64,
+    /// Height.
+    pub height: u64,
+    /// keccak256 of the header's RLP.
+    pub hash: B256,
+    /// Block time, milliseconds since 1970.
+    pub time_ms: u64,
+    /// Root of the index.
+    pub index_root: B256,
+}
+
+/// `grid_header(chain, height | hash)`: a confirmed header, from the accumulator.
+pub type ConfirmedHeader = CompatHeader;
+
+/// `grid_prove(chain, height)`: everything of a proof except the inclusion part: the confirmed header, one segment up to the newest
+/// final Grid block, and the anchor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProveAnswer {
+    /// CAIP-2 id of the source.
+    pub source: ChainId,
+    /// The confirmed header.
+    pub header: CompatHeader,
+    /// ABI encoding of `proof::Segment`.
+    pub segment: Bytes,
+    /// The certificate over the segment's Grid block.
+    pub certificate: CommitCertificate,
+    /// The validators that the certificate is checked against.
+    pub validators: ValidatorSet,
+}
+
+/// `grid_validators(height)`: who decides that height.
+pub type Validators = ValidatorSet;
+
+/// `grid_certificate(height)`.
+pub type Certificate = CommitCertificate;
+
+/// `grid_account(address)`: what a submitter needs to continue its nonce sequence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountInfo {
+    /// The account.
+    pub address: Address,
+    /// Next nonce by committed state.
+    pub nonce: u64,
+    /// Next nonce counting transactions in the mempool.
+    pub pending_nonce: u64,
+    /// Balance in the smallest unit of GRID.
+    pub balance: U256,
+}
