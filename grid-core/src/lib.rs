@@ -18,8 +18,10 @@
 )]
 
 pub mod api;
+pub mod bitcoin;
 pub mod chain;
 pub mod compat;
+pub mod ethereum;
 pub mod grid;
 pub mod hash;
 

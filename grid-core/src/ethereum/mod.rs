@@ -1,0 +1,1 @@
+//! Ethereum: execution headers, attestations over them, and the proofs under them.
