@@ -1,1 +1,28 @@
-//! adapters.
+//! Sources of foreign chains: nodes of Bitcoin, Ethereum and their kin, turned into grid-core inputs.
+//!
+//! A [`SourceChain`] answers five questions about one chain: is this the right node, where is its tip,
+//! which headers does its active chain have, and what is needed to prove a transaction, a receipt or a
+//! storage slot. Nothing that a node says is believed: every header's hash is recomputed, every link
+//! checked, every root rebuilt before it leaves this crate. A node can be late, broken or rude; it
+//! cannot make a source hand out an inconsistent header.
+//!
+//! * [`HttpJsonRpc`] — the HTTP and JSON-RPC client for every endpoint, Grid's own included: deadlines,
+//!   body limits, batches, credentials that never reach a log.
+//! * [`bitcoin`] — Bitcoin Core over JSON-RPC, and over REST where it is switched on.
+//! * [`ethereum`] — execution nodes over JSON-RPC (`rpc` mode: the endpoint is trusted for its choice
+//!   of chain, not for the content of a header).
+//! * [`Pool`] — several endpoints of one chain behind one [`SourceChain`]: failover and k-of-n
+//!   agreement.
+//!
+//! Every failure is an [`AdapterError`]; its [`class`](AdapterError::class) says what a caller does
+//! about it.
+
+pub mod error;
+pub mod http;
+pub mod rpc;
+pub mod source;
+
+pub use error::{AdapterError, Class};
+pub use http::{Auth, Endpoint, EndpointError, Limits, Secret, install_crypto_provider};
+pub use rpc::{HttpJsonRpc, RpcError};
+pub use source::{Material, ProofRequest, SourceChain, SourceHeader, SourceTip};

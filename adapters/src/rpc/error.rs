@@ -1,0 +1,237 @@
+//! Why a call failed.
+
+use core::{fmt, time::Duration};
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::Class;
+
+/// The first 80 characters of something foreign, control characters replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excerpt(String);
+
+impl Excerpt {
+    /// Cuts and cleans.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        let head = bytes.get(..512).unwrap_or(bytes);
+        let text = String::from_utf8_lossy(head);
+        let mut out: String = text
+            .chars()
+            .map(|c| if c.is_control() || c == char::REPLACEMENT_CHARACTER { '·' } else { c })
+            .take(80)
+            .collect();
+        if out.len() < text.len() || head.len() < bytes.len() {
+            out.push('…');
+        }
+        Self(out)
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn into_inner(self) -> String {
+        self.0
+    }
+}
+
+impl fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a JSON-RPC call failed. Every variant names the endpoint (scheme, host, port) and the method.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RpcError {
+    /// No connection.
+    #[error("cannot connect to {endpoint} for {method}: {reason}; is the node running there?")]
+    Connect {
+        /// Endpoint.
+        endpoint: String,
+        /// Method.
+        method: String,
+        /// The system's reason.
+        reason: String,
+    },
+    /// The deadline passed.
+    #[error("{endpoint} did not answer {method} within {after:?}")]
+    Timeout {
+        /// Endpoint.
+        endpoint: String,
+        /// Method.
+        method: String,
+        /// The deadline.
+        after: Duration,
+    },
+    /// The connection broke before the answer was complete.
+    #[error("{endpoint} broke the connection during {method}: {reason}")]
+    Broken {
+        /// Endpoint.
+        endpoint: String,
+        /// Method.
+        method: String,
+        /// The system's reason.
+        reason: String,
+    },
+    /// Status 401.
+    #[error("{endpoint} refused the credentials for {method} (HTTP 401): {fix}")]
+    Unauthorized {
+        /// Endpoint.
+        endpoint: String,
+        /// Method.
+        method: String,
+        /// What to configure.
+        fix: String,
+    },
+    /// The cookie file can't be used.
+    #[error(
+        "cookie file {} of {endpoint}: {reason}; is the node running, and is `cookie_file` under \
+         {section} right?", path.display()
+    )]
+    Cookie {
+        /// Endpoint.
+        endpoint: String,
+        /// Configuration section.
+        section: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Status 429.
+    #[error("{endpoint} limits the rate of requests ({method}, HTTP 429)")]
+    RateLimited {
+        /// Endpoint.
+        endpoint: String,
+        /// Method.
+        method: String,
+        /// The pause it asks for.
+        after: Option<Duration>,
+    },
+    /// Another status without a JSON-RPC answer.
+    #[error("{endpoint} answered {method} with HTTP {status}: {body:?}{}", status_hint(*status))]
+    Status {
+        /// Endpoint.
+        endpoint: String,
+        /// Method.
+        method: String,
+        /// Status.
+        status: u16,
+        /// Start of the body.
+        body: Excerpt,
+    },
+    /// The body is larger than the limit.
+    #[error("{endpoint} answered {method} with more than {limit} bytes, the configured limit")]
+    TooLarge {
+        /// Endpoint.
+        endpoint: String,
+        /// Method.
+        method: String,
+        /// The limit.
+        limit: usize,
+    },
+    /// The body is not JSON.
+    #[error(
+        "{endpoint} answered {method} with something that is not JSON: \"{body}\"; is `url` right?"
+    )]
+    NotJson {
+        /// Endpoint.
+        endpoint: String,
+        /// Method.
+        method: String,
+        /// Start of the body.
+        body: Excerpt,
+    },
+    /// JSON of another shape.
+    #[error("{endpoint}: malformed answer to {method}: expected {expected}")]
+    Malformed {
+        /// Endpoint.
+        endpoint: String,
+        /// Method.
+        method: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// The method's own error.
+    #[error("{endpoint} refused {method}: {message} (code {code})")]
+    Server {
+        /// Endpoint.
+        endpoint: String,
+        /// Method.
+        method: String,
+        /// JSON-RPC error code.
+        code: i64,
+        /// Message, cut to 80 characters.
+        message: String,
+        /// Start of the error's data, as JSON.
+        data: Option<String>,
+    },
+}
+
+const fn status_hint(status: u16) -> &'static str {
+    match status {
+        300..=399 => "; redirects are not followed, set `url` to the final address",
+        403 => "; the node does not allow this address (bitcoind: rpcallowip)",
+        404 => "; is the path in `url` right?",
+        _ => "",
+    }
+}
+
+/// Bitcoin Core: still starting.
+const IN_WARMUP: i64 = -28;
+/// Common code of providers for an exceeded budget.
+const LIMIT_EXCEEDED: i64 = -32005;
+
+impl RpcError {
+    /// The method's own error code.
+    #[must_use]
+    pub const fn code(&self) -> Option<i64> {
+        match self {
+            Self::Server { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// Whether the node has answered this very call, in whatever way.
+    pub(crate) const fn is_methods_own(&self) -> bool {
+        matches!(self, Self::Server { .. } | Self::Malformed { .. })
+    }
+
+    /// What a caller does about it.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        const fn retry(millis: u64) -> Class {
+            Class::Retry { after: Duration::from_millis(millis) }
+        }
+        match self {
+            Self::Connect { .. } | Self::Cookie { .. } => retry(2_000),
+            Self::Timeout { .. } => retry(1_000),
+            Self::Broken { .. } => retry(100),
+            Self::RateLimited { after: Some(after), .. } => Class::Retry { after: *after },
+            Self::RateLimited { after: None, .. } => retry(5_000),
+            Self::Unauthorized { .. } => Class::Halt { reason: "unauthorized" },
+            Self::Status { status: 300..=499, .. } => Class::Halt { reason: "http-status" },
+            Self::Status { .. } => retry(2_000),
+            Self::TooLarge { .. } => Class::Reject { reason: "too-large" },
+            Self::NotJson { .. } | Self::Malformed { .. } => retry(5_000),
+            Self::Server { code: IN_WARMUP, .. } => Class::Wait { until: "started" },
+            Self::Server { code: LIMIT_EXCEEDED, .. } => retry(5_000),
+            Self::Server { .. } => Class::Reject { reason: "rpc-error" },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn excerpts_are_short_and_printable() {
+        assert_eq!(Excerpt::of(b"<html>\n\x1b[31m").into_inner(), "<html>··[31m");
+        let long = Excerpt::of(&vec![b'x'; 1 << 20]).into_inner();
+        assert_eq!(long.chars().count(), 81);
+        assert_eq!(Excerpt::of(&[0xff, 0xfe]).into_inner(), "··");
+    }
+}

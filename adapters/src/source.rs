@@ -1,0 +1,150 @@
+//! The seam between a chain's nodes and everything that uses them.
+
+use alloy_primitives::{Address, B256, Bytes};
+use async_trait::async_trait;
+use grid_core::{ChainId, CompatHeader};
+use serde::{Deserialize, Serialize};
+
+use crate::AdapterError;
+
+/// A chain as seen through one or several of its nodes.
+///
+/// Every answer is checked against itself: hashes are recomputed, headers linked, roots rebuilt. Which
+/// of two valid branches is the active one is the node's word; that is what the main chain's light
+/// client decides for itself.
+#[async_trait]
+pub trait SourceChain: Send + Sync {
+    /// The chain's CAIP-2 id.
+    fn id(&self) -> &ChainId;
+
+    /// Makes sure that the node is reachable, accepts the credentials, belongs to this chain's network
+    /// and is ready to serve.
+    ///
+    /// # Errors
+    /// The first obstacle, with its fix.
+    async fn check(&self) -> Result<(), AdapterError>;
+
+    /// The newest block that this source vouches for: the active tip, or what the configured
+    /// [`FollowHead`](crate::ethereum::FollowHead) says.
+    ///
+    /// # Errors
+    /// When the node cannot be asked or contradicts itself.
+    async fn tip(&self) -> Result<SourceTip, AdapterError>;
+
+    /// The active chain's header at a height; `None` above the tip.
+    ///
+    /// # Errors
+    /// When the node cannot be asked or contradicts itself.
+    async fn header_at(&self, height: u64) -> Result<Option<SourceHeader>, AdapterError>;
+
+    /// Up to `count` headers of the active chain, ascending from height `from`, each the parent of the
+    /// next, every hash recomputed. Shorter where the tip is reached and where a source limits one
+    /// answer (at most [`MAX_HEADERS`]); empty above the tip.
+    ///
+    /// # Errors
+    /// [`AdapterError::Reorganised`] when the active chain changed between two questions: ask again.
+    async fn headers(&self, from: u64, count: usize) -> Result<Vec<SourceHeader>, AdapterError>;
+
+    /// What a proof needs from the source: the header and the inclusion in it, already verified here.
+    /// Whether the main chain has confirmed that header is not this crate's question.
+    ///
+    /// # Errors
+    /// [`AdapterError::NotFound`] when the node does not know the object,
+    /// [`AdapterError::NotIncluded`] when it is in no block yet.
+    async fn proof_material(&self, request: ProofRequest) -> Result<Material, AdapterError>;
+}
+
+/// Most headers in one answer of [`SourceChain::headers`]: Bitcoin's REST and P2P limit.
+pub const MAX_HEADERS: usize = 2_000;
+
+/// Height and hash of a source's newest block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceTip {
+    /// Height.
+    pub height: u64,
+    /// Block hash, the chain's internal byte order.
+    pub hash: B256,
+}
+
+/// One header, in common form and as the chain writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceHeader {
+    /// The common form; `block_hash` is recomputed from `raw`.
+    pub compat: CompatHeader,
+    /// The evidence for the main chain: Bitcoin's 80 bytes, Ethereum's RLP.
+    pub raw: Bytes,
+}
+
+/// What to prove. Hashes are in the chain's internal byte order (for Bitcoin the reverse of what is
+/// shown).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[non_exhaustive]
+pub enum ProofRequest {
+    /// A Bitcoin transaction is in a block.
+    BitcoinTx {
+        /// Transaction id, internal byte order.
+        txid: B256,
+        /// Its block, where known: a node without a transaction index needs it.
+        block_hash: Option<B256>,
+    },
+    /// An Ethereum transaction is in a block.
+    EthTransaction {
+        /// Transaction hash.
+        hash: B256,
+    },
+    /// An Ethereum transaction's receipt, or one log of it.
+    EthReceipt {
+        /// Transaction hash.
+        hash: B256,
+        /// Index of the log within the receipt, counted from 0.
+        log: Option<u64>,
+    },
+    /// An account's state (or its absence) after a block.
+    EthAccount {
+        /// The account.
+        address: Address,
+        /// Block height; the source's head when absent.
+        block: Option<u64>,
+    },
+    /// A storage slot's value (or its absence) after a block.
+    EthStorage {
+        /// The contract.
+        address: Address,
+        /// The slot's position.
+        slot: B256,
+        /// Block height; the source's head when absent.
+        block: Option<u64>,
+    },
+}
+
+impl ProofRequest {
+    /// One word for messages.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::BitcoinTx { .. } => "bitcoin transaction",
+            Self::EthTransaction { .. } => "ethereum transaction",
+            Self::EthReceipt { .. } => "ethereum receipt",
+            Self::EthAccount { .. } => "ethereum account",
+            Self::EthStorage { .. } => "ethereum storage",
+        }
+    }
+}
+
+/// What a source contributes to a proof.
+#[derive(Debug, Clone)]
+pub struct Material {
+    /// Header of the block that includes the object.
+    pub header: CompatHeader,
+    /// The inclusion part, verified against `header`.
+    pub inclusion: Inclusion,
+}
+
+/// Stand-in until grid-core's own.
+#[derive(Debug, Clone)]
+pub enum Inclusion {
+    /// Nothing but the header.
+    HeaderOnly,
+}
