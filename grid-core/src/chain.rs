@@ -42,7 +42,7 @@ impl ChainId {
     pub fn bip122(genesis_hash_internal: &B256) -> Self {
         let mut shown = *genesis_hash_internal;
         shown.0.reverse();
-        let digits: String = format!("{shown:x}").chars().skip(2).take(32).collect();
+        let digits: String = format!("{shown:x}").chars().take(32).collect();
         Self(format!("bip122:{digits}"))
     }
 
