@@ -1,1 +1,32 @@
-//! t
+//! Starts, controls and reliably stops the real nodes that development and tests run against:
+//! Bitcoin Core on regtest, anvil, the `grid` daemon and Prometheus.
+//!
+//! What every node here guarantees:
+//! - **Ready or an error.** `start` returns once the node answers, or fails after a deadline with
+//!   the last lines of the node's own log in the error.
+//! - **No orphan.** A node is killed when its value is dropped, and by the kernel when the process
+//!   that started it dies in whatever way (see [`process`]).
+//! - **Nothing shared.** Each node has its own free ports and its own data folder, so that tests run
+//!   side by side; a folder given by the caller is kept, so that a node can be started on it again.
+//!
+//! The programs themselves are set up by `scripts/setup-nodes`; [`programs`] finds them.
+
+pub mod anvil;
+pub mod bitcoind;
+pub mod error;
+pub mod folder;
+pub mod grid;
+pub mod ports;
+pub mod process;
+pub mod programs;
+pub mod prometheus;
+pub mod rpc;
+pub mod token;
+pub mod wait;
+
+pub use anvil::{Anvil, AnvilConfig};
+pub use bitcoind::{Bitcoind, BitcoindConfig};
+pub use error::NodeError;
+pub use grid::{Grid, GridConfig};
+pub use token::Token;
+pub use wait::wait_for;

@@ -1,0 +1,376 @@
+//! Bitcoin Core on its regression test network.
+//!
+//! The node runs without peers, with the REST interface and the transaction index, and with a cookie
+//! file or a password as its login. It needs no wallet: payments are signed with a development key by
+//! the node's `signrawtransactionwithkey`.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use crate::{
+    NodeError,
+    folder::Folder,
+    ports,
+    process::{Process, Spec},
+    programs,
+    rpc::Rpc,
+};
+
+/// How long a start may take. An empty regtest node needs a second; a busy machine has been seen to
+/// need twenty.
+const READY: Duration = Duration::from_secs(90);
+/// How long an orderly stop may take: it writes the chain state.
+const STOP: Duration = Duration::from_secs(60);
+/// Satoshis in a bitcoin.
+const COIN: u64 = 100_000_000;
+/// What a development payment pays the miner, in satoshis.
+const FEE: u64 = 1_000;
+/// Outputs of a coinbase can be spent in the hundredth block after it.
+const MATURITY: u64 = 100;
+/// The development key, for regtest only: the SHA-256 of a public sentence.
+const WALLET_KEY: &str = "cUdkvg8YtqjFpp9UQesWg98VvvnXfVPTRmeSKeQ1bwWJTLBz3WYs";
+/// The key that receives payments without an address and the rewards of competing branches, so that
+/// no block of a branch can equal one that was invalidated.
+const OTHER_KEY: &str = "cSaejU3xm7hnWCxhi4WUiEt3ihF2W8WDcPuzZsRfz1PbHsCw3TTt";
+
+/// How to start a node.
+#[derive(Debug, Clone, Default)]
+pub struct BitcoindConfig {
+    /// Data folder, kept afterwards; a temporary one where absent.
+    pub folder: Option<PathBuf>,
+    /// RPC port; a free one where absent.
+    pub rpc_port: Option<u16>,
+    /// User and password for RPC; the cookie file where absent.
+    pub login: Option<(String, String)>,
+    /// More command line arguments.
+    pub args: Vec<String>,
+}
+
+/// A running Bitcoin Core node.
+#[derive(Debug)]
+pub struct Bitcoind {
+    process: Process,
+    rpc: Rpc,
+    config: BitcoindConfig,
+    folder: Folder,
+    port: u16,
+    wallet: Wallet,
+}
+
+#[derive(Debug)]
+struct Wallet {
+    address: String,
+    descriptor: String,
+    other_address: String,
+    /// Outputs known to be spendable: transaction id, output number, satoshis.
+    coins: Mutex<Vec<(String, u64, u64)>>,
+}
+
+impl Bitcoind {
+    /// Starts a node and waits until it answers.
+    ///
+    /// # Errors
+    /// [`NodeError::ProgramMissing`], [`NodeError::Ended`] or [`NodeError::NotReady`], the latter two
+    /// with the end of the node's log.
+    pub async fn start(config: BitcoindConfig) -> Result<Self, NodeError> {
+        let folder = Folder::new(config.folder.as_deref())?;
+        let port = config.rpc_port.map_or_else(ports::free, Ok)?;
+        let (process, rpc) = launch(&config, &folder, port).await?;
+        let wallet = open_wallet(&rpc).await?;
+        Ok(Self { process, rpc, config, folder, port, wallet })
+    }
+
+    /// The address of the RPC and REST interfaces.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The file with the login, when no password was configured.
+    pub fn cookie_file(&self) -> PathBuf {
+        cookie_file(self.folder.path())
+    }
+
+    /// The data folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The process, for pausing, killing and looking at its log.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Calls an RPC method.
+    ///
+    /// # Errors
+    /// [`NodeError::Rpc`] with the node's error, [`NodeError::Transport`] when it does not answer.
+    pub async fn call(&self, method: &str, params: Value) -> Result<Value, NodeError> {
+        self.rpc.call(method, params).await
+    }
+
+    async fn text(&self, method: &str, params: Value) -> Result<String, NodeError> {
+        text(&self.rpc, method, params).await
+    }
+
+    /// Height and hash (as displayed) of the best block.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn tip(&self) -> Result<(u64, String), NodeError> {
+        let info = self.call("getblockchaininfo", json!([])).await?;
+        match (info["blocks"].as_u64(), info["bestblockhash"].as_str()) {
+            (Some(height), Some(hash)) => Ok((height, hash.to_owned())),
+            _ => Err(NodeError::unexpected("getblockchaininfo", &info)),
+        }
+    }
+
+    /// Hash (as displayed) of the best branch's block at a height.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn block_hash(&self, height: u64) -> Result<String, NodeError> {
+        self.text("getblockhash", json!([height])).await
+    }
+
+    /// Mines blocks to the development key; returns their hashes (as displayed).
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn mine(&self, blocks: u64) -> Result<Vec<String>, NodeError> {
+        self.mine_to(blocks, &self.wallet.address).await
+    }
+
+    async fn mine_to(&self, blocks: u64, address: &str) -> Result<Vec<String>, NodeError> {
+        let answer = self.call("generatetoaddress", json!([blocks, address])).await?;
+        serde_json::from_value(answer.clone())
+            .map_err(|_| NodeError::unexpected("generatetoaddress", &answer))
+    }
+
+    /// Marks a block and its descendants invalid: the node goes back before it.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn invalidate_block(&self, hash: &str) -> Result<(), NodeError> {
+        self.call("invalidateblock", json!([hash])).await.map(drop)
+    }
+
+    /// Undoes [`Self::invalidate_block`].
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn reconsider_block(&self, hash: &str) -> Result<(), NodeError> {
+        self.call("reconsiderblock", json!([hash])).await.map(drop)
+    }
+
+    /// Replaces the last `depth` blocks by `depth + 1` others. Returns the hash (as displayed) of the
+    /// lowest block replaced. Payments in the replaced blocks are mined again.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn reorg(&self, depth: u64) -> Result<String, NodeError> {
+        let (height, _) = self.tip().await?;
+        let first = self.block_hash(height.saturating_sub(depth).saturating_add(1)).await?;
+        self.invalidate_block(&first).await?;
+        self.mine_to(depth.saturating_add(1), &self.wallet.other_address).await?;
+        self.wallet.coins.lock().await.clear();
+        Ok(first)
+    }
+
+    /// Sends satoshis from the development key to an address, or to itself where none is given;
+    /// returns the transaction id (as displayed). The payment is in the node's pool, not yet mined.
+    ///
+    /// # Errors
+    /// As [`Self::call`]; [`NodeError::Unexpected`] when the key has no mature output that is large
+    /// enough: the first is mature after 101 blocks.
+    pub async fn pay(&self, to: Option<&str>, satoshis: u64) -> Result<String, NodeError> {
+        let mut coins = self.wallet.coins.lock().await;
+        let mut refilled = false;
+        loop {
+            let needed = satoshis.saturating_add(FEE);
+            let found = coins.iter().position(|(_, _, value)| *value > needed);
+            let Some(position) = found else {
+                if refilled {
+                    let seen = json!({ "spendable outputs": coins.len(), "needed": needed });
+                    return Err(NodeError::unexpected("looking for an output to spend", &seen));
+                }
+                *coins = self.spendable().await?;
+                refilled = true;
+                continue;
+            };
+            let coin = coins.swap_remove(position);
+            match self.pay_from(&coin, to, satoshis).await {
+                // The output is gone, by a reorganisation or in the pool: take another.
+                Err(NodeError::Rpc { code: -25 | -26, .. }) if !coins.is_empty() || !refilled => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn pay_from(
+        &self,
+        (txid, vout, value): &(String, u64, u64),
+        to: Option<&str>,
+        satoshis: u64,
+    ) -> Result<String, NodeError> {
+        let own = self.wallet.address.as_str();
+        let change = value.saturating_sub(satoshis).saturating_sub(FEE);
+        let input = json!([{ "txid": txid, "vout": vout }]);
+        let to = to.unwrap_or(&self.wallet.other_address);
+        let outputs = json!([{ to: amount(satoshis) }, { own: amount(change) }]);
+        let raw = self.text("createrawtransaction", json!([input, outputs])).await?;
+        let signed = self.call("signrawtransactionwithkey", json!([raw, [WALLET_KEY]])).await?;
+        if signed["complete"] != true {
+            // The output was spent by a block already.
+            let message = signed["errors"].to_string();
+            let method = String::from("signrawtransactionwithkey");
+            return Err(NodeError::Rpc { method, code: -25, message });
+        }
+        self.text("sendrawtransaction", json!([signed["hex"]])).await
+    }
+
+    /// The key's outputs that a block may spend now.
+    async fn spendable(&self) -> Result<Vec<(String, u64, u64)>, NodeError> {
+        let scan = self
+            .call("scantxoutset", json!(["start", [{ "desc": self.wallet.descriptor }]]))
+            .await?;
+        let shape = || NodeError::unexpected("scantxoutset", &scan);
+        let height = scan["height"].as_u64().ok_or_else(shape)?;
+        let mut coins = Vec::new();
+        for coin in scan["unspents"].as_array().ok_or_else(shape)? {
+            let mined = coin["height"].as_u64().ok_or_else(shape)?;
+            let mature = mined.saturating_add(MATURITY) <= height.saturating_add(1);
+            if coin["coinbase"] == true && !mature {
+                continue;
+            }
+            let txid = coin["txid"].as_str().ok_or_else(shape)?.to_owned();
+            let vout = coin["vout"].as_u64().ok_or_else(shape)?;
+            let value = coin["amount"].as_f64().ok_or_else(shape)?;
+            // Amounts are printed with eight decimals; 2^53 satoshis are four times all that exist.
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            let satoshis = (value * COIN as f64).round() as u64;
+            coins.push((txid, vout, satoshis));
+        }
+        Ok(coins)
+    }
+
+    /// Stops the node in an orderly way; what it knows is on disk afterwards.
+    ///
+    /// # Errors
+    /// [`NodeError::Deadline`] if it had to be killed.
+    pub async fn stop(&mut self) -> Result<(), NodeError> {
+        self.process.stop(STOP).await.map(drop)
+    }
+
+    /// Starts the node again, after [`Self::stop`] or a kill, on the same data and port.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn restart(&mut self) -> Result<(), NodeError> {
+        let (process, rpc) = launch(&self.config, &self.folder, self.port).await?;
+        self.process = process;
+        self.rpc = rpc;
+        Ok(())
+    }
+}
+
+async fn launch(
+    config: &BitcoindConfig,
+    folder: &Folder,
+    port: u16,
+) -> Result<(Process, Rpc), NodeError> {
+    let mut args: Vec<OsString> = [
+        "-regtest",
+        "-server=1",
+        "-rest=1",
+        "-txindex=1",
+        "-listen=0",
+        "-connect=0",
+        "-dnsseed=0",
+        "-fixedseeds=0",
+        "-rpcbind=127.0.0.1",
+        "-rpcallowip=127.0.0.1",
+        "-dbcache=16",
+        "-printtoconsole=1",
+        // Its own log file would say the same again.
+        "-nodebuglogfile",
+    ]
+    .map(OsString::from)
+    .to_vec();
+    args.push(format!("-rpcport={port}").into());
+    args.push(format!("-datadir={}", folder.path().display()).into());
+    if let Some((user, password)) = &config.login {
+        args.push(format!("-rpcuser={user}").into());
+        args.push(format!("-rpcpassword={password}").into());
+    } else {
+        // Of an earlier run that was killed: the new one must not be taken for ready by it.
+        drop(std::fs::remove_file(cookie_file(folder.path())));
+    }
+    args.extend(config.args.iter().map(OsString::from));
+    let spec = Spec {
+        name: String::from("bitcoind"),
+        program: programs::bitcoind()?,
+        args,
+        env: Vec::new(),
+        folder: folder.path().to_owned(),
+        log: folder.path().join("bitcoind.log"),
+    };
+    let mut process = Process::start(&spec)?;
+    let url = format!("http://127.0.0.1:{port}");
+    let rpc = process
+        .wait_ready(READY, || async {
+            let rpc = connect(config, folder.path(), &url)?;
+            rpc.call("getblockchaininfo", json!([])).await?;
+            Ok(rpc)
+        })
+        .await?;
+    Ok((process, rpc))
+}
+
+fn connect(config: &BitcoindConfig, folder: &Path, url: &str) -> Result<Rpc, NodeError> {
+    if let Some((user, password)) = &config.login {
+        return Ok(Rpc::with_login(url, user, password));
+    }
+    let file = cookie_file(folder);
+    let cookie = std::fs::read_to_string(&file)
+        .map_err(NodeError::io(format!("reading the cookie {}", file.display())))?;
+    let (user, password) = cookie.trim().split_once(':').unwrap_or((cookie.trim(), ""));
+    Ok(Rpc::with_login(url, user, password))
+}
+
+fn cookie_file(folder: &Path) -> PathBuf {
+    folder.join("regtest").join(".cookie")
+}
+
+async fn open_wallet(rpc: &Rpc) -> Result<Wallet, NodeError> {
+    let (address, descriptor) = address_of(rpc, WALLET_KEY).await?;
+    let (other_address, _) = address_of(rpc, OTHER_KEY).await?;
+    Ok(Wallet { address, descriptor, other_address, coins: Mutex::new(Vec::new()) })
+}
+
+/// The segregated-witness address of a key, and its descriptor.
+async fn address_of(rpc: &Rpc, key: &str) -> Result<(String, String), NodeError> {
+    let info = rpc.call("getdescriptorinfo", json!([format!("wpkh({key})")])).await?;
+    let descriptor = info["descriptor"]
+        .as_str()
+        .ok_or_else(|| NodeError::unexpected("getdescriptorinfo", &info))?;
+    let answer = rpc.call("deriveaddresses", json!([descriptor])).await?;
+    let address =
+        answer[0].as_str().ok_or_else(|| NodeError::unexpected("deriveaddresses", &answer))?;
+    Ok((address.to_owned(), descriptor.to_owned()))
+}
+
+async fn text(rpc: &Rpc, method: &str, params: Value) -> Result<String, NodeError> {
+    let answer = rpc.call(method, params).await?;
+    answer.as_str().map(str::to_owned).ok_or_else(|| NodeError::unexpected(method, &answer))
+}
+
+/// Satoshis as the decimal text that RPC takes.
+fn amount(satoshis: u64) -> String {
+    format!("{}.{:08}", satoshis / COIN, satoshis % COIN)
+}

@@ -1,0 +1,102 @@
+//! Finds the programs that `scripts/setup-nodes` has set up.
+//!
+//! In this order: an environment variable (`GRID_BITCOIND`, `GRID_ANVIL`, …), the paths file that
+//! the script writes (`~/.cache/grid/nodes/paths`, or under `GRID_CACHE`), the search path.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use crate::NodeError;
+
+/// Bitcoin Core's daemon.
+///
+/// # Errors
+/// [`NodeError::ProgramMissing`].
+pub fn bitcoind() -> Result<PathBuf, NodeError> {
+    find("bitcoind", "GRID_BITCOIND")
+}
+
+/// Foundry's Ethereum development node.
+///
+/// # Errors
+/// [`NodeError::ProgramMissing`].
+pub fn anvil() -> Result<PathBuf, NodeError> {
+    find("anvil", "GRID_ANVIL")
+}
+
+/// Foundry's Ethereum command line.
+///
+/// # Errors
+/// [`NodeError::ProgramMissing`].
+pub fn cast() -> Result<PathBuf, NodeError> {
+    find("cast", "GRID_CAST")
+}
+
+/// Prometheus, from Debian's package.
+///
+/// # Errors
+/// [`NodeError::ProgramMissing`].
+pub fn prometheus() -> Result<PathBuf, NodeError> {
+    find("prometheus", "GRID_PROMETHEUS")
+}
+
+/// The `grid` binary: `GRID_BIN`, or the one that cargo built beside this test or program.
+///
+/// # Errors
+/// [`NodeError::ProgramMissing`].
+pub fn grid() -> Result<PathBuf, NodeError> {
+    if let Some(path) = env::var_os("GRID_BIN").map(PathBuf::from) {
+        return if path.is_file() {
+            Ok(path)
+        } else {
+            Err(missing("grid", &format!("GRID_BIN={}", path.display())))
+        };
+    }
+    let own = env::current_exe().map_err(NodeError::io("finding the running program"))?;
+    // A test runs from target/debug/deps, a program from target/debug.
+    own.ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join("grid"))
+        .find(|candidate| candidate.is_file())
+        .ok_or_else(|| missing("grid", "GRID_BIN and beside this program; cargo build -p grid"))
+}
+
+fn missing(program: &'static str, looked: &str) -> NodeError {
+    NodeError::ProgramMissing { program, looked: looked.to_owned() }
+}
+
+fn find(program: &'static str, variable: &str) -> Result<PathBuf, NodeError> {
+    if let Some(path) = env::var_os(variable).map(PathBuf::from) {
+        return if path.is_file() {
+            Ok(path)
+        } else {
+            Err(missing(program, &format!("{variable}={}", path.display())))
+        };
+    }
+    let file = cache().join("nodes").join("paths");
+    let listed = std::fs::read_to_string(&file).unwrap_or_default();
+    let from_file = listed
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .find(|(name, _)| *name == variable)
+        .map(|(_, path)| PathBuf::from(path));
+    let on_path = || {
+        let path = env::var_os("PATH").unwrap_or_default();
+        env::split_paths(&path).map(|folder| folder.join(program)).find(|p| p.is_file())
+    };
+    from_file
+        .filter(|path| path.is_file())
+        .or_else(on_path)
+        .ok_or_else(|| missing(program, &format!("{variable}, {} and PATH", file.display())))
+}
+
+/// Where downloads and built nodes are kept: `GRID_CACHE`, or `~/.cache/grid`.
+pub fn cache() -> PathBuf {
+    env::var_os("GRID_CACHE").map_or_else(
+        || Path::new(&env::var_os("HOME").unwrap_or_default()).join(".cache/grid"),
+        PathBuf::from,
+    )
+}
