@@ -2,3 +2,14 @@
 //!
 //! Bitcoin Core is the reference. Hashes are in internal byte order everywhere; only a display
 //! reverses them.
+
+pub mod client;
+pub mod header;
+pub mod network;
+pub mod rules;
+pub mod target;
+
+pub use client::{BitcoinClient, Checkpoint, CheckpointError};
+pub use header::Header;
+pub use network::NetworkParams;
+pub use rules::HeaderError;

@@ -1,1 +1,9 @@
 //! Ethereum: execution headers, attestations over them, and the proofs under them.
+
+pub mod attest;
+pub mod client;
+pub mod header;
+
+pub use attest::{AttestError, AttesterSet};
+pub use client::AttestedClient;
+pub use header::{SealedEthHeader, decode_header};

@@ -1,0 +1,387 @@
+//! The Bitcoin light client: header rules over a header tree.
+
+use alloy_primitives::{B256, FixedBytes, U256};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{
+    header::{Header, sha256d},
+    network::{NetworkError, NetworkParams},
+    rules::{BranchContext, HeaderError, MEDIAN_TIME_SPAN, Parent, PeriodStart, check_contextual},
+    target,
+};
+use crate::{
+    ChainKey,
+    header_tree::{HeaderTree, RawHeader, TipChange, TrackedHeader, TreeError, TreeKind, TreeMeta},
+    light_client::{Accepted, ClientError},
+};
+
+/// By how many blocks' work a branch may be behind the tip and still be stored: Bitcoin Core's
+/// anti-spam threshold, a day of blocks.
+pub const DEFAULT_MAX_BEHIND: u64 = 144;
+
+/// The most headers in one submission: Bitcoin's own bound on a `headers` message.
+pub const MAX_HEADERS_PER_SUBMISSION: usize = 2_000;
+
+/// A trusted start: a header, and what the rules need to know from below it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Checkpoint {
+    /// Height of the header.
+    pub height: u64,
+    /// The 80 bytes.
+    pub header: FixedBytes<80>,
+    /// Cumulative work up to and including the header.
+    pub chain_work: U256,
+    /// Times of the headers below it, oldest first, ending with its parent's: at least ten, or all
+    /// there are; at most eleven.
+    pub previous_times: Vec<u32>,
+    /// The first block of the retargeting period that the header belongs to.
+    pub period_start: PeriodStart,
+    /// Only needed where the header has the least difficulty of a network that allows it at any
+    /// time: the bits of the last header below it that is not such, or is a period's first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_real_bits: Option<u32>,
+}
+
+/// Why a checkpoint cannot be started from.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The network's parameters are unusable.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The header does not meet its own target.
+    #[error("checkpoint header {hash} has no valid proof of work for this network")]
+    ProofOfWork {
+        /// Its hash, internal byte order.
+        hash: B256,
+    },
+    /// Height 0, but not the genesis header.
+    #[error("checkpoint at height 0 is {hash}, not the network's genesis header")]
+    Genesis {
+        /// Its hash, internal byte order.
+        hash: B256,
+    },
+    /// Too few or too many previous times.
+    #[error("checkpoint at height {height} needs {needed} to 11 previous times, found {found}")]
+    PreviousTimes {
+        /// Height of the checkpoint.
+        height: u64,
+        /// The least number.
+        needed: u64,
+        /// The number given.
+        found: usize,
+    },
+    /// The header is the first of its period, but `period_start` says something else.
+    #[error(
+        "checkpoint at height {height} starts a period, so periodStart must be its own time and bits"
+    )]
+    PeriodStart {
+        /// Height of the checkpoint.
+        height: u64,
+    },
+    /// The header's work alone is more than the chain's.
+    #[error("checkpoint's chain work {chain_work} is less than the work {work} of its last header")]
+    ChainWork {
+        /// The work given.
+        chain_work: U256,
+        /// The work of the header alone.
+        work: U256,
+    },
+    /// A minimum-difficulty header without the difficulty that resumes after it.
+    #[error("checkpoint at height {height} has the least difficulty; give lastRealBits")]
+    LastRealBits {
+        /// Height of the checkpoint.
+        height: u64,
+    },
+}
+
+impl Checkpoint {
+    /// The start that needs no trust: the network's genesis.
+    #[must_use]
+    pub fn genesis(params: &NetworkParams) -> Self {
+        let header = Header::parse(&params.genesis.0);
+        Self {
+            height: 0,
+            header: params.genesis,
+            chain_work: target::work(&target::decode(header.bits).target),
+            previous_times: Vec::new(),
+            period_start: PeriodStart { time: header.time, bits: header.bits },
+            last_real_bits: None,
+        }
+    }
+
+    fn base(&self, params: &NetworkParams) -> Result<TrackedHeader, CheckpointError> {
+        params.validate()?;
+        let header = Header::parse(&self.header.0);
+        let (height, hash) = (self.height, sha256d(self.header.as_slice()));
+        let target = target::valid(header.bits, &params.pow_limit)
+            .filter(|target| target::hash_number(&hash) <= *target)
+            .ok_or(CheckpointError::ProofOfWork { hash })?;
+        if height == 0 && self.header != params.genesis {
+            return Err(CheckpointError::Genesis { hash });
+        }
+        let needed = height.min(MEDIAN_TIME_SPAN as u64 - 1);
+        let found = self.previous_times.len();
+        if (found as u64) < needed || found > MEDIAN_TIME_SPAN || found as u64 > height {
+            return Err(CheckpointError::PreviousTimes { height, needed, found });
+        }
+        let own = PeriodStart { time: header.time, bits: header.bits };
+        let starts = params.starts_period(height);
+        if starts && self.period_start != own {
+            return Err(CheckpointError::PeriodStart { height });
+        }
+        let work = target::work(&target);
+        if self.chain_work < work {
+            return Err(CheckpointError::ChainWork { chain_work: self.chain_work, work });
+        }
+        let is_exception =
+            params.allow_min_difficulty && !starts && header.bits == params.limit_bits();
+        let last_real_bits = if is_exception {
+            self.last_real_bits.ok_or(CheckpointError::LastRealBits { height })?
+        } else {
+            header.bits
+        };
+        let context = BranchContext::start(
+            &self.previous_times,
+            header.time,
+            last_real_bits,
+            self.period_start,
+        );
+        Ok(TrackedHeader {
+            header: header.compat(params.chain_id().key(), height, hash),
+            weight: self.chain_work,
+            seen: 0,
+            raw: RawHeader::Bitcoin { bytes: self.header.0, context },
+        })
+    }
+}
+
+/// Target and work of the bits seen last: headers of a period share them, and a 256-bit division
+/// costs as much as the rest of the checks.
+#[derive(Debug, Clone, Copy)]
+struct Difficulty {
+    bits: u32,
+    target: U256,
+    work: U256,
+}
+
+/// A header whose proof of work is checked.
+struct Proven {
+    bytes: [u8; 80],
+    header: Header,
+    hash: B256,
+    work: U256,
+}
+
+/// Follows one Bitcoin network by its headers, all branches, from a trusted start.
+#[derive(Debug, Clone)]
+pub struct BitcoinClient {
+    params: NetworkParams,
+    chain: ChainKey,
+    tree: HeaderTree,
+    max_behind: u64,
+    difficulty: Option<Difficulty>,
+}
+
+impl BitcoinClient {
+    /// A client that trusts `start`.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] where the start contradicts itself or the network.
+    pub fn new(params: NetworkParams, start: &Checkpoint) -> Result<Self, CheckpointError> {
+        let base = start.base(&params)?;
+        Ok(Self::over(params, HeaderTree::new(base)))
+    }
+
+    /// A client from genesis.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] where the parameters are unusable.
+    pub fn from_genesis(params: NetworkParams) -> Result<Self, CheckpointError> {
+        let start = Checkpoint::genesis(&params);
+        Self::new(params, &start)
+    }
+
+    /// A client from its stored tree; see [`HeaderTree::from_chunks`].
+    ///
+    /// # Errors
+    /// [`TreeError`] where a chunk cannot be read.
+    pub fn load(
+        params: NetworkParams,
+        meta: &TreeMeta,
+        chunks: impl IntoIterator<Item = (u64, Vec<u8>)>,
+    ) -> Result<Self, TreeError> {
+        let kind = TreeKind::Bitcoin { chain: params.chain_id().key(), params: &params };
+        let tree = HeaderTree::from_chunks(kind, meta, chunks)?;
+        Ok(Self::over(params, tree))
+    }
+
+    fn over(params: NetworkParams, tree: HeaderTree) -> Self {
+        let chain = ChainKey(tree.base().header.chain);
+        Self { params, chain, tree, max_behind: DEFAULT_MAX_BEHIND, difficulty: None }
+    }
+
+    /// Stores branches up to this many blocks' work behind the tip, instead of
+    /// [`DEFAULT_MAX_BEHIND`].
+    #[must_use]
+    pub const fn with_max_behind(mut self, blocks: u64) -> Self {
+        self.max_behind = blocks;
+        self
+    }
+
+    /// The network's rules.
+    #[must_use]
+    pub const fn params(&self) -> &NetworkParams {
+        &self.params
+    }
+
+    /// The chain's key.
+    #[must_use]
+    pub const fn chain(&self) -> ChainKey {
+        self.chain
+    }
+
+    /// The tracked headers.
+    #[must_use]
+    pub const fn tree(&self) -> &HeaderTree {
+        &self.tree
+    }
+
+    /// The tracked headers, to prune or store them.
+    pub const fn tree_mut(&mut self) -> &mut HeaderTree {
+        &mut self.tree
+    }
+
+    /// Checks one header and stores it. `now_ms` is the Grid block time.
+    ///
+    /// # Errors
+    /// The broken rule; nothing is stored then.
+    pub fn accept(&mut self, raw: &[u8; 80], now_ms: u64) -> Result<TipChange, HeaderError> {
+        let proven = self.prove(*raw)?;
+        if self.tree.get(&proven.hash).is_some() {
+            return Ok(TipChange::Known);
+        }
+        self.check_work(&proven.header.prev, proven.work)?;
+        self.store(&proven, now_ms)
+    }
+
+    /// Checks a run of headers, each the child of the one before, and stores those up to the first
+    /// bad one. Headers that are known already are skipped.
+    ///
+    /// A branch is judged by the work of the whole run, all of it proven before anything is stored:
+    /// a long branch may start far behind the tip if it ends near it.
+    #[must_use = "the outcome says which headers were refused"]
+    pub fn accept_all(&mut self, raw: &[[u8; 80]], now_ms: u64) -> Accepted {
+        let old_tip = self.tree.tip().header.blockHash;
+        let (mut accepted, mut rejected) = (Accepted::default(), None);
+        let mut run: Vec<Proven> = Vec::with_capacity(raw.len().min(MAX_HEADERS_PER_SUBMISSION));
+        let mut work = U256::ZERO;
+        let mut previous: Option<B256> = None;
+        for (index, bytes) in raw.iter().enumerate() {
+            if index >= MAX_HEADERS_PER_SUBMISSION {
+                rejected = Some(ClientError::TooMany { found: raw.len(), most: index });
+                break;
+            }
+            let proven = match self.prove(*bytes) {
+                Ok(proven) => proven,
+                Err(error) => {
+                    rejected = Some(error.into());
+                    break;
+                }
+            };
+            if previous.is_some_and(|previous| previous != proven.header.prev) {
+                rejected = Some(HeaderError::NotContinuous { index }.into());
+                break;
+            }
+            previous = Some(proven.hash);
+            if run.is_empty() && self.tree.get(&proven.hash).is_some() {
+                accepted.known = accepted.known.saturating_add(1);
+                continue;
+            }
+            work = work.saturating_add(proven.work);
+            run.push(proven);
+        }
+        let stored = match run.first().map(|first| self.check_work(&first.header.prev, work)) {
+            None => Ok(()),
+            Some(Err(error)) => Err(error),
+            Some(Ok(())) => run.iter().try_for_each(|proven| {
+                self.store(proven, now_ms)?;
+                accepted.added = accepted.added.saturating_add(1);
+                Ok(())
+            }),
+        };
+        accepted.rejected = stored.err().map(ClientError::from).or(rejected);
+        accepted.finish(&self.tree, old_tip)
+    }
+
+    /// Context-free check: the hash meets the target that the header claims.
+    fn prove(&mut self, bytes: [u8; 80]) -> Result<Proven, HeaderError> {
+        let header = Header::parse(&bytes);
+        let hash = sha256d(&bytes);
+        let bits = header.bits;
+        let high = HeaderError::HighHash { hash, bits };
+        let difficulty = match self.difficulty {
+            Some(difficulty) if difficulty.bits == bits => difficulty,
+            _ => {
+                let Some(target) = target::valid(bits, &self.params.pow_limit) else {
+                    return Err(high);
+                };
+                Difficulty { bits, target, work: target::work(&target) }
+            }
+        };
+        self.difficulty = Some(difficulty);
+        if target::hash_number(&hash) > difficulty.target {
+            return Err(high);
+        }
+        Ok(Proven { bytes, header, hash, work: difficulty.work })
+    }
+
+    /// Anti-spam: a branch that ends more than `max_behind` blocks' work behind the tip is not
+    /// stored. Bounded by work, not by count, so that nobody can crowd out an honest branch.
+    fn check_work(&self, parent: &B256, added: U256) -> Result<(), HeaderError> {
+        let below = self.tree.get(parent).ok_or(HeaderError::ParentNotFound { parent: *parent })?;
+        let work = below.weight.saturating_add(added);
+        let tip = self.tree.tip();
+        if work >= tip.weight {
+            return Ok(());
+        }
+        let tip_work = match &tip.raw {
+            RawHeader::Bitcoin { bytes, .. } => {
+                target::work(&target::decode(Header::parse(bytes).bits).target)
+            }
+            RawHeader::Ethereum => U256::ONE,
+        };
+        let allowed = tip_work.saturating_mul(U256::from(self.max_behind));
+        let required = tip.weight.saturating_sub(allowed);
+        if work < required {
+            return Err(HeaderError::TooLittleWork { work, required });
+        }
+        Ok(())
+    }
+
+    /// Checks a proven header in its parent's context and inserts it.
+    fn store(&mut self, proven: &Proven, now_ms: u64) -> Result<TipChange, HeaderError> {
+        let Proven { bytes, header, hash, work } = proven;
+        let missing = HeaderError::ParentNotFound { parent: header.prev };
+        let below = self.tree.get(&header.prev).ok_or(missing.clone())?;
+        let RawHeader::Bitcoin { bytes: parent_bytes, context } = &below.raw else {
+            return Err(missing);
+        };
+        let parent =
+            Parent { height: below.header.height, bits: Header::parse(parent_bytes).bits, context };
+        check_contextual(&self.params, header, &parent, now_ms)?;
+        let height = parent.height.saturating_add(1);
+        let tracked = TrackedHeader {
+            header: header.compat(self.chain, height, *hash),
+            weight: below.weight.saturating_add(*work),
+            seen: now_ms,
+            raw: RawHeader::Bitcoin {
+                bytes: *bytes,
+                context: context.extend(&self.params, height, header.time, header.bits),
+            },
+        };
+        Ok(self.tree.insert(tracked)?)
+    }
+}

@@ -1,0 +1,155 @@
+//! The follower: a light client and a confirmation rule as one machine of inputs and effects.
+//!
+//! Adapters feed it what a source says and the clock; it tells what changed. It holds no IO and
+//! keeps no time of its own, so a recorded run can be replayed.
+
+use alloy_primitives::B256;
+
+use crate::{
+    confirm::ConfirmationRule,
+    header_tree::TipChange,
+    light_client::{ClientError, Evidence, LightClient},
+};
+
+/// What a follower is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Headers from a source.
+    Headers(Evidence),
+    /// The time, milliseconds since 1970. It never runs backwards: an earlier time than the last is
+    /// taken as the last.
+    Clock(u64),
+}
+
+/// What changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Effect {
+    /// The best branch ends in another header.
+    NewTip {
+        /// Its height.
+        height: u64,
+        /// Its hash.
+        hash: B256,
+    },
+    /// The best branch changed below its tip; follows the `NewTip` of the same step.
+    Reorg {
+        /// Height and hash of the last common header.
+        common: (u64, B256),
+        /// Headers left behind, highest first.
+        removed: Vec<B256>,
+        /// Headers taken up, lowest first.
+        added: Vec<B256>,
+    },
+    /// Headers that were reported as confirmed are not on the best branch any more.
+    Reverted {
+        /// First such height.
+        from: u64,
+        /// Last such height.
+        to: u64,
+    },
+    /// Headers of the best branch are confirmed now.
+    Confirmed {
+        /// First height.
+        from: u64,
+        /// Last height.
+        to: u64,
+    },
+    /// A header was refused; those before it in the same input count.
+    Rejected {
+        /// Why.
+        reason: ClientError,
+    },
+}
+
+/// Follows one chain. See the module's introduction.
+#[derive(Debug, Clone)]
+pub struct Follower {
+    client: LightClient,
+    rule: ConfirmationRule,
+    now_ms: u64,
+    /// The last height reported as confirmed, or the height below the first.
+    confirmed: Option<u64>,
+}
+
+impl Follower {
+    /// A follower that has reported nothing. The clock stands at 0 until the first
+    /// [`Input::Clock`], at which Bitcoin headers are too new: set it first.
+    #[must_use]
+    pub const fn new(client: LightClient, rule: ConfirmationRule) -> Self {
+        Self { client, rule, now_ms: 0, confirmed: None }
+    }
+
+    /// The light client.
+    #[must_use]
+    pub const fn client(&self) -> &LightClient {
+        &self.client
+    }
+
+    /// The greatest height reported as confirmed.
+    #[must_use]
+    pub const fn confirmed(&self) -> Option<u64> {
+        self.confirmed
+    }
+
+    /// When the next [`Input::Clock`] may have an effect, milliseconds since 1970.
+    #[must_use]
+    pub fn next_clock_ms(&self) -> Option<u64> {
+        self.rule.next_change_ms(self.client.tree(), self.now_ms)
+    }
+
+    /// Drops headers more than `window` below the confirmed tip, a whole chunk of heights at a time.
+    pub fn prune(&mut self, window: u64) {
+        let chunk = crate::header_tree::CHUNK_HEIGHTS;
+        if let Some(height) = self.confirmed.and_then(|height| height.checked_sub(window)) {
+            let first = (height / chunk).saturating_mul(chunk);
+            self.client.prune(first);
+        }
+    }
+
+    /// Takes one input and tells what it changed, in the order in which it happened.
+    pub fn step(&mut self, input: Input) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match input {
+            Input::Clock(now_ms) => self.now_ms = self.now_ms.max(now_ms),
+            Input::Headers(evidence) => {
+                let accepted = self.client.accept(&evidence, self.now_ms);
+                self.report_tip(accepted.change, &mut effects);
+                effects.extend(accepted.rejected.map(|reason| Effect::Rejected { reason }));
+            }
+        }
+        self.report_confirmed(&mut effects);
+        effects
+    }
+
+    fn report_tip(&mut self, change: TipChange, effects: &mut Vec<Effect>) {
+        if matches!(change, TipChange::Known | TipChange::Side) {
+            return;
+        }
+        let tip = &self.client.tip().header;
+        effects.push(Effect::NewTip { height: tip.height, hash: tip.blockHash });
+        let TipChange::Reorg(reorg) = change else { return };
+        let common = reorg.common.0;
+        effects.push(Effect::Reorg {
+            common: reorg.common,
+            removed: reorg.removed,
+            added: reorg.added,
+        });
+        if let Some(to) = self.confirmed.filter(|confirmed| *confirmed > common) {
+            effects.push(Effect::Reverted { from: common.saturating_add(1), to });
+            self.confirmed = Some(common);
+        }
+    }
+
+    fn report_confirmed(&mut self, effects: &mut Vec<Effect>) {
+        let tree = self.client.tree();
+        let Some(to) = self.rule.confirmed_height(tree, self.now_ms) else { return };
+        let from = match self.confirmed {
+            Some(last) if last >= to => return,
+            Some(last) => last.saturating_add(1),
+            None => tree.base().header.height,
+        };
+        self.confirmed = Some(to);
+        effects.push(Effect::Confirmed { from, to });
+    }
+}
