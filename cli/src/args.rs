@@ -1,0 +1,267 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use alloy_primitives::{Address, B256, U256};
+use clap::{Args, Parser, Subcommand};
+use grid_core::ChainId;
+
+/// Cross-chain adapters, relayer and main chain: proves on one chain what happened on another.
+#[derive(Debug, Parser)]
+#[command(name = "grid", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Folder with grid.toml, genesis.json, keys and data.
+    #[arg(long, global = true, env = "GRID_HOME", default_value = "grid-home", value_name = "DIR")]
+    pub(crate) home: PathBuf,
+    /// Print JSON for programs instead of text for people.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create a home folder: configuration, genesis, keys.
+    Init(InitArgs),
+    /// Run the relayer with an embedded main chain.
+    Start,
+    /// The main chain alone.
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// The relayer alone.
+    #[command(subcommand)]
+    Relayer(RelayerCommand),
+    /// Check or show the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// What the daemon is doing, chain by chain.
+    Status(StatusArgs),
+    /// The chains that the main chain follows.
+    Chains,
+    /// Confirmed headers of a chain, from the main chain's index.
+    Headers(HeadersArgs),
+    /// Make a proof file that anyone can verify.
+    #[command(subcommand)]
+    Prove(ProveCommand),
+    /// Verify a proof file. Needs no network.
+    Verify(VerifyArgs),
+    /// Submit a proof file to the main chain, which verifies and records it.
+    Submit(SubmitArgs),
+    /// Encrypted keys.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+}
+
+/// `grid init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Follow a Bitcoin network: NETWORK=URL, for example regtest=http://127.0.0.1:18443.
+    #[arg(long, value_name = "NETWORK=URL")]
+    pub(crate) bitcoin: Option<String>,
+    /// The Bitcoin node's cookie file.
+    #[arg(long, value_name = "FILE", conflicts_with = "bitcoin_user")]
+    pub(crate) bitcoin_cookie: Option<PathBuf>,
+    /// RPC user of the Bitcoin node.
+    #[arg(long, value_name = "USER", requires = "bitcoin_password_file")]
+    pub(crate) bitcoin_user: Option<String>,
+    /// File with the RPC password of the Bitcoin node.
+    #[arg(long, value_name = "FILE", requires = "bitcoin_user")]
+    pub(crate) bitcoin_password_file: Option<PathBuf>,
+    /// Trust the Bitcoin header at this height (a multiple of 2016) instead of starting at genesis.
+    #[arg(long, value_name = "HEIGHT")]
+    pub(crate) bitcoin_start: Option<u64>,
+    /// Confirmations after which a Bitcoin header is indexed.
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    pub(crate) bitcoin_depth: u64,
+    /// Seconds that a Bitcoin header must be old before it is indexed, besides its depth.
+    #[arg(long, value_name = "SECS", default_value_t = 60)]
+    pub(crate) bitcoin_age: u64,
+    /// Follow an Ethereum chain by its JSON-RPC endpoint. Its security is `attested`.
+    #[arg(long, value_name = "URL")]
+    pub(crate) ethereum: Option<String>,
+    /// First Ethereum block to trust; the endpoint's head where absent.
+    #[arg(long, value_name = "HEIGHT")]
+    pub(crate) ethereum_start: Option<u64>,
+    /// Which Ethereum block counts as the head: latest, safe, finalized or latest-N.
+    #[arg(long, value_name = "TAG", default_value = "latest")]
+    pub(crate) ethereum_follow: String,
+    /// Confirmations after which an Ethereum header is indexed.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) ethereum_depth: u64,
+    /// Chain id of the new Grid chain.
+    #[arg(long, value_name = "ID", default_value_t = 4_700_000)]
+    pub(crate) chain_id: u64,
+    /// Time between two Grid blocks.
+    #[arg(long, value_name = "TIME", default_value = "1s")]
+    pub(crate) block_interval: humantime::Duration,
+    /// Address of the Grid node's JSON-RPC.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8645")]
+    pub(crate) rpc: SocketAddr,
+    /// Address of the relayer's health, metrics and API.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9640")]
+    pub(crate) listen: SocketAddr,
+    /// Give this address GRID at genesis: ADDRESS=AMOUNT in whole GRID. May be repeated.
+    #[arg(long, value_name = "ADDRESS=GRID")]
+    pub(crate) fund: Vec<String>,
+}
+
+/// `grid node`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeCommand {
+    /// Run the node.
+    Run,
+}
+
+/// `grid relayer`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RelayerCommand {
+    /// Run the relayer against the main chain at `relayer.main_chain`.
+    Run,
+}
+
+/// `grid config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check the configuration; every fault at once, each with its path.
+    Check,
+    /// Print the configuration in force, defaults and overrides included.
+    Show,
+}
+
+/// `grid status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Show it again every second until Ctrl-C.
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+/// `grid headers`.
+#[derive(Debug, Args)]
+pub(crate) struct HeadersArgs {
+    /// CAIP-2 id; where absent, the only chain of the configuration.
+    pub(crate) chain: Option<ChainId>,
+    /// First height; where absent, the newest headers.
+    #[arg(long, value_name = "HEIGHT")]
+    pub(crate) from: Option<u64>,
+    /// How many headers, at most 1000.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) count: u64,
+}
+
+/// `grid prove`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProveCommand {
+    /// A Bitcoin transaction.
+    BtcTx {
+        /// Transaction id as displayed.
+        txid: String,
+        #[command(flatten)]
+        common: ProveArgs,
+        /// Hash of the block that holds it, for nodes without a transaction index.
+        #[arg(long, value_name = "HASH")]
+        block: Option<String>,
+    },
+    /// An Ethereum transaction.
+    EthTx {
+        /// Transaction hash.
+        hash: B256,
+        #[command(flatten)]
+        common: ProveArgs,
+    },
+    /// The receipt of an Ethereum transaction, or one of its logs.
+    EthReceipt {
+        /// Transaction hash.
+        hash: B256,
+        /// Prove the log with this index in the receipt.
+        #[arg(long, value_name = "INDEX")]
+        log: Option<u64>,
+        #[command(flatten)]
+        common: ProveArgs,
+    },
+    /// A storage slot of an Ethereum account.
+    EthStorage {
+        /// The account.
+        address: Address,
+        /// The slot: decimal or 0x-hex.
+        slot: U256,
+        /// At this block; where absent, the newest confirmed one.
+        #[arg(long, value_name = "HEIGHT")]
+        at: Option<u64>,
+        #[command(flatten)]
+        common: ProveArgs,
+    },
+    /// An Ethereum account: nonce, balance, storage root, code hash.
+    EthAccount {
+        /// The account.
+        address: Address,
+        /// At this block; where absent, the newest confirmed one.
+        #[arg(long, value_name = "HEIGHT")]
+        at: Option<u64>,
+        #[command(flatten)]
+        common: ProveArgs,
+    },
+    /// A header alone: that this block is the chain's block at its height.
+    Header {
+        /// CAIP-2 id.
+        chain: ChainId,
+        /// Height.
+        height: u64,
+        #[command(flatten)]
+        common: ProveArgs,
+    },
+}
+
+/// What every proof command takes.
+#[derive(Debug, Args)]
+pub(crate) struct ProveArgs {
+    /// Write the proof to this file; where absent, to standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Wait up to this long for the block to be confirmed on the main chain.
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    pub(crate) wait: humantime::Duration,
+    /// Which chain, where the configuration has several of the kind.
+    #[arg(long, value_name = "ID")]
+    pub(crate) on: Option<ChainId>,
+    /// Write the compact binary form that contracts take, instead of JSON.
+    #[arg(long)]
+    pub(crate) binary: bool,
+}
+
+/// `grid verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The proof, JSON or binary.
+    pub(crate) file: PathBuf,
+    /// Whom to trust: a file with chain id and validators; where absent, trust.json of the home folder.
+    #[arg(long, value_name = "FILE", conflicts_with = "block_hash")]
+    pub(crate) trust: Option<PathBuf>,
+    /// Trust this Grid block hash instead of a validator set.
+    #[arg(long, value_name = "HASH")]
+    pub(crate) block_hash: Option<B256>,
+}
+
+/// `grid submit`.
+#[derive(Debug, Args)]
+pub(crate) struct SubmitArgs {
+    /// The proof, JSON or binary.
+    pub(crate) file: PathBuf,
+    /// The key that pays, by name in keys/ or as a file.
+    #[arg(long, value_name = "NAME", default_value = "user")]
+    pub(crate) key: String,
+}
+
+/// `grid keys`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Create an encrypted key.
+    New {
+        /// Its name: the file is keys/NAME.json.
+        name: String,
+    },
+    /// List keys with their addresses.
+    List,
+}

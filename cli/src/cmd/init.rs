@@ -1,0 +1,268 @@
+//! `grid init`: a home folder with configuration, genesis, keys and a trust file.
+//!
+//! The genesis holds the trusted start of every chain, so the endpoints are asked for it now, once; from then on the
+//! main chain verifies.
+
+use std::{collections::BTreeMap, fs, path::Path, time::SystemTime};
+
+use alloy_primitives::{Address, U256, hex};
+use eyre::{Result, WrapErr as _, bail, eyre};
+use grid_core::{
+    ChainId, Family, Level, Security,
+    bitcoin::network::NetworkParams,
+    confirm::ConfirmationRule,
+    genesis::{self, Genesis},
+    grid::Validator,
+    modules::{ChainRecord, ChainStatus, ClientParams, DEFAULT_WINDOW},
+};
+use rand::RngCore as _;
+use serde::Serialize;
+
+use super::checkpoint;
+use crate::{
+    args::InitArgs,
+    config::{ChainKind, ChainSection, Config},
+    home::Home,
+    keys::{self, KeyInfo},
+    output::Output,
+    sources,
+    trust::TrustFile,
+};
+
+/// 1 GRID in its smallest unit.
+const GRID: u128 = 1_000_000_000_000_000_000;
+/// GRID that the relayer's and the user's account start with.
+const FUNDS: u128 = 1_000_000;
+/// Gas limit of a block: several full submissions.
+const GAS_LIMIT: u64 = 60_000_000;
+/// Base fee of the first block.
+const BASE_FEE: u64 = 1_000_000_000;
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Made {
+    home: String,
+    chain_id: u64,
+    genesis_hash: String,
+    keys: Vec<KeyInfo>,
+    chains: Vec<String>,
+}
+
+pub(super) async fn run(home: &Home, args: &InitArgs, out: Output) -> Result<()> {
+    if home.config_file().exists() {
+        bail!("{} exists; nothing is overwritten", home.config_file().display());
+    }
+    // Ask the endpoints first: nothing is written where one of them cannot be used.
+    let config = configuration(args)?;
+    let records = records(home, args, &config).await?;
+    fs::create_dir_all(home.keys_dir())
+        .wrap_err_with(|| format!("cannot create {}", home.keys_dir().display()))?;
+    let keys = make_keys(home)?;
+    let [validator, relayer, user] = &keys;
+    let records = records.into_iter().map(|record| with_attester(record, relayer.address)).collect();
+    let genesis = genesis(args, validator.address, &[relayer.address, user.address], records)?;
+    let block = genesis::build(&genesis).wrap_err("the genesis is not usable")?;
+    write(&home.genesis_file(), &(serde_json::to_string_pretty(&genesis)? + "\n"))?;
+    TrustFile { chain_id: genesis.chain_id, validators: genesis.validators.clone() }
+        .write(&home.trust_file())?;
+    // Last: a folder with a configuration is a complete one.
+    write(&home.config_file(), &config_text(&config)?)?;
+    let made = Made {
+        home: home.dir().display().to_string(),
+        chain_id: genesis.chain_id,
+        genesis_hash: block.hash.to_string(),
+        keys: keys.to_vec(),
+        chains: genesis.chains.iter().map(|record| record.id.to_string()).collect(),
+    };
+    out.show(&made, people)
+}
+
+fn people(made: &Made) -> String {
+    let mut text = format!(
+        "created {}\n  Grid chain   eip155:{}  genesis {}\n",
+        made.home, made.chain_id, made.genesis_hash
+    );
+    for key in &made.keys {
+        text.push_str(&format!("  key          {:<10} {}\n", key.name, key.address));
+    }
+    for chain in &made.chains {
+        text.push_str(&format!("  follows      {chain}\n"));
+    }
+    text.push_str(&format!(
+        "  password     {}/keys/password (keep it, and back it up apart from the keys)\n\
+         next: grid --home {} start",
+        made.home, made.home
+    ));
+    text
+}
+
+fn configuration(args: &InitArgs) -> Result<Config> {
+    let mut config = Config::default();
+    config.node.block_interval = *args.block_interval;
+    config.node.rpc = args.rpc;
+    config.relayer.listen = args.listen;
+    config.relayer.main_chain = format!("http://{}", args.rpc);
+    if let Some(text) = &args.bitcoin {
+        config.chains.push(bitcoin_section(args, text)?);
+    }
+    if let Some(url) = &args.ethereum {
+        config.chains.push(ChainSection {
+            // The endpoint says which chain it is; `records` fills this in.
+            id: ChainId::eip155(0),
+            kind: ChainKind::Ethereum,
+            rpc: vec![url.clone()],
+            agree: 1,
+            network: None,
+            cookie_file: None,
+            user: None,
+            rpc_password_file: None,
+            rest: true,
+            follow: args.ethereum_follow.clone(),
+        });
+    }
+    Ok(config)
+}
+
+fn bitcoin_section(args: &InitArgs, text: &str) -> Result<ChainSection> {
+    let (network, url) = text
+        .split_once('=')
+        .ok_or_else(|| eyre!("--bitcoin {text:?}: expected NETWORK=URL, for example regtest=http://127.0.0.1:18443"))?;
+    let params = NetworkParams::by_name(network)
+        .ok_or_else(|| eyre!("--bitcoin: {network:?} is none of mainnet, testnet3, testnet4, signet, regtest"))?;
+    let absolute = |file: &Option<std::path::PathBuf>| {
+        file.as_ref().map(std::path::absolute).transpose().wrap_err("cannot resolve a file's path")
+    };
+    Ok(ChainSection {
+        id: params.chain_id(),
+        kind: ChainKind::Bitcoin,
+        rpc: vec![url.into()],
+        agree: 1,
+        network: Some(network.into()),
+        cookie_file: absolute(&args.bitcoin_cookie)?,
+        user: args.bitcoin_user.clone(),
+        rpc_password_file: absolute(&args.bitcoin_password_file)?,
+        rest: true,
+        follow: "latest".into(),
+    })
+}
+
+/// Asks every endpoint for its chain's trusted start.
+async fn records(home: &Home, args: &InitArgs, config: &Config) -> Result<Vec<ChainRecord>> {
+    let mut records = Vec::new();
+    for section in &config.chains {
+        records.push(match section.kind {
+            ChainKind::Bitcoin => bitcoin_record(home, args, config, section).await?,
+            ChainKind::Ethereum => ethereum_record(args, section).await?,
+        });
+    }
+    Ok(records)
+}
+
+async fn bitcoin_record(
+    home: &Home,
+    args: &InitArgs,
+    config: &Config,
+    section: &ChainSection,
+) -> Result<ChainRecord> {
+    let source = sources::choose(home, config, ChainKind::Bitcoin, Some(&section.id))?;
+    source.check().await.wrap_err("the Bitcoin node cannot be used")?;
+    let network = section.network.clone().unwrap_or_default();
+    let checkpoint = match args.bitcoin_start {
+        None | Some(0) => None,
+        Some(height) => Some(checkpoint::bitcoin(home, section, source.as_ref(), height).await?),
+    };
+    let depth = ConfirmationRule::Depth { blocks: args.bitcoin_depth };
+    let rule = match args.bitcoin_age {
+        0 => depth,
+        secs => ConfirmationRule::AllOf(vec![depth, ConfirmationRule::Age { secs }]),
+    };
+    Ok(ChainRecord {
+        id: section.id.clone(),
+        family: Family::Bitcoin,
+        security: Security::ProofOfWork,
+        level: if network == "regtest" { Level::L1 } else { Level::L3 },
+        rule,
+        status: ChainStatus::Active,
+        client: ClientParams::Bitcoin { network, checkpoint },
+        window: DEFAULT_WINDOW,
+    })
+}
+
+async fn ethereum_record(args: &InitArgs, section: &ChainSection) -> Result<ChainRecord> {
+    let (id, start) = checkpoint::ethereum(section, args.ethereum_start).await?;
+    Ok(ChainRecord {
+        id,
+        family: Family::Ethereum,
+        security: Security::Attested,
+        level: Level::L1,
+        rule: ConfirmationRule::Depth { blocks: args.ethereum_depth },
+        status: ChainStatus::Active,
+        // The relayer's key attests; it exists only after the endpoints have answered.
+        client: ClientParams::Attested { threshold: 1, attesters: Vec::new(), start },
+        window: DEFAULT_WINDOW,
+    })
+}
+
+fn with_attester(mut record: ChainRecord, attester: Address) -> ChainRecord {
+    if let ClientParams::Attested { attesters, .. } = &mut record.client {
+        *attesters = vec![attester];
+    }
+    record
+}
+
+fn make_keys(home: &Home) -> Result<[KeyInfo; 3]> {
+    let password = match std::env::var(keys::PASSWORD_VARIABLE) {
+        Ok(password) => zeroize::Zeroizing::new(password),
+        Err(_) => {
+            let mut bytes = zeroize::Zeroizing::new([0u8; 24]);
+            rand::rngs::OsRng.fill_bytes(bytes.as_mut());
+            let password = zeroize::Zeroizing::new(hex::encode(bytes.as_ref()));
+            keys::write_private(&home.password_file(), &password)?;
+            password
+        }
+    };
+    let dir = home.keys_dir();
+    Ok([
+        keys::create(&dir, "validator", &password)?,
+        keys::create(&dir, "relayer", &password)?,
+        keys::create(&dir, "user", &password)?,
+    ])
+}
+
+fn genesis(
+    args: &InitArgs,
+    validator: Address,
+    funded: &[Address],
+    chains: Vec<ChainRecord>,
+) -> Result<Genesis> {
+    let unit = U256::from(GRID);
+    let mut alloc: BTreeMap<Address, U256> =
+        funded.iter().map(|address| (*address, unit * U256::from(FUNDS))).collect();
+    for text in &args.fund {
+        let (address, amount) = text
+            .split_once('=')
+            .and_then(|(address, amount)| Some((address.parse::<Address>().ok()?, amount.parse::<u64>().ok()?)))
+            .ok_or_else(|| eyre!("--fund {text:?}: expected ADDRESS=AMOUNT, the amount in whole GRID"))?;
+        alloc.insert(address, unit * U256::from(amount));
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).wrap_err("the clock is before 1970")?;
+    Ok(Genesis {
+        chain_id: args.chain_id,
+        time_ms: u64::try_from(now.as_millis()).wrap_err("the clock is too far ahead")?,
+        gas_limit: GAS_LIMIT,
+        base_fee: BASE_FEE,
+        alloc,
+        governor: validator,
+        validators: vec![Validator { account: validator, power: 1 }],
+        chains,
+    })
+}
+
+fn config_text(config: &Config) -> Result<String> {
+    let body = toml::to_string_pretty(config).wrap_err("cannot write the configuration")?;
+    Ok(format!("# Every value is explained in config/grid.toml of the Grid sources.\n\n{body}"))
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    fs::write(file, text).wrap_err_with(|| format!("cannot write {}", file.display()))
+}

@@ -1,0 +1,53 @@
+//! The commands. Each calls the libraries and prints; none decides anything of its own.
+
+mod chains;
+mod checkpoint;
+mod config;
+mod init;
+mod keys;
+mod prove;
+mod run;
+mod status;
+mod submit;
+mod verify;
+
+use std::{future::Future, process::ExitCode};
+
+use eyre::{Result, WrapErr as _};
+
+use crate::{
+    args::{Cli, Command, NodeCommand, RelayerCommand},
+    home::Home,
+    output::Output,
+};
+
+/// Runs a command.
+pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
+    let home = Home::new(cli.home);
+    let out = Output { json: cli.json };
+    let done = |result: Result<()>| result.map(|()| ExitCode::SUCCESS);
+    match cli.command {
+        Command::Init(args) => done(block_on(init::run(&home, &args, out))),
+        Command::Start => done(block_on(run::start(&home))),
+        Command::Node(NodeCommand::Run) => done(block_on(run::node(&home))),
+        Command::Relayer(RelayerCommand::Run) => done(block_on(run::relayer(&home))),
+        Command::Config(command) => done(config::run(&home, &command, out)),
+        Command::Status(args) => done(block_on(status::run(&home, &args, out))),
+        Command::Chains => done(block_on(chains::chains(&home, out))),
+        Command::Headers(args) => done(block_on(chains::headers(&home, &args, out))),
+        Command::Prove(command) => done(block_on(prove::run(&home, &command))),
+        Command::Verify(args) => verify::run(&home, &args, out),
+        Command::Submit(args) => done(block_on(submit::run(&home, &args, out))),
+        Command::Keys(command) => done(keys::run(&home, &command, out)),
+    }
+}
+
+fn block_on(future: impl Future<Output = Result<()>>) -> Result<()> {
+    grid_adapters::install_crypto_provider();
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .wrap_err("cannot start the async runtime")?
+        .block_on(future)
+}

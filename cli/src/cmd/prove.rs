@@ -1,0 +1,198 @@
+//! `grid prove`: joins the source chain's inclusion proof with the main chain's path to it.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use alloy_primitives::B256;
+use eyre::{Result, WrapErr as _, bail};
+use grid_adapters::{ProofRequest, SourceChain};
+use grid_core::{
+    ChainId, CompatHeader,
+    api::ChainInfo,
+    proof::{self, CrossChainProof, Inclusion, TrustAnchor, Trust},
+};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    args::{ProveArgs, ProveCommand},
+    config::ChainKind,
+    home::Home,
+    main_chain::GridRpc,
+    output::write_line,
+    sources,
+};
+
+/// How often `--wait` looks again.
+const POLL: Duration = Duration::from_millis(250);
+
+pub(super) async fn run(home: &Home, command: &ProveCommand) -> Result<()> {
+    let rpc = GridRpc::of(home)?;
+    let (common, proof) = match command {
+        ProveCommand::BtcTx { txid, common, block } => {
+            let request = ProofRequest::BitcoinTx {
+                txid: displayed_hash("transaction id", txid)?,
+                block_hash: block.as_deref().map(|text| displayed_hash("block hash", text)).transpose()?,
+            };
+            (common, from_source(home, &rpc, ChainKind::Bitcoin, common, request).await?)
+        }
+        ProveCommand::EthTx { hash, common } => {
+            let request = ProofRequest::EthTransaction { hash: *hash };
+            (common, from_source(home, &rpc, ChainKind::Ethereum, common, request).await?)
+        }
+        ProveCommand::EthReceipt { hash, log, common } => {
+            let request = ProofRequest::EthReceipt { hash: *hash, log: *log };
+            (common, from_source(home, &rpc, ChainKind::Ethereum, common, request).await?)
+        }
+        ProveCommand::EthStorage { address, slot, at, common } => {
+            let block = Some(state_height(home, &rpc, common, *at).await?);
+            let request =
+                ProofRequest::EthStorage { address: *address, slot: B256::from(*slot), block };
+            (common, from_source(home, &rpc, ChainKind::Ethereum, common, request).await?)
+        }
+        ProveCommand::EthAccount { address, at, common } => {
+            let block = Some(state_height(home, &rpc, common, *at).await?);
+            let request = ProofRequest::EthAccount { address: *address, block };
+            (common, from_source(home, &rpc, ChainKind::Ethereum, common, request).await?)
+        }
+        ProveCommand::Header { chain, height, common } => {
+            let info = confirmed(&rpc, chain, *height, common).await?;
+            let header = rpc.header(&info.id, *height).await?;
+            (common, join(&rpc, &info.id, header, Inclusion::HeaderOnly).await?)
+        }
+    };
+    write(common, &proof)
+}
+
+async fn from_source(
+    home: &Home,
+    rpc: &GridRpc,
+    kind: ChainKind,
+    common: &ProveArgs,
+    request: ProofRequest,
+) -> Result<CrossChainProof> {
+    let config = home.config()?;
+    let source: Arc<dyn SourceChain> = sources::choose(home, &config, kind, common.on.as_ref())?;
+    let deadline = Instant::now() + *common.wait;
+    loop {
+        let material = match source.proof_material(request.clone()).await {
+            Ok(material) => material,
+            // Not in a block yet, or the block just went away: with --wait that may pass.
+            Err(error) if error.is_transient() && Instant::now() < deadline => {
+                sleep(POLL).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let height = material.header.height;
+        confirmed(rpc, source.id(), height, common).await?;
+        let indexed = rpc.header(source.id(), height).await?;
+        if indexed == material.header {
+            return join(rpc, source.id(), material.header, material.inclusion).await;
+        }
+        // The two disagree while one of them follows a reorganisation.
+        if Instant::now() >= deadline {
+            bail!(
+                "the main chain has confirmed block {} of {} at height {height}, the source shows {}: \
+                 one of them follows a reorganisation; try again",
+                indexed.blockHash,
+                source.id(),
+                material.header.blockHash
+            );
+        }
+        sleep(POLL).await;
+    }
+}
+
+/// Waits, as long as `--wait` allows, until the main chain has confirmed a height.
+async fn confirmed(
+    rpc: &GridRpc,
+    chain: &ChainId,
+    height: u64,
+    common: &ProveArgs,
+) -> Result<ChainInfo> {
+    let deadline = Instant::now() + *common.wait;
+    loop {
+        let info = rpc.chain(chain).await?;
+        if height < info.first_height {
+            bail!("height {height} of {chain} is below the start of its index, {}", info.first_height);
+        }
+        let reached = info.confirmed.map(|at| at.height);
+        if reached.is_some_and(|reached| reached >= height) {
+            return Ok(info);
+        }
+        if Instant::now() >= deadline {
+            bail!(
+                "block {height} of {chain} is not confirmed on the main chain yet: rule {}, tracked up to {}, \
+                 confirmed up to {}; try again later or give --wait 60s",
+                info.rule,
+                info.tracked.height,
+                reached.map_or_else(|| "nothing".into(), |height| height.to_string())
+            );
+        }
+        sleep(POLL).await;
+    }
+}
+
+/// The block whose state is proven: the one asked for, or the newest confirmed one.
+async fn state_height(
+    home: &Home,
+    rpc: &GridRpc,
+    common: &ProveArgs,
+    at: Option<u64>,
+) -> Result<u64> {
+    if let Some(height) = at {
+        return Ok(height);
+    }
+    let config = home.config()?;
+    let source = sources::choose(home, &config, ChainKind::Ethereum, common.on.as_ref())?;
+    let info = rpc.chain(source.id()).await?;
+    match info.confirmed {
+        Some(at) => Ok(at.height),
+        None => bail!("{} has no confirmed block yet; tracked up to {}", info.id, info.tracked.height),
+    }
+}
+
+/// Assembles the proof and verifies it before anybody else sees it.
+async fn join(
+    rpc: &GridRpc,
+    chain: &ChainId,
+    header: CompatHeader,
+    inclusion: Inclusion,
+) -> Result<CrossChainProof> {
+    let tip = rpc.tip().await?;
+    let answer = rpc.prove(chain, header.height).await?;
+    if answer.header != header {
+        bail!("the main chain reorganised {chain} at height {} meanwhile; try again", header.height);
+    }
+    let trust = Trust {
+        chain_id: tip.chain_id,
+        anchor: TrustAnchor::Validators(answer.validators.clone()),
+    };
+    let proof = proof::from_answer(answer, inclusion).wrap_err("the node's proof path is malformed")?;
+    proof::verify(&proof, &trust).wrap_err("the assembled proof does not verify")?;
+    Ok(proof)
+}
+
+fn write(common: &ProveArgs, proof: &CrossChainProof) -> Result<()> {
+    let bytes = if common.binary { proof.to_binary() } else { proof.to_json().into_bytes() };
+    match &common.out {
+        Some(file) => {
+            fs::write(file, &bytes).wrap_err_with(|| format!("cannot write {}", file.display()))?;
+            eprintln!("wrote {} ({} bytes); check it with: grid verify {}", file.display(), bytes.len(), file.display());
+            Ok(())
+        }
+        None if common.binary => write_line(&alloy_primitives::hex::encode_prefixed(&bytes)),
+        None => write_line(&String::from_utf8_lossy(&bytes)),
+    }
+}
+
+/// A Bitcoin hash as displayed → internal byte order.
+fn displayed_hash(what: &str, text: &str) -> Result<B256> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let mut hash: B256 = digits
+        .parse()
+        .ok()
+        .filter(|_| digits.len() == 64)
+        .ok_or_else(|| eyre::eyre!("{text:?} is not a {what}: 64 hex digits are expected"))?;
+    hash.0.reverse();
+    Ok(hash)
+}

@@ -1,0 +1,68 @@
+//! `grid verify`: offline; a proof file and a trust anchor are all it reads.
+
+use std::{fs, path::Path, process::ExitCode};
+
+use eyre::{Result, WrapErr as _, bail};
+use grid_core::proof::{self, CrossChainProof, Proven, Trust, TrustAnchor};
+
+use crate::{args::VerifyArgs, home::Home, output::Output, trust::TrustFile};
+
+/// A proof file larger than this is not read.
+const MAX_FILE: u64 = 32 * 1024 * 1024;
+
+/// Reads a proof file in either form.
+pub(super) fn read_proof(file: &Path) -> Result<CrossChainProof> {
+    let size = fs::metadata(file)
+        .wrap_err_with(|| format!("cannot read the proof {}", file.display()))?
+        .len();
+    if size > MAX_FILE {
+        bail!("{} has {size} bytes; a proof has at most {MAX_FILE}", file.display());
+    }
+    let bytes =
+        fs::read(file).wrap_err_with(|| format!("cannot read the proof {}", file.display()))?;
+    CrossChainProof::from_file_bytes(&bytes)
+        .wrap_err_with(|| format!("{} is not a proof", file.display()))
+}
+
+pub(super) fn run(home: &Home, args: &VerifyArgs, out: Output) -> Result<ExitCode> {
+    let trust = trust(home, args)?;
+    let proof = match read_proof(&args.file) {
+        Ok(proof) => proof,
+        Err(error) => return refuse(args, out, &format!("{error:#}")),
+    };
+    match proof::verify(&proof, &trust) {
+        Ok(verified) => {
+            let proven = verified.into_inner();
+            out.show(&proven, |proven| people(proven, &trust))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => refuse(args, out, &error.to_string()),
+    }
+}
+
+fn trust(home: &Home, args: &VerifyArgs) -> Result<Trust> {
+    let file = args.trust.clone().unwrap_or_else(|| home.trust_file());
+    match args.block_hash {
+        // The chain id is only needed for signatures, which a trusted hash replaces.
+        Some(hash) => Ok(Trust { chain_id: 0, anchor: TrustAnchor::BlockHash(hash) }),
+        None => TrustFile::read(&file)?.trust(),
+    }
+}
+
+fn refuse(args: &VerifyArgs, out: Output, reason: &str) -> Result<ExitCode> {
+    let file = args.file.display().to_string();
+    let answer = serde_json::json!({ "verified": false, "file": file, "reason": reason });
+    out.show(&answer, |_| format!("REFUSED  {file}\n  {reason}"))?;
+    Ok(ExitCode::FAILURE)
+}
+
+fn people(proven: &Proven, trust: &Trust) -> String {
+    let whom = match &trust.anchor {
+        TrustAnchor::Validators(set) => {
+            format!("{} validator(s) of Grid chain {}", set.as_slice().len(), trust.chain_id)
+        }
+        TrustAnchor::BlockHash(hash) => format!("the Grid block hash {hash}"),
+        _ => "the given anchor".to_owned(),
+    };
+    format!("VERIFIED\n{proven}\n  trusting      {whom}")
+}

@@ -1,0 +1,261 @@
+//! Reading `grid.toml`, with overrides from the environment.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::{ChainKind, Config, ConfigError, Fault};
+
+/// Sections that the environment can override.
+const OVERRIDABLE: [&str; 3] = ["node", "relayer", "log"];
+/// More faults than this are not worth listing.
+const MAX_FAULTS: usize = 64;
+
+/// Reads and checks a configuration.
+///
+/// # Errors
+/// [`ConfigError`]; where values are wrong, all of them.
+pub(crate) fn load(
+    file: &Path,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Config, ConfigError> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|source| ConfigError::Read { file: file.to_owned(), source })?;
+    let mut table: Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
+        file: file.to_owned(),
+        message: error.to_string(),
+    })?;
+    override_from(&mut table, environment);
+    let (config, mut faults) = decode(table);
+    if let Some(config) = config {
+        check(&config, &mut faults);
+        if faults.is_empty() {
+            return Ok(config);
+        }
+    }
+    Err(ConfigError::Faults { file: file.to_owned(), faults })
+}
+
+/// `GRID_NODE_BLOCK_INTERVAL=2s` sets `node.block_interval`; `GRID_RELAYER_POLL_L0` sets `relayer.poll.l0`.
+fn override_from(table: &mut Table, environment: impl IntoIterator<Item = (String, String)>) {
+    for (name, value) in environment {
+        let Some(rest) = name.strip_prefix("GRID_") else { continue };
+        let rest = rest.to_ascii_lowercase();
+        for section in OVERRIDABLE {
+            let Some(key) = rest.strip_prefix(section).and_then(|key| key.strip_prefix('_')) else {
+                continue;
+            };
+            let entry = table
+                .entry(section.to_owned())
+                .or_insert_with(|| Value::Table(Table::new()));
+            let Value::Table(entry) = entry else { continue };
+            if let Some(lane) = key.strip_prefix("poll_") {
+                let poll =
+                    entry.entry("poll".to_owned()).or_insert_with(|| Value::Table(Table::new()));
+                if let Value::Table(poll) = poll {
+                    poll.insert(lane.to_owned(), scalar(&value));
+                }
+            } else {
+                entry.insert(key.to_owned(), scalar(&value));
+            }
+        }
+    }
+}
+
+/// A number or boolean where the text is one, else a string.
+fn scalar(text: &str) -> Value {
+    text.parse::<i64>()
+        .map(Value::Integer)
+        .or_else(|_| text.parse::<bool>().map(Value::Boolean))
+        .unwrap_or_else(|_| Value::String(text.to_owned()))
+}
+
+/// Decodes, and on each fault notes it, takes the faulty value out and decodes again, so that one wrong
+/// value does not hide the next.
+fn decode(mut table: Table) -> (Option<Config>, Vec<Fault>) {
+    let mut faults = Vec::new();
+    while faults.len() < MAX_FAULTS {
+        match serde_path_to_error::deserialize::<_, Config>(Value::Table(table.clone())) {
+            Ok(config) => return (Some(config), faults),
+            Err(error) => {
+                let mut path: Vec<String> = segments(&error.path().to_string());
+                let message = error.inner().message().trim().to_owned();
+                if let Some(unknown) = unknown_field(&message)
+                    && path.last().map(String::as_str) != Some(unknown)
+                {
+                    path.push(unknown.to_owned());
+                }
+                let removed = remove(&mut table, &path);
+                faults.push(Fault::new(shown(&path), message));
+                if !removed {
+                    break;
+                }
+            }
+        }
+    }
+    (None, faults)
+}
+
+fn unknown_field(message: &str) -> Option<&str> {
+    message.strip_prefix("unknown field `")?.split('`').next()
+}
+
+/// `chain[0].rpc` → `chain`, `0`, `rpc`.
+fn segments(path: &str) -> Vec<String> {
+    path.split(['.', '[', ']']).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+fn shown(path: &[String]) -> String {
+    let mut out = String::new();
+    for part in path {
+        if part.chars().all(|c| c.is_ascii_digit()) {
+            out.push_str(&format!("[{part}]"));
+        } else {
+            if !out.is_empty() {
+                out.push('.');
+            }
+            out.push_str(part);
+        }
+    }
+    if out.is_empty() { "the file".into() } else { out }
+}
+
+/// Takes the value at `path` out; `false` where there is none (a missing value cannot be taken out).
+fn remove(table: &mut Table, path: &[String]) -> bool {
+    let Some((last, parents)) = path.split_last() else { return false };
+    let mut at: Option<&mut Value> = None;
+    for part in parents {
+        let next = match at {
+            None => table.get_mut(part),
+            Some(Value::Table(inner)) => inner.get_mut(part),
+            Some(Value::Array(items)) => part.parse().ok().and_then(|n: usize| items.get_mut(n)),
+            Some(_) => None,
+        };
+        if next.is_none() {
+            return false;
+        }
+        at = next;
+    }
+    match at {
+        None => table.remove(last).is_some(),
+        Some(Value::Table(inner)) => inner.remove(last).is_some(),
+        Some(Value::Array(items)) => match last.parse::<usize>() {
+            Ok(n) if n < items.len() => {
+                items.remove(n);
+                true
+            }
+            _ => false,
+        },
+        Some(_) => false,
+    }
+}
+
+/// What types alone cannot say.
+fn check(config: &Config, faults: &mut Vec<Fault>) {
+    if config.node.block_interval.as_millis() < 100 || config.node.block_interval.as_secs() > 60 {
+        faults.push(Fault::new("node.block_interval", "must be between 100ms and 60s"));
+    }
+    if config.node.cache_mib == 0 || config.node.cache_mib > 65_536 {
+        faults.push(Fault::new("node.cache_mib", "must be between 1 and 65536"));
+    }
+    if let Err(fault) = http_url(&config.relayer.main_chain) {
+        faults.push(Fault::new("relayer.main_chain", fault));
+    }
+    if config.node.rpc == config.relayer.listen {
+        faults.push(Fault::new("relayer.listen", "must differ from node.rpc"));
+    }
+    for (lane, interval) in [
+        ("l0", config.relayer.poll.l0),
+        ("l1", config.relayer.poll.l1),
+        ("l2", config.relayer.poll.l2),
+        ("l3", config.relayer.poll.l3),
+    ] {
+        if interval.as_millis() < 50 {
+            faults.push(Fault::new(format!("relayer.poll.{lane}"), "must be at least 50ms"));
+        }
+    }
+    for (n, chain) in config.chains.iter().enumerate() {
+        let at = |key: &str| format!("chain[{n}].{key}");
+        if config.chains.iter().take(n).any(|other| other.id == chain.id) {
+            faults.push(Fault::new(at("id"), format!("{} is configured twice", chain.id)));
+        }
+        if chain.rpc.is_empty() {
+            faults.push(Fault::new(at("rpc"), "at least one endpoint is needed"));
+        }
+        for (m, url) in chain.rpc.iter().enumerate() {
+            if let Err(fault) = http_url(url) {
+                faults.push(Fault::new(at(&format!("rpc[{m}]")), fault));
+            }
+        }
+        if chain.agree == 0 || chain.agree > chain.rpc.len().max(1) {
+            faults.push(Fault::new(
+                at("agree"),
+                format!("must be between 1 and the number of endpoints ({})", chain.rpc.len()),
+            ));
+        }
+        match chain.kind {
+            ChainKind::Bitcoin => check_bitcoin(chain, &at, faults),
+            ChainKind::Ethereum => check_ethereum(chain, &at, faults),
+        }
+    }
+}
+
+fn check_bitcoin(
+    chain: &super::ChainSection,
+    at: &dyn Fn(&str) -> String,
+    faults: &mut Vec<Fault>,
+) {
+    match &chain.network {
+        None => faults.push(Fault::new(
+            at("network"),
+            "is missing: one of mainnet, testnet3, testnet4, signet, regtest",
+        )),
+        Some(name) if grid_core::bitcoin::network::NetworkParams::by_name(name).is_none() => {
+            faults.push(Fault::new(
+                at("network"),
+                format!("{name:?} is none of mainnet, testnet3, testnet4, signet, regtest"),
+            ));
+        }
+        Some(_) => {}
+    }
+    if chain.user.is_some() != chain.rpc_password_file.is_some() {
+        faults.push(Fault::new(at("user"), "user and rpc_password_file go together"));
+    }
+    if chain.user.is_some() && chain.cookie_file.is_some() {
+        faults.push(Fault::new(at("cookie_file"), "give either a cookie file or a user, not both"));
+    }
+}
+
+fn check_ethereum(
+    chain: &super::ChainSection,
+    at: &dyn Fn(&str) -> String,
+    faults: &mut Vec<Fault>,
+) {
+    if chain.id.eip155_number().is_none() {
+        faults.push(Fault::new(at("id"), "an Ethereum chain's id has the form eip155:<number>"));
+    }
+    let depth = chain.follow.strip_prefix("latest-").map(str::parse::<u64>);
+    if !matches!(chain.follow.as_str(), "latest" | "safe" | "finalized")
+        && !matches!(depth, Some(Ok(_)))
+    {
+        faults.push(Fault::new(
+            at("follow"),
+            format!("{:?} is none of latest, safe, finalized, latest-N", chain.follow),
+        ));
+    }
+}
+
+fn http_url(text: &str) -> Result<(), String> {
+    let rest = text
+        .strip_prefix("http://")
+        .or_else(|| text.strip_prefix("https://"))
+        .ok_or_else(|| format!("{text:?} must begin with http:// or https://"))?;
+    let authority = rest.split('/').next().unwrap_or_default();
+    if authority.is_empty() {
+        return Err(format!("{text:?} names no host"));
+    }
+    if authority.contains('@') {
+        return Err("credentials do not belong in an address; use cookie_file, or user and rpc_password_file".into());
+    }
+    Ok(())
+}

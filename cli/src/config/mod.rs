@@ -1,0 +1,15 @@
+//! The daemon's configuration: one TOML file, every value with its default declared here.
+//!
+//! Reading collects **all** faults and names each by its path, so that an operator fixes a file in one
+//! go. `GRID_NODE_<KEY>`, `GRID_RELAYER_<KEY>` and `GRID_LOG_<KEY>` override the file.
+
+mod error;
+mod load;
+mod sections;
+
+pub(crate) use error::{ConfigError, Fault};
+pub(crate) use load::load;
+pub(crate) use sections::{ChainKind, ChainSection, Config};
+
+#[cfg(test)]
+mod tests;

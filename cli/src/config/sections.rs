@@ -1,0 +1,188 @@
+//! The sections of `grid.toml`, each beside its defaults.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use grid_core::ChainId;
+use serde::{Deserialize, Serialize};
+
+/// The whole configuration.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// The Grid chain.
+    pub(crate) node: NodeSection,
+    /// The relayer daemon.
+    pub(crate) relayer: RelayerSection,
+    /// Logging.
+    pub(crate) log: LogSection,
+    /// The foreign chains to follow.
+    #[serde(rename = "chain", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) chains: Vec<ChainSection>,
+}
+
+/// `[node]`: the Grid chain. Relative paths start at the home folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct NodeSection {
+    /// Genesis file.
+    pub(crate) genesis: PathBuf,
+    /// Folder of blocks and state.
+    pub(crate) data: PathBuf,
+    /// Encrypted key of the validator.
+    pub(crate) key: PathBuf,
+    /// File that holds the keys' password; `GRID_KEY_PASSWORD` goes first.
+    pub(crate) password_file: PathBuf,
+    /// Time between two blocks.
+    #[serde(with = "humantime_serde")]
+    pub(crate) block_interval: Duration,
+    /// Address of the JSON-RPC server (HTTP and WebSocket).
+    pub(crate) rpc: SocketAddr,
+    /// Memory that the block store may cache, MiB.
+    pub(crate) cache_mib: u32,
+}
+
+impl Default for NodeSection {
+    fn default() -> Self {
+        Self {
+            genesis: "genesis.json".into(),
+            data: "node".into(),
+            key: "keys/validator.json".into(),
+            password_file: "keys/password".into(),
+            block_interval: Duration::from_secs(1),
+            rpc: SocketAddr::from(([127, 0, 0, 1], 8645)),
+            cache_mib: 32,
+        }
+    }
+}
+
+/// `[relayer]`: the daemon that brings headers to the main chain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RelayerSection {
+    /// The main chain's JSON-RPC for `grid relayer run` and for the commands that ask the chain.
+    /// `grid start` speaks to its own node in the same process.
+    pub(crate) main_chain: String,
+    /// Encrypted key that pays for submissions and signs attestations.
+    pub(crate) key: PathBuf,
+    /// File that holds the key's password; `GRID_KEY_PASSWORD` goes first.
+    pub(crate) password_file: PathBuf,
+    /// Database file.
+    pub(crate) store: PathBuf,
+    /// Address of `/livez`, `/readyz`, `/metrics` and `/v1`.
+    pub(crate) listen: SocketAddr,
+    /// How often each speed level's lane looks for work.
+    pub(crate) poll: PollSection,
+}
+
+impl Default for RelayerSection {
+    fn default() -> Self {
+        Self {
+            main_chain: "http://127.0.0.1:8645".into(),
+            key: "keys/relayer.json".into(),
+            password_file: "keys/password".into(),
+            store: "relayer.db".into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 9640)),
+            poll: PollSection::default(),
+        }
+    }
+}
+
+/// `[relayer.poll]`: the timers of the four lanes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PollSection {
+    /// Chains with blocks at most 5 s apart.
+    #[serde(with = "humantime_serde")]
+    pub(crate) l0: Duration,
+    /// At most 60 s.
+    #[serde(with = "humantime_serde")]
+    pub(crate) l1: Duration,
+    /// At most 5 min.
+    #[serde(with = "humantime_serde")]
+    pub(crate) l2: Duration,
+    /// Slower.
+    #[serde(with = "humantime_serde")]
+    pub(crate) l3: Duration,
+}
+
+impl Default for PollSection {
+    fn default() -> Self {
+        Self {
+            l0: Duration::from_millis(500),
+            l1: Duration::from_secs(2),
+            l2: Duration::from_secs(5),
+            l3: Duration::from_secs(5),
+        }
+    }
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LogSection {
+    /// A `tracing` filter such as `info` or `info,grid_relayer=debug`.
+    pub(crate) filter: String,
+    /// One JSON object a line instead of text.
+    pub(crate) json: bool,
+}
+
+impl Default for LogSection {
+    fn default() -> Self {
+        Self { filter: "info,arc_malachitebft=warn,informalsystems_malachitebft=warn".into(), json: false }
+    }
+}
+
+/// `[[chain]]`: one foreign chain and where to ask about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChainSection {
+    /// CAIP-2 id. It must be registered on the main chain.
+    pub(crate) id: ChainId,
+    /// `bitcoin` or `ethereum`.
+    pub(crate) kind: ChainKind,
+    /// JSON-RPC endpoints, best first. Credentials do not belong here.
+    pub(crate) rpc: Vec<String>,
+    /// How many endpoints must agree on a block hash before it is relayed.
+    #[serde(default = "one")]
+    pub(crate) agree: usize,
+    /// Bitcoin: the network's name: mainnet, testnet3, testnet4, signet or regtest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) network: Option<String>,
+    /// Bitcoin: the node's cookie file, re-read when the node restarts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cookie_file: Option<PathBuf>,
+    /// Bitcoin: RPC user, where no cookie is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) user: Option<String>,
+    /// Bitcoin: file that holds the RPC password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rpc_password_file: Option<PathBuf>,
+    /// Bitcoin: use the node's REST interface for headers where it is on.
+    #[serde(default = "yes")]
+    pub(crate) rest: bool,
+    /// Ethereum: which block counts as the head: `latest`, `safe`, `finalized` or `latest-N`.
+    #[serde(default = "latest")]
+    pub(crate) follow: String,
+}
+
+const fn one() -> usize {
+    1
+}
+
+const fn yes() -> bool {
+    true
+}
+
+fn latest() -> String {
+    "latest".into()
+}
+
+/// The families that the daemon can follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ChainKind {
+    /// A Bitcoin node.
+    Bitcoin,
+    /// An Ethereum execution node.
+    Ethereum,
+}

@@ -1,0 +1,88 @@
+use std::io::Write as _;
+
+use super::*;
+
+fn load_text(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    load(file.path(), environment)
+}
+
+fn faults(result: Result<Config, ConfigError>) -> Vec<String> {
+    match result {
+        Err(ConfigError::Faults { faults, .. }) => faults.into_iter().map(|f| f.path).collect(),
+        other => panic!("expected faults, found {other:?}"),
+    }
+}
+
+#[test]
+fn an_empty_file_is_the_defaults_and_defaults_round_trip() {
+    let config = load_text("", &[]).unwrap();
+    assert_eq!(config, Config::default());
+    let text = toml::to_string_pretty(&config).unwrap();
+    assert_eq!(load_text(&text, &[]).unwrap(), config);
+}
+
+#[test]
+fn all_faults_are_named_at_once_with_their_paths() {
+    let text = r#"
+        colour = "red"
+        [node]
+        rpc = "nowhere"
+        blocktime = "1s"
+        [relayer]
+        main_chain = "ftp://x"
+        [[chain]]
+        id = "eip155:1"
+        kind = "ethereum"
+        rpc = ["http://user:pw@127.0.0.1:1"]
+        follow = "yesterday"
+        [[chain]]
+        id = "bip122:0f9188f13cb7b2c71f2a335e3a4fc328"
+        kind = "bitcoin"
+        network = "mars"
+        rpc = []
+    "#;
+    let mut found = faults(load_text(text, &[]));
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "chain[0].follow",
+            "chain[0].rpc[0]",
+            "chain[1].network",
+            "chain[1].rpc",
+            "colour",
+            "node.blocktime",
+            "node.rpc",
+            "relayer.main_chain",
+        ]
+    );
+}
+
+#[test]
+fn a_missing_value_is_named() {
+    let text = "[[chain]]\nid = \"eip155:1\"\nkind = \"ethereum\"\n";
+    let Err(error) = load_text(text, &[]) else { panic!("must be refused") };
+    assert!(error.to_string().contains("missing field `rpc`"), "{error}");
+}
+
+#[test]
+fn the_environment_overrides_and_is_checked_too() {
+    let config = load_text(
+        "[node]\nrpc = \"127.0.0.1:1\"\n",
+        &[("GRID_NODE_RPC", "127.0.0.1:2"), ("GRID_RELAYER_POLL_L0", "2s"), ("GRID_LOG_JSON", "true")],
+    )
+    .unwrap();
+    assert_eq!(config.node.rpc.port(), 2);
+    assert_eq!(config.relayer.poll.l0.as_secs(), 2);
+    assert!(config.log.json);
+    assert_eq!(faults(load_text("", &[("GRID_NODE_RCP", "x")])), ["node.rcp"]);
+}
+
+#[test]
+fn broken_syntax_shows_the_place() {
+    let Err(error) = load_text("[node\n", &[]) else { panic!("must be refused") };
+    assert!(error.to_string().contains("line 1"), "{error}");
+}

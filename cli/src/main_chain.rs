@@ -1,0 +1,123 @@
+//! Asking a Grid node.
+
+use std::path::PathBuf;
+
+use alloy_primitives::{Address, B256, Bytes};
+use eyre::{Result, WrapErr as _, eyre};
+use grid_adapters::{Endpoint, HttpJsonRpc, RpcError};
+use grid_core::{
+    ChainId, CompatHeader,
+    api::{AccountInfo, ChainInfo, GridTip, ProveAnswer},
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::home::Home;
+
+/// JSON-RPC's own code for "what you ask for does not exist (yet)".
+pub(crate) const NOT_FOUND: i64 = -32001;
+
+/// A Grid node's JSON-RPC, as the commands use it.
+#[derive(Debug)]
+pub(crate) struct GridRpc {
+    rpc: HttpJsonRpc,
+}
+
+impl GridRpc {
+    /// The node of the configuration (`relayer.main_chain`).
+    pub(crate) fn of(home: &Home) -> Result<Self> {
+        Self::new(&home.config()?.relayer.main_chain)
+    }
+
+    /// The node at a URL.
+    pub(crate) fn new(url: &str) -> Result<Self> {
+        let endpoint = Endpoint::new(url, "relayer.main_chain")?;
+        Ok(Self { rpc: HttpJsonRpc::new(endpoint)? })
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, method: &'static str, params: Value) -> Result<T> {
+        self.try_ask(method, params).await.map_err(Into::into)
+    }
+
+    async fn try_ask<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: Value,
+    ) -> Result<T, RpcError> {
+        self.rpc.call_as(method, params).await
+    }
+
+    /// The newest final block.
+    pub(crate) async fn tip(&self) -> Result<GridTip> {
+        self.ask("grid_tip", json!([])).await.wrap_err(
+            "the Grid node does not answer; is `grid start` running, and is relayer.main_chain its address?",
+        )
+    }
+
+    /// The registered chains.
+    pub(crate) async fn chains(&self) -> Result<Vec<ChainInfo>> {
+        self.ask("grid_chains", json!([])).await
+    }
+
+    /// One registered chain.
+    pub(crate) async fn chain(&self, id: &ChainId) -> Result<ChainInfo> {
+        let chains = self.chains().await?;
+        let known: Vec<String> = chains.iter().map(|chain| chain.id.to_string()).collect();
+        chains.into_iter().find(|chain| chain.id == *id).ok_or_else(|| {
+            eyre!("chain {id} is not registered on the main chain; registered are: {}", known.join(", "))
+        })
+    }
+
+    /// A confirmed header.
+    pub(crate) async fn header(&self, chain: &ChainId, height: u64) -> Result<CompatHeader> {
+        self.ask("grid_header", json!([chain, height])).await
+    }
+
+    /// The path from a confirmed header to a final Grid block.
+    pub(crate) async fn prove(&self, chain: &ChainId, height: u64) -> Result<ProveAnswer> {
+        self.ask("grid_prove", json!([chain, height])).await
+    }
+
+    /// Nonce and balance.
+    pub(crate) async fn account(&self, address: Address) -> Result<AccountInfo> {
+        self.ask("grid_account", json!([address])).await
+    }
+
+    /// Gas that a call would use.
+    pub(crate) async fn estimate_gas(&self, from: Address, to: Address, input: &Bytes) -> Result<u64> {
+        let call = json!([{ "from": from, "to": to, "input": input }]);
+        let gas: alloy_primitives::U64 = self.ask("eth_estimateGas", call).await?;
+        Ok(gas.to())
+    }
+
+    /// Base fee of the next block.
+    pub(crate) async fn gas_price(&self) -> Result<u128> {
+        let price: alloy_primitives::U128 = self.ask("eth_gasPrice", json!([])).await?;
+        Ok(price.to())
+    }
+
+    /// Sends a signed transaction.
+    pub(crate) async fn send(&self, raw: &Bytes) -> Result<B256> {
+        self.ask("eth_sendRawTransaction", json!([raw])).await
+    }
+
+    /// The receipt, once included.
+    pub(crate) async fn receipt(&self, hash: B256) -> Result<Option<Value>> {
+        self.ask("eth_getTransactionReceipt", json!([hash])).await
+    }
+}
+
+/// The relayer's own view, from its HTTP interface; `None` where it does not answer.
+pub(crate) async fn relayer_status(home: &Home) -> Option<Value> {
+    let listen = home.config().ok()?.relayer.listen;
+    grid_adapters::http::get_json(&format!("http://{listen}/v1/status")).await.ok()
+}
+
+/// A key file: a name in `keys/`, or a path.
+pub(crate) fn key_file(home: &Home, name: &str) -> PathBuf {
+    if name.contains(['/', '\\', '.']) {
+        PathBuf::from(name)
+    } else {
+        home.keys_dir().join(format!("{name}.json"))
+    }
+}
