@@ -203,7 +203,7 @@ impl Bitcoind {
                 refilled = true;
                 continue;
             };
-            let coin = coins.swap_remove(position);
+            let coin = coins.remove(position);
             match self.pay_from(&coin, to, satoshis).await {
                 // The output is gone, by a reorganisation or in the pool: take another.
                 Err(NodeError::Rpc { code: -25 | -26, .. }) if !coins.is_empty() || !refilled => {}
@@ -254,9 +254,11 @@ impl Bitcoind {
             // Amounts are printed with eight decimals; 2^53 satoshis are four times all that exist.
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             let satoshis = (value * COIN as f64).round() as u64;
-            coins.push((txid, vout, satoshis));
+            coins.push((mined, (txid, vout, satoshis)));
         }
-        Ok(coins)
+        // Oldest first: their payments survive a reorganisation, which makes young rewards immature.
+        coins.sort_unstable();
+        Ok(coins.into_iter().map(|(_, coin)| coin).collect())
     }
 
     /// Stops the node in an orderly way; what it knows is on disk afterwards.
