@@ -4,30 +4,148 @@
 //! crate is the only one that knows the engine; above it there are block hashes, opaque bodies and
 //! [`CommitCertificate`](grid_core::grid::CommitCertificate)s that anybody can check with grid-core alone.
 //!
-//! The engine calls itself alpha and is not audited (`docs/adr/0002-consensus-engine.md`).
+//! The engine calls itself alpha and is not audited (`docs/adr/0002-consensus-engine.md`), so its
+//! decisions are checked by grid-core's rules before they are committed, and whatever looks wrong
+//! ends the run: this crate never restarts an engine by itself.
 
+mod app;
+mod certificate;
 mod chain;
+mod codec;
 mod config;
+mod context;
+mod desk;
+mod engine;
 mod error;
+mod home;
+mod p2p;
+mod pace;
+mod parts;
+mod sign;
+mod solo;
+mod sync;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
 
 pub use chain::{Chain, ChainError, Head, MAX_BODY, Origin, ProposedBlock, Verdict};
 pub use config::{EngineConfig, Net};
 pub use error::EngineError;
 
-/// Runs the engine over `chain` until `cancel` fires (`Ok`) or something fails.
+use app::{App, check_authority};
+use desk::Desk;
+use home::Home;
+use sign::Keyring;
+
+/// How long the engine's actors have to stop, and then a commit that is under way to finish.
+const STOP_PATIENCE: Duration = Duration::from_millis(900);
+
+/// The least time without a block that counts as standing still.
+const STAGNATION: Duration = Duration::from_secs(60);
+
+/// Runs the engine over `chain` until `cancel` fires (`Ok`, within two seconds) or something fails.
+///
+/// Dropping the future instead stops the engine at once, as a crash would: nothing is lost that was
+/// promised, and the next run continues.
 ///
 /// # Errors
-/// Every failure of engine, log or chain ends the run with an [`EngineError`].
+/// Every failure of engine, log or chain ends the run with an [`EngineError`]; the engine is stopped
+/// by then. Start it again only after looking at the reason.
 pub async fn run(
     config: EngineConfig,
     chain: Arc<dyn Chain>,
     cancel: CancellationToken,
 ) -> Result<(), EngineError> {
-    let _ = (config, chain);
-    cancel.cancelled().await;
-    Ok(())
+    let EngineConfig { home, moniker, block_interval, net, key } = config;
+    let solo = net == Net::Solo;
+    let chain_id = chain.chain_id();
+    let keyring = Keyring::new(chain_id, key);
+    let home = Home::open(&home).await?;
+    let last_proposal = home.last_proposal();
+    let paths = home.paths();
+    let desk = Desk::new(chain, home);
+    let head = desk.ask("read its head", 0, |chain, _| Ok(chain.head())).await?;
+    check_authority(&head, keyring.address().0, solo)?;
+    check_history(&head, last_proposal)?;
+    if head.next_validators.power(&keyring.address().0).is_none() {
+        warn!(address = %keyring.address(), "not a validator: following the chain");
+    }
+
+    let (channels, mut running) = engine::start(&moniker, &net, &paths, chain_id, &keyring).await?;
+    let (progress, mut watched) = watch::channel(head.height.saturating_add(1));
+    let app = App {
+        desk: desk.clone(),
+        keyring,
+        chain_id,
+        interval: block_interval,
+        solo,
+        head,
+        deciders: None,
+        assembler: parts::Assembler::default(),
+        judged: Vec::new(),
+        progress,
+    };
+    let node = running.node();
+    let mut current = watched.clone();
+    let limit = STAGNATION.max(block_interval.saturating_mul(10));
+    let mut drive = Box::pin(app.drive(channels));
+    let result = loop {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => {
+                // The loop goes on answering while the actors stop, so that none of them is left
+                // waiting in the middle of something.
+                tokio::select! {
+                    ended = &mut drive => if let Err(error) = ended {
+                        warn!(%error, "while stopping");
+                    },
+                    () = engine::stop(&node, STOP_PATIENCE) => {}
+                }
+                break Ok(());
+            }
+            ended = &mut drive => {
+                let height = *current.borrow_and_update();
+                break ended.and_then(|()| Err(EngineError::Died {
+                    height,
+                    reason: "it asks no more questions; its own messages say why".to_owned(),
+                }));
+            }
+            reason = running.died() => {
+                break Err(EngineError::Died { height: *current.borrow_and_update(), reason });
+            }
+            height = engine::stagnation(&mut watched, limit) => {
+                let stagnant = EngineError::Stagnant { height, seconds: limit.as_secs() };
+                if solo {
+                    break Err(stagnant);
+                }
+                // Peers may be away; the engine goes on as soon as enough of them are back.
+                error!(%stagnant, "waiting for the other validators");
+            }
+        }
+    };
+    drop(drive);
+    drop(running);
+    if timeout(STOP_PATIENCE, desk.idle()).await.is_err() {
+        warn!("the chain is still busy; it finishes in the background");
+    }
+    result
+}
+
+/// A chain that is far behind what this node proposed has been put back or replaced: going on would
+/// sign again for heights that were signed before.
+fn check_history(head: &Head, last_proposal: u64) -> Result<(), EngineError> {
+    let next = head.height.saturating_add(1);
+    if last_proposal <= next {
+        return Ok(());
+    }
+    Err(EngineError::Safety {
+        height: next,
+        reason: format!(
+            "this node proposed a block at height {last_proposal}, but the chain's head is at {}: the chain's data was put back or replaced; restore it, or remove the engine's home only if no other node has the chain",
+            head.height
+        ),
+    })
 }

@@ -1,0 +1,161 @@
+//! The engine's home directory: one node's alone.
+//!
+//! ```text
+//! lock          held while an engine lives
+//! proposals     the blocks this node proposed for its last height
+//! wal/          the engine's write-ahead log
+//! network.key   libp2p identity (ed25519), bound to the validator's key by a signed proof
+//! ```
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use alloy_primitives::B256;
+use borsh::{BorshDeserialize, BorshSerialize};
+use tokio::time::{Instant, sleep};
+
+use crate::error::EngineError;
+
+/// How long a starting engine waits for the parts of a stopped one in the same process (its log
+/// thread, a commit under way) to let go of the directory.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The most rounds of one height that are remembered; later rounds are reached after many minutes
+/// of failed ones and push out the earliest.
+const REMEMBERED_ROUNDS: usize = 64;
+
+/// What this node proposed at its last height.
+#[derive(Debug, Default, Clone, BorshSerialize, BorshDeserialize)]
+struct Proposals {
+    height: u64,
+    rounds: Vec<(u32, [u8; 32])>,
+}
+
+/// Files of the home directory that others open.
+#[derive(Debug, Clone)]
+pub(crate) struct Paths {
+    /// The engine's log.
+    pub(crate) wal: PathBuf,
+    /// The libp2p identity.
+    pub(crate) network_key: PathBuf,
+}
+
+/// The open and locked home directory.
+#[derive(Debug)]
+pub(crate) struct Home {
+    path: PathBuf,
+    proposals: Proposals,
+    _lock: File,
+}
+
+impl Home {
+    /// Creates, locks and reads the directory.
+    pub(crate) async fn open(path: &Path) -> Result<Self, EngineError> {
+        let wal = path.join("wal");
+        fs::create_dir_all(&wal).map_err(|source| failed(&wal, source))?;
+        let lock = lock(&path.join("lock")).await?;
+        let file = path.join("proposals");
+        let proposals = match fs::read(&file) {
+            Ok(bytes) => borsh::from_slice(&bytes).map_err(|source| failed(&file, source))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Proposals::default(),
+            Err(source) => return Err(failed(&file, source)),
+        };
+        Ok(Self { path: path.to_owned(), proposals, _lock: lock })
+    }
+
+    /// Where the engine keeps its files.
+    pub(crate) fn paths(&self) -> Paths {
+        Paths {
+            wal: self.path.join("wal").join("consensus.wal"),
+            network_key: self.path.join("network.key"),
+        }
+    }
+
+    /// The last height this node proposed a block for.
+    pub(crate) const fn last_proposal(&self) -> u64 {
+        self.proposals.height
+    }
+
+    /// What this node proposed for a height and round, in this process or an earlier one.
+    pub(crate) fn proposed(&self, height: u64, round: u32) -> Option<B256> {
+        if self.proposals.height != height {
+            return None;
+        }
+        let found = self.proposals.rounds.iter().find(|(at, _)| *at == round)?;
+        Some(B256::from(found.1))
+    }
+
+    /// Remembers a proposal durably: after a crash the engine asks again for the same height and
+    /// round, and a second, different block would be an equivocation.
+    pub(crate) fn remember(
+        &mut self,
+        height: u64,
+        round: u32,
+        hash: B256,
+    ) -> Result<(), EngineError> {
+        let mut proposals = if self.proposals.height == height {
+            self.proposals.clone()
+        } else {
+            Proposals { height, rounds: Vec::new() }
+        };
+        if proposals.rounds.len() >= REMEMBERED_ROUNDS {
+            proposals.rounds.remove(0);
+        }
+        proposals.rounds.push((round, hash.0));
+        let file = self.path.join("proposals");
+        let bytes = borsh::to_vec(&proposals).map_err(|source| failed(&file, source))?;
+        replace(&file, &bytes).map_err(|source| failed(&file, source))?;
+        self.proposals = proposals;
+        Ok(())
+    }
+}
+
+/// Replaces a file's content so that a crash leaves either the old or the new one.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let draft = path.with_extension("new");
+    let mut file = private(&draft)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&draft, path)?;
+    // The rename itself is durable once its directory is.
+    path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+}
+
+/// Creates a file that only its owner reads: one of them is a key.
+fn private(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+async fn lock(path: &Path) -> Result<File, EngineError> {
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(|source| failed(path, source))?;
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                sleep(Duration::from_millis(20)).await;
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(EngineError::HomeInUse(path.to_owned()));
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(path, source)),
+        }
+    }
+}
+
+pub(crate) fn failed(path: &Path, source: io::Error) -> EngineError {
+    EngineError::Home { path: path.to_owned(), source }
+}

@@ -1,0 +1,138 @@
+//! One validator, no network.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{CHAIN_ID, Engine, FileChain, address, validators};
+use grid_consensus::{Chain, EngineError};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn blocks_come_at_the_interval_with_good_certificates() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let chain = FileChain::open(&dir.path().join("chain"), validators(1));
+    let engine = Engine::start(&dir.path().join("home"), &chain, 0, 200);
+    chain.reach(12, LIMIT).await;
+    engine.stop().await;
+    assert!(chain.check().len() >= 12);
+    // Block 1 may come late, as the engine starts after genesis; from then on there is a beat. The
+    // mean over ten blocks hardly depends on how busy the machine is: late heights are made up.
+    let times = chain.times();
+    let mean = (times[11] - times[1]) / 10;
+    assert!((150..400).contains(&mean), "mean interval {mean} ms: {times:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_continues_at_the_next_height() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (data, home) = (dir.path().join("chain"), dir.path().join("home"));
+    let mut before = std::collections::BTreeMap::new();
+    for life in 1..=3 {
+        let chain = FileChain::open(&data, validators(1));
+        assert_eq!(chain.head().height as usize, before.len());
+        let engine = Engine::start(&home, &chain, 0, 0);
+        chain.reach(before.len() as u64 + 5, LIMIT).await;
+        engine.stop().await;
+        let after = chain.check();
+        assert!(before.iter().all(|(height, hash)| after[height] == *hash), "life {life}");
+        before = after;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropped_at_any_point_it_resumes_without_a_second_block() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (data, home) = (dir.path().join("chain"), dir.path().join("home"));
+    for life in 0..40u64 {
+        let chain = FileChain::open(&data, validators(1));
+        let engine = Engine::start(&home, &chain, 0, 0);
+        chain.reach(chain.head().height + 1 + life % 3, LIMIT).await;
+        // Any point of the next height will do: a different one in every life.
+        tokio::time::sleep(Duration::from_micros(life * 617 % 9_000)).await;
+        engine.drop_it().await;
+    }
+    let chain = FileChain::open(&data, validators(1));
+    let engine = Engine::start(&home, &chain, 0, 0);
+    chain.reach(chain.head().height + 5, LIMIT).await;
+    engine.stop().await;
+    assert!(chain.check().len() >= 45);
+    for (height, hashes) in chain.journal() {
+        assert_eq!(hashes.len(), 1, "decided at height {height}: {hashes:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_outside_the_validator_set_is_told_so() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let chain = FileChain::open(&dir.path().join("chain"), validators(1));
+    let error = Engine::start(&dir.path().join("home"), &chain, 7, 100).failure().await;
+    let text = error.to_string();
+    assert!(matches!(error, EngineError::NotAValidator { height: 1, .. }), "{text}");
+    assert!(text.contains(&address(7).to_string()), "{text}");
+    assert!(text.contains(&address(0).to_string()), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_validator_without_a_quorum_does_not_run_alone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let chain = FileChain::open(&dir.path().join("chain"), validators(2));
+    let error = Engine::start(&dir.path().join("home"), &chain, 0, 100).failure().await;
+    assert!(matches!(error, EngineError::NoQuorumAlone { power: 10, total: 20 }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_home_serves_one_engine_at_a_time() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let home = dir.path().join("home");
+    let chain = FileChain::open(&dir.path().join("chain"), validators(1));
+    let first = Engine::start(&home, &chain, 0, 50);
+    chain.reach(2, LIMIT).await;
+    let other = FileChain::open(&dir.path().join("other"), validators(1));
+    let error = Engine::start(&home, &other, 0, 50).failure().await;
+    assert!(matches!(error, EngineError::HomeInUse(_)), "{error}");
+    chain.reach(chain.head().height + 2, LIMIT).await;
+    first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chain_that_was_put_back_is_not_signed_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let home = dir.path().join("home");
+    let chain = FileChain::open(&dir.path().join("chain"), validators(1));
+    let engine = Engine::start(&home, &chain, 0, 0);
+    chain.reach(5, LIMIT).await;
+    engine.stop().await;
+    let emptied = FileChain::open(&dir.path().join("empty"), validators(1));
+    let error = Engine::start(&home, &emptied, 0, 0).failure().await;
+    assert!(matches!(error, EngineError::Safety { height: 1, .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancelling_stops_at_once_whatever_the_interval() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let chain = FileChain::open(&dir.path().join("chain"), validators(1));
+    let engine = Engine::start(&dir.path().join("home"), &chain, 0, 60_000);
+    chain.reach(1, LIMIT).await;
+    let start = Instant::now();
+    engine.stop().await;
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert_eq!(chain.head().height, 1);
+    let (_, certificate) = chain.decided(1).expect("readable").expect("there");
+    assert!(certificate.verify(CHAIN_ID + 1, &validators(1)).is_err(), "bound to its chain");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chain_that_cannot_commit_ends_the_run() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("chain");
+    let chain = FileChain::open(&data, validators(1));
+    let engine = Engine::start(&dir.path().join("home"), &chain, 0, 0);
+    chain.reach(3, LIMIT).await;
+    // A file in the place of the directory: every write fails from here on.
+    std::fs::rename(data.join("blocks"), data.join("moved")).expect("renamed");
+    std::fs::write(data.join("blocks"), b"").expect("written");
+    let error = engine.failure().await;
+    assert!(matches!(error, EngineError::Chain { .. }), "{error}");
+}
