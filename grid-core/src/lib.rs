@@ -32,6 +32,7 @@ pub mod light_client;
 pub mod index;
 pub mod mmr;
 pub mod modules;
+pub mod proof;
 pub mod state;
 pub mod transition;
 pub mod tree;

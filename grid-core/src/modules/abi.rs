@@ -1,0 +1,79 @@
+//! Solidity interfaces of the system contracts: what `cast` and every Ethereum library call.
+
+use alloy_primitives::{Address, address};
+use alloy_sol_types::sol;
+
+/// Address of the registry.
+pub const REGISTRY: Address = address!("0x0000000000000000000000000000000000001001");
+/// Address of the light clients and the index.
+pub const LIGHT_CLIENTS: Address = address!("0x0000000000000000000000000000000000001002");
+/// Address of the proof verifier.
+pub const PROOFS: Address = address!("0x0000000000000000000000000000000000001003");
+/// All system contracts.
+pub const SYSTEM_CONTRACTS: [Address; 3] = [REGISTRY, LIGHT_CLIENTS, PROOFS];
+
+sol! {
+    /// Which chains take part.
+    #[derive(Debug, PartialEq, Eq)]
+    interface Registry {
+        /// A chain was registered.
+        event Registered(bytes32 indexed chain, string id, uint8 level, uint8 security);
+        /// A chain's status changed (0 active, 1 suspended, 2 frozen, 3 terminated).
+        event StatusChanged(bytes32 indexed chain, uint8 status);
+
+        /// Registers a chain from the JSON of its record; the governor only.
+        function register(bytes record) external returns (bytes32 chain);
+        /// Changes a chain's status; the governor only.
+        function setStatus(bytes32 chain, uint8 status) external;
+        /// The keys of all registered chains, sorted.
+        function chains() external view returns (bytes32[] memory keys);
+        /// A chain's record as JSON.
+        function record(bytes32 chain) external view returns (bytes memory json);
+        /// A chain's status.
+        function status(bytes32 chain) external view returns (uint8 code);
+        /// The account that may register chains and change their status.
+        function governor() external view returns (address account);
+    }
+
+    /// On-chain light clients, accumulators and the index.
+    #[derive(Debug, PartialEq, Eq)]
+    interface LightClients {
+        /// A chain's best tracked header changed.
+        event TipChanged(bytes32 indexed chain, uint64 height, bytes32 blockHash);
+        /// Another branch became the best one.
+        event Reorged(bytes32 indexed chain, uint64 commonHeight, uint64 removed, uint64 added);
+        /// Headers became confirmed and entered the accumulator.
+        event Indexed(bytes32 indexed chain, uint64 fromHeight, uint64 toHeight);
+        /// Confirmed headers were cut off the accumulator after a reorganisation.
+        event IndexReverted(bytes32 indexed chain, uint64 fromHeight, uint64 depth);
+        /// A reorganisation deeper than the window: the chain is stopped until the governor resumes it.
+        event Frozen(bytes32 indexed chain, uint64 commonHeight);
+
+        /// Submits Bitcoin headers, 80 bytes each, concatenated, parents first.
+        function submitBitcoinHeaders(bytes32 chain, bytes headers) external returns (uint64 added);
+        /// Submits linked Ethereum headers in RLP, ascending, with attesters' signatures over the last one.
+        function submitAttestedHeaders(bytes32 chain, bytes[] headers, bytes[] signatures) external returns (uint64 added);
+        /// The best tracked header.
+        function tip(bytes32 chain) external view returns (uint64 height, bytes32 blockHash);
+        /// The confirmed range: `count` headers from `firstHeight`; the hash is that of the last one, or zero.
+        function confirmed(bytes32 chain) external view returns (uint64 firstHeight, uint64 count, bytes32 blockHash);
+        /// The root of a chain's accumulator.
+        function accumulatorRoot(bytes32 chain) external view returns (bytes32 root);
+        /// The root of the index after the transactions so far.
+        function indexRoot() external view returns (bytes32 root);
+    }
+
+    /// Verification of cross-chain proofs against this chain's own recent index roots.
+    #[derive(Debug, PartialEq, Eq)]
+    interface Proofs {
+        /// A proof was accepted.
+        event Proven(bytes32 indexed claimHash, bytes32 indexed chain, uint64 height, uint8 security);
+
+        /// Checks a proof in its binary form; reverts with the reason.
+        function verify(bytes proof) external view returns (bytes32 claimHash, bytes32 chain, uint64 height, bytes32 blockHash, uint64 time, uint8 security);
+        /// Checks a proof and records its claim.
+        function submit(bytes proof) external returns (bytes32 claimHash);
+        /// The height at which a claim was accepted, or zero.
+        function provenAt(bytes32 claimHash) external view returns (uint64 height);
+    }
+}

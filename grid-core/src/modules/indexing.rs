@@ -1,0 +1,288 @@
+//! From tracked to confirmed: accumulators and the index.
+//!
+//! A chain is looked at when evidence arrived for it, and at a block's start when its rule said that
+//! time alone may confirm more. Per chain and block at most [`MAX_INDEXED`] headers are appended; the rest follows in the
+//! next blocks.
+
+use alloy_primitives::B256;
+use alloy_sol_types::SolValue;
+
+use super::{
+    ChainRecord, ChainStatus, Env,
+    abi::{LIGHT_CLIENTS, LightClients, REGISTRY, Registry},
+    light_client,
+    registry::{read_record, store_record},
+};
+use crate::{
+    ChainKey,
+    header_tree::{CHUNK_HEIGHTS, HeaderTree},
+    index::ChainEntry,
+    light_client::LightClient,
+    mmr::Mmr,
+    state::{Accumulator, Overlay, StateRead, StorageError, keys},
+    transition::IndexEvent,
+};
+
+/// The most headers of one chain that one block appends: about 10 ms of hashing.
+pub(crate) const MAX_INDEXED: u64 = 8_192;
+
+/// The chain's own work at a block's start: every chain whose rule is due by time.
+pub(crate) fn begin_block(env: &mut Env<'_, '_>) -> Result<(), StorageError> {
+    let now = env.block.time_ms;
+    let due = read_due(env.overlay)?;
+    for (chain, _) in due.into_iter().filter(|(_, at)| *at <= now) {
+        match read_record(env.overlay, chain)? {
+            Some(record) if record.status == ChainStatus::Active => {
+                let mut client = env.clients.take(env.overlay, &record)?;
+                evaluate(env, &record, &mut client)?;
+                env.clients.put(chain, client);
+            }
+            _ => set_due(env.overlay, chain, None)?,
+        }
+    }
+    Ok(())
+}
+
+/// Starts a chain's accumulator and puts an active chain into the index.
+pub(crate) fn enrol(
+    overlay: &mut Overlay<'_>,
+    record: &ChainRecord,
+    client: &mut LightClient,
+) -> Result<(), StorageError> {
+    let chain = record.key();
+    let accumulator = Accumulator::new(client.tree().base().header.height);
+    accumulator.store(overlay, chain);
+    light_client::save(overlay, chain, client);
+    show(overlay, record, &accumulator)
+}
+
+/// Puts an active chain into the index, due at once, or takes another one out of it.
+pub(crate) fn show(
+    overlay: &mut Overlay<'_>,
+    record: &ChainRecord,
+    accumulator: &Accumulator,
+) -> Result<(), StorageError> {
+    let active = record.status == ChainStatus::Active;
+    set_due(overlay, record.key(), active.then_some(0))?;
+    let entry = active.then(|| entry_of(record, accumulator));
+    set_entry(overlay, record.key(), entry)
+}
+
+/// Brings a chain's accumulator in line with its header tree and rule, prunes the tree and notes when
+/// to look again.
+pub(crate) fn evaluate(
+    env: &mut Env<'_, '_>,
+    record: &ChainRecord,
+    client: &mut LightClient,
+) -> Result<(), StorageError> {
+    let chain = record.key();
+    let Some(mut accumulator) = Accumulator::read(env.overlay, chain)? else {
+        return Err(StorageError::corrupt("accumulator"));
+    };
+    let before = accumulator.clone();
+    if !cut_back(env, chain, &mut accumulator, client.tree()) {
+        light_client::save(env.overlay, chain, client);
+        return freeze(env, record, client.tree(), &accumulator);
+    }
+    let now = env.block.time_ms;
+    let more = grow(env, record, &mut accumulator, client.tree());
+    prune(record, &mut accumulator, client);
+    light_client::save(env.overlay, chain, client);
+    let next = if more { Some(0) } else { record.rule.next_change_ms(client.tree(), now) };
+    set_due(env.overlay, chain, next)?;
+    if accumulator != before {
+        accumulator.store(env.overlay, chain);
+        set_entry(env.overlay, chain, Some(entry_of(record, &accumulator)))?;
+    }
+    Ok(())
+}
+
+/// Cuts the range back to the best branch. `false` where the fork lies below what the tree holds.
+fn cut_back(
+    env: &mut Env<'_, '_>,
+    chain: ChainKey,
+    accumulator: &mut Accumulator,
+    tree: &HeaderTree,
+) -> bool {
+    let Some(confirmed) = accumulator.tip_height() else { return true };
+    if tree.is_best(&accumulator.tip_hash) {
+        return true;
+    }
+    let Some(reorg) = tree.path(&accumulator.tip_hash, &tree.tip().header.blockHash) else {
+        return false;
+    };
+    let (common, common_hash) = reorg.common;
+    if common < accumulator.checkpoint_height() || common >= confirmed {
+        return false;
+    }
+    let mut range = accumulator.checkpoint.clone();
+    if !append_best(&mut range, tree, accumulator.checkpoint_height(), common, |_| ()) {
+        return false;
+    }
+    accumulator.range = range;
+    accumulator.tip_hash = common_hash;
+    let from = common.saturating_add(1);
+    let depth = confirmed.saturating_sub(common);
+    env.log(
+        LIGHT_CLIENTS,
+        &LightClients::IndexReverted { chain: chain.0, fromHeight: from, depth },
+    );
+    env.events.push(IndexEvent::Reverted { chain, from, depth });
+    true
+}
+
+/// Appends the leaves of the best branch's headers `from..=to`; `false` where one is missing.
+fn append_best(
+    range: &mut Mmr,
+    tree: &HeaderTree,
+    from: u64,
+    to: u64,
+    mut each: impl FnMut(&crate::CompatHeader),
+) -> bool {
+    for height in from..=to {
+        let Some(tracked) = tree.best_at(height) else { return false };
+        range.append(tracked.header.leaf());
+        each(&tracked.header);
+    }
+    true
+}
+
+/// Appends newly confirmed headers. `true` where the limit of the block left some over.
+fn grow(
+    env: &mut Env<'_, '_>,
+    record: &ChainRecord,
+    accumulator: &mut Accumulator,
+    tree: &HeaderTree,
+) -> bool {
+    let chain = record.key();
+    let Some(confirmed) = record.rule.confirmed_height(tree, env.block.time_ms) else {
+        return false;
+    };
+    let from = accumulator.next_height();
+    if confirmed < from {
+        return false;
+    }
+    let done = env.clients.indexed.entry(chain).or_default();
+    let wanted = confirmed.saturating_sub(from).saturating_add(1);
+    let count = wanted.min(MAX_INDEXED.saturating_sub(*done));
+    *done = done.saturating_add(count);
+    let Some(to) = count.checked_sub(1).map(|more| from.saturating_add(more)) else {
+        return true;
+    };
+    let events = &mut env.events;
+    let mut tip = accumulator.tip_hash;
+    append_best(&mut accumulator.range, tree, from, to, |header| {
+        tip = header.blockHash;
+        events.push(IndexEvent::Appended { chain, header: header.clone() });
+    });
+    accumulator.tip_hash = tip;
+    env.log(
+        LIGHT_CLIENTS,
+        &LightClients::Indexed { chain: chain.0, fromHeight: from, toHeight: to },
+    );
+    count < wanted
+}
+
+/// Moves the tree's base up to `window` headers below the confirmed tip, and the copy of the range with it.
+fn prune(record: &ChainRecord, accumulator: &mut Accumulator, client: &mut LightClient) {
+    let base = client.tree().base().header.height;
+    let Some(confirmed) = accumulator.tip_height() else { return };
+    // In whole chunks, so that most blocks do not prune.
+    let target = confirmed.saturating_sub(record.window);
+    let target = target.saturating_sub(target.checked_rem(CHUNK_HEIGHTS).unwrap_or(0));
+    if target <= base {
+        return;
+    }
+    let from = accumulator.checkpoint_height();
+    let Some(last_below) = target.checked_sub(1) else { return };
+    let mut checkpoint = accumulator.checkpoint.clone();
+    if append_best(&mut checkpoint, client.tree(), from, last_below, |_| ()) {
+        accumulator.checkpoint = checkpoint;
+        client.prune(target);
+    }
+}
+
+/// Stops a chain that contradicted itself deeper than its window.
+fn freeze(
+    env: &mut Env<'_, '_>,
+    record: &ChainRecord,
+    tree: &HeaderTree,
+    accumulator: &Accumulator,
+) -> Result<(), StorageError> {
+    let chain = record.key();
+    let common_height = tree
+        .path(&accumulator.tip_hash, &tree.tip().header.blockHash)
+        .map_or(0, |reorg| reorg.common.0);
+    let frozen = ChainRecord { status: ChainStatus::Frozen, ..record.clone() };
+    store_record(env.overlay, &frozen);
+    show(env.overlay, &frozen, accumulator)?;
+    let status = frozen.status.code();
+    env.log(LIGHT_CLIENTS, &LightClients::Frozen { chain: chain.0, commonHeight: common_height });
+    env.log(REGISTRY, &Registry::StatusChanged { chain: chain.0, status });
+    env.events.push(IndexEvent::Frozen { chain, common_height });
+    Ok(())
+}
+
+/// The index entry of a chain.
+fn entry_of(record: &ChainRecord, accumulator: &Accumulator) -> ChainEntry {
+    ChainEntry {
+        chain: record.key().0,
+        level: record.level.code(),
+        security: record.security.code(),
+        firstHeight: accumulator.first_height,
+        count: accumulator.range.count(),
+        accumulatorRoot: accumulator.range.root(),
+        tipHash: accumulator.tip_hash,
+    }
+}
+
+/// The entries of all active chains, sorted by key.
+pub(crate) fn read_entries(state: &dyn StateRead) -> Result<Vec<ChainEntry>, StorageError> {
+    let Some(bytes) = state.read(&keys::index())? else { return Ok(Vec::new()) };
+    <Vec<ChainEntry>>::abi_decode(&bytes).map_err(|_| StorageError::corrupt("index"))
+}
+
+fn set_entry(
+    overlay: &mut Overlay<'_>,
+    chain: ChainKey,
+    entry: Option<ChainEntry>,
+) -> Result<(), StorageError> {
+    let mut entries = read_entries(overlay)?;
+    replace(&mut entries, entry, |other| other.chain.cmp(&chain.0));
+    overlay.set(keys::index(), entries.abi_encode());
+    Ok(())
+}
+
+/// When chains must be looked at again: (chain, Grid time in milliseconds), sorted by chain.
+pub(crate) fn read_due(state: &dyn StateRead) -> Result<Vec<(ChainKey, u64)>, StorageError> {
+    let Some(bytes) = state.read(&keys::due())? else { return Ok(Vec::new()) };
+    let list = <Vec<(B256, u64)>>::abi_decode(&bytes)
+        .map_err(|_| StorageError::corrupt("table of due chains"))?;
+    Ok(list.into_iter().map(|(chain, at)| (ChainKey(chain), at)).collect())
+}
+
+fn set_due(
+    overlay: &mut Overlay<'_>,
+    chain: ChainKey,
+    at: Option<u64>,
+) -> Result<(), StorageError> {
+    let mut due = read_due(overlay)?;
+    replace(&mut due, at.map(|at| (chain, at)), |(other, _)| other.cmp(&chain));
+    let due = due.into_iter().map(|(chain, at)| (chain.0, at)).collect::<Vec<_>>();
+    overlay.set(keys::due(), due.abi_encode());
+    Ok(())
+}
+
+/// Replaces, inserts or removes one item of a sorted list.
+fn replace<T>(list: &mut Vec<T>, item: Option<T>, order: impl FnMut(&T) -> core::cmp::Ordering) {
+    match (list.binary_search_by(order), item) {
+        (Ok(at), Some(item)) => {
+            if let Some(slot) = list.get_mut(at) {
+                *slot = item;
+            }
+        }
+        (Ok(at), None) => drop(list.remove(at)),
+        (Err(at), Some(item)) => list.insert(at, item),
+        (Err(_), None) => (),
+    }
+}

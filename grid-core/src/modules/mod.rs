@@ -1,0 +1,75 @@
+//! The system contracts: native modules behind one trait, called with Solidity's ABI.
+//!
+//! Each module has a fixed address, an interface in [`abi`], a prefix of the state that only it
+//! writes, a fixed [gas] schedule and events that become receipt logs. Together they are the chain's contract
+//! collection, whose hash is in every block header.
+//!
+//! A call either succeeds as a whole or leaves no trace but its fee: there are no calls between modules, no
+//! code of users, and so no re-entrancy.
+
+pub mod abi;
+mod env;
+pub mod gas;
+mod indexing;
+pub(crate) mod light_client;
+mod light_clients;
+mod proofs;
+pub mod record;
+mod registry;
+
+use alloy_primitives::{Address, B256, keccak256};
+use alloy_sol_types::SolValue;
+
+pub(crate) use env::{BlockEnv, CallError, Env};
+pub use gas::Gas;
+pub(crate) use indexing::{begin_block, read_due, read_entries};
+pub(crate) use light_client::Clients;
+pub(crate) use light_clients::is_known;
+pub use record::{ChainRecord, ChainStatus, ClientParams, RecordError};
+pub(crate) use registry::{read_chain_list, read_record, store_new_record};
+
+/// The most registered chains, terminated ones included.
+pub const MAX_CHAINS: usize = 256;
+
+/// A system contract.
+pub trait Module: Sync {
+    /// Where it is called.
+    fn address(&self) -> Address;
+    /// Its name, as in its Solidity interface.
+    fn name(&self) -> &'static str;
+    /// Raised with every change of behaviour.
+    fn version(&self) -> u32;
+    /// The state's prefix byte that belongs to it.
+    fn prefix(&self) -> u8;
+    /// The functions that it has, in Solidity's notation.
+    fn functions(&self) -> Vec<&'static str>;
+    /// Executes a call.
+    ///
+    /// # Errors
+    /// [`CallError`]: the caller undoes what the call wrote.
+    #[expect(private_interfaces, reason = "modules are written in this crate only")]
+    fn call(&self, env: &mut Env<'_, '_>, input: &[u8]) -> Result<Vec<u8>, CallError>;
+}
+
+/// The contract collection, by address.
+pub static COLLECTION: [&dyn Module; 3] =
+    [&registry::RegistryModule, &light_clients::LightClientsModule, &proofs::ProofsModule];
+
+/// The system contract at an address.
+#[must_use]
+pub fn at(address: &Address) -> Option<&'static dyn Module> {
+    COLLECTION.iter().find(|module| module.address() == *address).copied()
+}
+
+/// `keccak256(abi.encode((address, string name, uint32 version, string[] functions)[]))` over the collection.
+#[must_use]
+pub fn collection_hash() -> B256 {
+    let list = COLLECTION
+        .iter()
+        .map(|module| {
+            let functions = module.functions().into_iter().map(String::from).collect::<Vec<_>>();
+            (module.address(), module.name().to_owned(), module.version(), functions)
+        })
+        .collect::<Vec<_>>();
+    keccak256(list.abi_encode())
+}

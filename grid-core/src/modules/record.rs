@@ -1,0 +1,234 @@
+//! The record of a registered chain.
+
+use alloy_primitives::{Address, B256, Bytes};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{
+    ChainId, ChainKey, Family, Level, Security, bitcoin::Checkpoint, confirm::ConfirmationRule,
+};
+
+/// Headers kept below the confirmed tip where a record does not say otherwise: two difficulty periods of
+/// Bitcoin, four weeks.
+pub const DEFAULT_WINDOW: u64 = 4_032;
+/// The largest window. A block that carries evidence loads the whole window.
+pub const MAX_WINDOW: u64 = 16_384;
+/// The most bytes of a record in JSON.
+pub const MAX_RECORD_BYTES: usize = 16_384;
+
+/// What the registry knows about a chain. In state and in `register` calls it is compact JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChainRecord {
+    /// CAIP-2 id.
+    pub id: ChainId,
+    /// Shape of its headers.
+    pub family: Family,
+    /// What stands behind its headers. Must be what `client` delivers.
+    pub security: Security,
+    /// Speed level, fixed at registration.
+    pub level: Level,
+    /// When a tracked header counts as confirmed.
+    pub rule: ConfirmationRule,
+    /// Whether it takes part.
+    #[serde(default)]
+    pub status: ChainStatus,
+    /// How its headers are checked.
+    pub client: ClientParams,
+    /// Headers kept below the confirmed tip. A reorganisation deeper than this freezes the chain.
+    #[serde(default = "default_window")]
+    pub window: u64,
+}
+
+const fn default_window() -> u64 {
+    DEFAULT_WINDOW
+}
+
+/// Whether a chain takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[repr(u8)]
+pub enum ChainStatus {
+    /// Evidence is accepted, headers are confirmed, the index shows the chain.
+    #[default]
+    Active = 0,
+    /// Paused by the governor: no evidence, not in the index.
+    Suspended = 1,
+    /// Stopped by the protocol: the chain contradicted itself deeper than its window. As
+    /// `Suspended`, until the governor looked at it.
+    Frozen = 2,
+    /// Gone for good.
+    Terminated = 3,
+}
+
+impl ChainStatus {
+    /// The value in calls and events.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The status with that value.
+    #[must_use]
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Active),
+            1 => Some(Self::Suspended),
+            2 => Some(Self::Frozen),
+            3 => Some(Self::Terminated),
+            _ => None,
+        }
+    }
+
+    /// As in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Frozen => "frozen",
+            Self::Terminated => "terminated",
+        }
+    }
+}
+
+impl core::fmt::Display for ChainStatus {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How a chain's headers are checked, with the trusted start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum ClientParams {
+    /// Proof of work by Bitcoin's rules.
+    Bitcoin {
+        /// Name of the rule set, for example `regtest`.
+        network: String,
+        /// Trusted start; the network's genesis block where absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        checkpoint: Option<Checkpoint>,
+    },
+    /// Signatures of registered keys over an Ethereum chain's headers.
+    Attested {
+        /// How many attesters must sign.
+        threshold: u32,
+        /// Their addresses, strictly increasing.
+        attesters: Vec<Address>,
+        /// Trusted start: a header in RLP.
+        start: Bytes,
+    },
+}
+
+/// Why a record is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// Not the JSON of a record.
+    #[error("chain record is not valid JSON of a record: {0}")]
+    Json(String),
+    /// Too large.
+    #[error("chain record has {0} bytes, at most {MAX_RECORD_BYTES} are allowed")]
+    TooLarge(usize),
+    /// The security class is not what the client delivers.
+    #[error("chain {id}: security {claimed} does not fit its client, which gives {actual}")]
+    Security {
+        /// The chain.
+        id: ChainId,
+        /// What the record says.
+        claimed: Security,
+        /// What it would be.
+        actual: Security,
+    },
+    /// The family is not that of the client.
+    #[error("chain {id}: family {family} does not fit its client")]
+    Family {
+        /// The chain.
+        id: ChainId,
+        /// What the record says.
+        family: Family,
+    },
+    /// A window of zero or above the limit.
+    #[error("chain {id}: window {window} must be 1 to {MAX_WINDOW} headers")]
+    Window {
+        /// The chain.
+        id: ChainId,
+        /// What the record says.
+        window: u64,
+    },
+    /// The light client's parameters or trusted start are bad.
+    #[error("chain {id}: {reason}")]
+    Client {
+        /// The chain.
+        id: ChainId,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl ChainRecord {
+    /// `keccak256(id)`.
+    #[must_use]
+    pub fn key(&self) -> ChainKey {
+        self.id.key()
+    }
+
+    /// The stored form.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        // Serialising plain data to a vector cannot fail; an empty value would be refused on reading.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads and checks a record from JSON.
+    ///
+    /// # Errors
+    /// A [`RecordError`] saying what is wrong.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, RecordError> {
+        if bytes.len() > MAX_RECORD_BYTES {
+            return Err(RecordError::TooLarge(bytes.len()));
+        }
+        let record: Self =
+            serde_json::from_slice(bytes).map_err(|error| RecordError::Json(error.to_string()))?;
+        record.validate()?;
+        Ok(record)
+    }
+
+    /// Checks that the parts fit together and that the light client can be started.
+    ///
+    /// # Errors
+    /// A [`RecordError`] saying what is wrong.
+    pub fn validate(&self) -> Result<(), RecordError> {
+        let (family, security) = match &self.client {
+            ClientParams::Bitcoin { .. } => (Family::Bitcoin, Security::ProofOfWork),
+            ClientParams::Attested { .. } => (Family::Ethereum, Security::Attested),
+        };
+        let id = self.id.clone();
+        if self.family != family {
+            return Err(RecordError::Family { id, family: self.family });
+        }
+        if self.security != security {
+            return Err(RecordError::Security { id, claimed: self.security, actual: security });
+        }
+        if self.window == 0 || self.window > MAX_WINDOW {
+            return Err(RecordError::Window { id, window: self.window });
+        }
+        self.rule
+            .validate()
+            .map_err(|error| RecordError::Client { id: id.clone(), reason: error.to_string() })?;
+        let size = self.encode().len();
+        if size > MAX_RECORD_BYTES {
+            return Err(RecordError::TooLarge(size));
+        }
+        super::light_client::start(self)
+            .map(drop)
+            .map_err(|reason| RecordError::Client { id, reason })
+    }
+
+    /// The hash of the record's stored form, for events.
+    #[must_use]
+    pub fn digest(&self) -> B256 {
+        alloy_primitives::keccak256(self.encode())
+    }
+}

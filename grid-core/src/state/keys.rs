@@ -1,0 +1,113 @@
+//! Keys of the state. The first byte says which part of the protocol owns a value, the second (where
+//! there is one) which kind of value; numbers are big-endian so that neighbours stay neighbours.
+
+use alloy_primitives::{Address, B256};
+
+use crate::ChainKey;
+
+/// Accounts: `0x01 ‖ address`.
+pub const ACCOUNTS: u8 = 0x01;
+/// The chain's own constants and counters: `0x02 ‖ kind`.
+pub const SYSTEM: u8 = 0x02;
+/// The registry: `0x10 ‖ kind ‖ …`.
+pub const REGISTRY: u8 = 0x10;
+/// Light clients, accumulators and the index: `0x11 ‖ kind ‖ …`.
+pub const LIGHT_CLIENTS: u8 = 0x11;
+/// Proofs: `0x12 ‖ kind ‖ …`.
+pub const PROOFS: u8 = 0x12;
+
+/// How many of the chain's own recent block hashes the state keeps: about two and a quarter hours of
+/// blocks at one a second, so that a proof made against the index stays submittable for that long.
+pub const RECENT_BLOCKS: u64 = 8_192;
+
+fn key(prefix: u8, kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(48);
+    key.push(prefix);
+    key.push(kind);
+    for part in parts {
+        key.extend_from_slice(part);
+    }
+    key
+}
+
+/// An account.
+#[must_use]
+pub fn account(address: &Address) -> Vec<u8> {
+    let mut key = Vec::with_capacity(21);
+    key.push(ACCOUNTS);
+    key.extend_from_slice(address.as_slice());
+    key
+}
+
+/// The chain's constants: EIP-155 chain id and governor.
+#[must_use]
+pub fn constants() -> Vec<u8> {
+    key(SYSTEM, 0x01, &[])
+}
+
+/// The validator set.
+#[must_use]
+pub fn validators() -> Vec<u8> {
+    key(SYSTEM, 0x02, &[])
+}
+
+/// The sum of burned base fees.
+#[must_use]
+pub fn burned() -> Vec<u8> {
+    key(SYSTEM, 0x03, &[])
+}
+
+/// The hash of one of the last [`RECENT_BLOCKS`] blocks: a ring, overwritten in turn.
+#[must_use]
+pub fn block_hash(height: u64) -> Vec<u8> {
+    let slot = height.checked_rem(RECENT_BLOCKS).unwrap_or(0);
+    key(SYSTEM, 0x04, &[&slot.to_be_bytes()])
+}
+
+/// The sorted keys of all registered chains.
+#[must_use]
+pub fn chain_list() -> Vec<u8> {
+    key(REGISTRY, 0x01, &[])
+}
+
+/// A chain's record.
+#[must_use]
+pub fn chain_record(chain: ChainKey) -> Vec<u8> {
+    key(REGISTRY, 0x02, &[chain.0.as_slice()])
+}
+
+/// What a chain's light client needs beside its headers.
+#[must_use]
+pub fn client_meta(chain: ChainKey) -> Vec<u8> {
+    key(LIGHT_CLIENTS, 0x01, &[chain.0.as_slice()])
+}
+
+/// One chunk of a chain's tracked headers.
+#[must_use]
+pub fn client_chunk(chain: ChainKey, chunk: u64) -> Vec<u8> {
+    key(LIGHT_CLIENTS, 0x02, &[chain.0.as_slice(), &chunk.to_be_bytes()])
+}
+
+/// A chain's accumulator.
+#[must_use]
+pub fn accumulator(chain: ChainKey) -> Vec<u8> {
+    key(LIGHT_CLIENTS, 0x03, &[chain.0.as_slice()])
+}
+
+/// The index: root and entries.
+#[must_use]
+pub fn index() -> Vec<u8> {
+    key(LIGHT_CLIENTS, 0x04, &[])
+}
+
+/// When each chain's confirmation rule must be looked at again.
+#[must_use]
+pub fn due() -> Vec<u8> {
+    key(LIGHT_CLIENTS, 0x05, &[])
+}
+
+/// That a proof was accepted on this chain.
+#[must_use]
+pub fn proven(claim_hash: &B256) -> Vec<u8> {
+    key(PROOFS, 0x01, &[claim_hash.as_slice()])
+}
