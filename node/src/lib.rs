@@ -1,1 +1,23 @@
-//! node.
+//! A Grid chain: execution, block store, mempool, JSON-RPC, supervision.
+//!
+//! [`Node::start`] opens the [`store`], puts a [`chain`] over it, runs the consensus engine on that chain and
+//! serves JSON-RPC. All rules about what is valid live in grid-core; this crate keeps its results, feeds it
+//! transactions and time, and answers questions.
+//!
+//! Invariants: a decided block is one durable transaction; a node whose engine failed stops with an
+//! error and never lives on dead; every input is bounded.
+
+pub mod chain;
+mod config;
+mod error;
+pub mod mempool;
+mod metrics;
+mod node;
+pub mod rpc;
+pub mod store;
+
+pub use config::{NodeConfig, RpcLimits};
+pub use error::NodeError;
+pub use metrics::NodeMetrics;
+pub use node::{Caller, Node, NodeHandle};
+pub use rpc::RpcError;

@@ -1,0 +1,288 @@
+//! The chain under the consensus engine: builds, judges and commits blocks.
+//!
+//! A block is executed once, when it is proposed or first judged; the result waits in a small cache until
+//! the block is decided. All rules are grid-core's; this module adds the clock, the mempool and the
+//! database.
+
+mod cache;
+mod clients;
+mod consensus;
+mod submit;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use alloy_primitives::B256;
+use grid_consensus::Head;
+use grid_core::{
+    ChainKey,
+    light_client::LightClient,
+    grid::Extension,
+    state::{self, Account, StorageError},
+    transition::{self, ExecutedBlock, IndexEvent, Parent},
+};
+use thiserror::Error;
+use tokio::sync::watch;
+
+use crate::{
+    mempool::Mempool,
+    metrics::{NodeMetrics, gauge},
+    store::{Store, StoreError, View},
+};
+use cache::ExecutedCache;
+use clients::Clients;
+pub use submit::SubmitError;
+
+/// How far a proposed block's time may be ahead of this node's clock, milliseconds. Judged only when
+/// voting live; a decided block is never judged by a clock.
+pub const MAX_DRIFT_MS: u64 = 5_000;
+
+/// Why the chain can't go on. Never the verdict on a block.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ChainFailure {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The state could not be read.
+    #[error(transparent)]
+    State(#[from] StorageError),
+    /// A stored block is not what this program makes of it.
+    #[error("stored block {height} is unusable: {reason}")]
+    Stored {
+        /// Height of the block.
+        height: u64,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// A Grid chain over its database.
+#[derive(Debug)]
+pub struct GridChain {
+    chain_id: u64,
+    store: Store,
+    mempool: Mempool,
+    metrics: NodeMetrics,
+    executed: Mutex<ExecutedCache>,
+    clients: Clients,
+    head: watch::Sender<Head>,
+    /// Chain key → CAIP-2 id, for metrics labels.
+    names: Mutex<BTreeMap<ChainKey, String>>,
+}
+
+impl GridChain {
+    /// The chain as the database has it.
+    ///
+    /// # Errors
+    /// [`ChainFailure`] where the database can't be read.
+    pub fn new(
+        chain_id: u64,
+        store: Store,
+        mempool: Mempool,
+        metrics: NodeMetrics,
+    ) -> Result<Self, ChainFailure> {
+        let view = store.view()?;
+        let head = read_head(&view)?;
+        let chain = Self {
+            chain_id,
+            store,
+            mempool,
+            metrics,
+            executed: Mutex::new(ExecutedCache::default()),
+            clients: Clients::default(),
+            head: watch::Sender::new(head),
+            names: Mutex::new(BTreeMap::new()),
+        };
+        chain.start_metrics(&view)?;
+        Ok(chain)
+    }
+
+    /// EIP-155 chain id.
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        self.chain_id
+    }
+
+    /// The newest committed block, and a notice of each later one.
+    #[must_use]
+    pub fn heads(&self) -> watch::Receiver<Head> {
+        self.head.subscribe()
+    }
+
+    /// The database.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The mempool.
+    #[must_use]
+    pub const fn mempool(&self) -> &Mempool {
+        &self.mempool
+    }
+
+    /// The metrics.
+    #[must_use]
+    pub const fn metrics(&self) -> &NodeMetrics {
+        &self.metrics
+    }
+
+    /// A chain's light client in the newest state; `None` where the chain is not registered.
+    ///
+    /// # Errors
+    /// [`ChainFailure`] where the state can't be read.
+    pub fn light_client(
+        &self,
+        view: &View,
+        chain: ChainKey,
+    ) -> Result<Option<Arc<LightClient>>, ChainFailure> {
+        Ok(self.clients.get(view, chain)?)
+    }
+
+    fn executed(&self) -> MutexGuard<'_, ExecutedCache> {
+        self.executed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everything that follows a durable commit.
+    fn after_commit(&self, executed: &ExecutedBlock, head: Head) -> Result<(), ChainFailure> {
+        self.executed().clear();
+        self.clients.changed(head.height, &executed.diff);
+        let previous = self.head.send_replace(head.clone());
+        let view = self.store.view()?;
+        self.refresh_mempool(&view, executed)?;
+        let metrics = &self.metrics;
+        metrics.head_height.set(gauge(head.height));
+        metrics.head_time_ms.set(gauge(head.time_ms));
+        let interval = u32::try_from(head.time_ms.saturating_sub(previous.time_ms));
+        metrics.block_interval_seconds.observe(f64::from(interval.unwrap_or(u32::MAX)) / 1000.0);
+        metrics.transactions_total.inc_by(executed.receipts.len() as u64);
+        metrics.gas_used_total.inc_by(executed.block.header.gas_used);
+        metrics.store_bytes.set(gauge(self.store.bytes()));
+        for event in &executed.index_events {
+            if let IndexEvent::Reverted { chain, depth, .. } = event {
+                let name = self.name(&view, *chain)?;
+                metrics.index_reverted_total.with_label_values(&[name.as_str()]).inc_by(*depth);
+            }
+        }
+        if !executed.index_events.is_empty() {
+            self.index_metrics(&view)?;
+        }
+        Ok(())
+    }
+
+    fn refresh_mempool(&self, view: &View, executed: &ExecutedBlock) -> Result<(), ChainFailure> {
+        if self.mempool.size().count > 0 {
+            let base_fee = transition::next_base_fee(&executed.block.header);
+            let mut failed = None;
+            let nonce_of = |address: &_| match Account::read(view, address) {
+                Ok(account) => account.nonce,
+                Err(error) => {
+                    failed = Some(error);
+                    0
+                }
+            };
+            let check = |one: &_| {
+                transition::check(view, one, base_fee).map_or_else(|no| no.is_transient(), |()| true)
+            };
+            let refused = self.mempool.refresh(Instant::now(), nonce_of, check);
+            if refused > 0 {
+                tracing::debug!(refused, "dropped waiting transactions");
+            }
+            if let Some(error) = failed {
+                return Err(error.into());
+            }
+        }
+        self.mempool_metrics();
+        Ok(())
+    }
+
+    fn mempool_metrics(&self) {
+        let size = self.mempool.size();
+        self.metrics.mempool_transactions.set(gauge(size.count));
+        self.metrics.mempool_bytes.set(gauge(size.bytes));
+    }
+
+    fn start_metrics(&self, view: &View) -> Result<(), ChainFailure> {
+        let head = self.head.borrow().clone();
+        self.metrics.head_height.set(gauge(head.height));
+        self.metrics.head_time_ms.set(gauge(head.time_ms));
+        self.metrics.store_bytes.set(gauge(self.store.bytes()));
+        self.index_metrics(view)?;
+        let names: Vec<_> = self.lock_names().values().cloned().collect();
+        for name in names {
+            self.metrics.index_reverted_total.with_label_values(&[name.as_str()]).inc_by(0);
+        }
+        Ok(())
+    }
+
+    fn index_metrics(&self, view: &View) -> Result<(), ChainFailure> {
+        for entry in state::query::entries(view)? {
+            let name = self.name(view, ChainKey(entry.chain))?;
+            self.metrics
+                .index_headers
+                .with_label_values(&[name.as_str()])
+                .set(gauge(entry.count));
+        }
+        Ok(())
+    }
+
+    /// A chain's CAIP-2 id.
+    fn name(&self, view: &View, key: ChainKey) -> Result<String, ChainFailure> {
+        if let Some(name) = self.lock_names().get(&key) {
+            return Ok(name.clone());
+        }
+        let chains = state::query::chains(view)?;
+        let mut names = self.lock_names();
+        names.extend(chains.into_iter().map(|record| (record.key(), record.id.to_string())));
+        Ok(names.get(&key).cloned().unwrap_or_else(|| key.to_string()))
+    }
+
+    fn lock_names(&self) -> MutexGuard<'_, BTreeMap<ChainKey, String>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The head as stored.
+fn read_head(view: &View) -> Result<Head, ChainFailure> {
+    let height = view.height();
+    let parent = read_parent(view)?;
+    let next_validators = view.validators(height.saturating_add(1))?.ok_or_else(|| {
+        ChainFailure::Stored { height, reason: "it names no validators for the next one".into() }
+    })?;
+    Ok(Head { height, hash: parent.hash, time_ms: time_ms(&parent)?, next_validators })
+}
+
+/// The newest block as the parent of the next.
+fn read_parent(view: &View) -> Result<Parent, ChainFailure> {
+    let height = view.height();
+    let header = view
+        .header(height)?
+        .ok_or_else(|| ChainFailure::Stored { height, reason: "it is missing".into() })?;
+    Ok(Parent::new(header))
+}
+
+/// A stored block's time, milliseconds since 1970.
+fn time_ms(parent: &Parent) -> Result<u64, ChainFailure> {
+    let height = parent.header.number;
+    Extension::of(&parent.header)
+        .map(|extension| extension.timeMs)
+        .map_err(|error| ChainFailure::Stored { height, reason: error.to_string() })
+}
+
+/// This node's clock, milliseconds since 1970.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A shared executed block.
+type Executed = Arc<ExecutedBlock>;
+
+/// Height and hash name a block in errors.
+fn name_block(height: u64, hash: B256) -> String {
+    format!("block {height} ({hash})")
+}

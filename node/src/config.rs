@@ -1,0 +1,95 @@
+//! What a node is started with.
+
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+
+use grid_consensus::Net;
+use grid_core::genesis::Genesis;
+use k256::ecdsa::SigningKey;
+use prometheus::Registry;
+
+use crate::mempool::MempoolLimits;
+
+/// Configuration of one node.
+pub struct NodeConfig {
+    /// Directory of the database and of the consensus log. One per node, never shared or copied.
+    pub data_dir: PathBuf,
+    /// The chain's first block.
+    pub genesis: Genesis,
+    /// The validator's secp256k1 key.
+    pub key: SigningKey,
+    /// The node's name in logs.
+    pub moniker: String,
+    /// The pace: about one block every `block_interval`.
+    pub block_interval: Duration,
+    /// How votes and blocks travel.
+    pub net: Net,
+    /// Where JSON-RPC listens; `None` for in-process calls only. Port 0 takes a free one.
+    pub rpc: Option<SocketAddr>,
+    /// Limits of the JSON-RPC server.
+    pub rpc_limits: RpcLimits,
+    /// Limits of the mempool.
+    pub mempool: MempoolLimits,
+    /// Most memory for cached database pages, in bytes.
+    pub cache_bytes: usize,
+    /// Where metrics are registered.
+    pub metrics: Registry,
+}
+
+impl NodeConfig {
+    /// The default page cache: 32 MiB.
+    pub const DEFAULT_CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+    /// A node that decides alone, one block a second, without a JSON-RPC server.
+    #[must_use]
+    pub fn new(data_dir: PathBuf, genesis: Genesis, key: SigningKey) -> Self {
+        Self {
+            data_dir,
+            genesis,
+            key,
+            moniker: "grid".into(),
+            block_interval: Duration::from_secs(1),
+            net: Net::Solo,
+            rpc: None,
+            rpc_limits: RpcLimits::default(),
+            mempool: MempoolLimits::default(),
+            cache_bytes: Self::DEFAULT_CACHE_BYTES,
+            metrics: Registry::new(),
+        }
+    }
+}
+
+impl fmt::Debug for NodeConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeConfig")
+            .field("data_dir", &self.data_dir)
+            .field("moniker", &self.moniker)
+            .field("block_interval", &self.block_interval)
+            .field("net", &self.net)
+            .field("rpc", &self.rpc)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Limits of the JSON-RPC server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RpcLimits {
+    /// Most bytes of a request.
+    pub request_bytes: u32,
+    /// Most bytes of an answer.
+    pub response_bytes: u32,
+    /// Most connections at once.
+    pub connections: u32,
+    /// Most calls in one batch.
+    pub batch: u32,
+}
+
+impl Default for RpcLimits {
+    fn default() -> Self {
+        Self {
+            request_bytes: 4 * 1024 * 1024,
+            response_bytes: 16 * 1024 * 1024,
+            connections: 128,
+            batch: 256,
+        }
+    }
+}

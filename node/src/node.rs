@@ -1,0 +1,270 @@
+//! Starting, supervising and stopping a node.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use grid_consensus::{Chain as _, EngineConfig, Head};
+use jsonrpsee::{MethodsError, server::ServerHandle};
+use serde_json::Value;
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::{
+    NodeConfig, NodeError, NodeMetrics, RpcError,
+    chain::GridChain,
+    mempool::Mempool,
+    rpc::{self, Module, RpcServer},
+    store::Store,
+};
+
+/// How long running calls may take to end when the node stops.
+const RPC_GRACE: Duration = Duration::from_secs(2);
+/// Longest time to the first block after a start; a single validator needs less than a second.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// A node.
+#[derive(Debug)]
+pub struct Node;
+
+impl Node {
+    /// Opens the database, starts consensus and JSON-RPC, and returns once both run. The node stops when
+    /// `cancel` fires or when any of its parts fails; [`NodeHandle::join`] says which.
+    ///
+    /// # Errors
+    /// A [`NodeError`] naming what is wrong and the fix.
+    pub async fn start(
+        config: NodeConfig,
+        cancel: CancellationToken,
+    ) -> Result<NodeHandle, NodeError> {
+        let server = match config.rpc {
+            Some(address) => Some(rpc::bind(address, &config.rpc_limits).await?),
+            None => None,
+        };
+        let metrics = NodeMetrics::register(&config.metrics)?;
+        let open = OpenChain {
+            data_dir: config.data_dir.clone(),
+            genesis: config.genesis,
+            mempool: Mempool::new(config.mempool),
+            metrics,
+            cache_bytes: config.cache_bytes,
+        };
+        let chain = tokio::task::spawn_blocking(|| open.open())
+            .await
+            .map_err(|error| NodeError::Task { task: "store", reason: error.to_string() })??;
+        let chain = Arc::new(chain);
+        let module = rpc::module(chain.clone());
+        let rpc_address = server.as_ref().map(RpcServer::address);
+        let engine = EngineConfig {
+            home: config.data_dir.join("consensus"),
+            moniker: config.moniker,
+            block_interval: config.block_interval,
+            net: config.net,
+            key: config.key,
+        };
+        let cancel = cancel.child_token();
+        let mut tasks = JoinSet::new();
+        let (engine_chain, engine_cancel) = (chain.clone(), cancel.clone());
+        tasks.spawn(async move {
+            let result = grid_consensus::run(engine, engine_chain, engine_cancel).await;
+            ("consensus", result.map_err(NodeError::from))
+        });
+        if let Some(server) = server {
+            let handle = server.start(module.clone());
+            tasks.spawn(serve(handle, cancel.clone()));
+        }
+        let head = chain.head();
+        tracing::info!(
+            height = head.height,
+            hash = %head.hash,
+            database = %chain.store().path().display(),
+            rpc = rpc_address.map(|address| address.to_string()),
+            "node started"
+        );
+        let supervisor = tokio::spawn(supervise(tasks, cancel.clone()));
+        Ok(NodeHandle {
+            started_at: head.height,
+            chain,
+            module,
+            rpc_address,
+            guard: cancel.clone().drop_guard(),
+            cancel,
+            supervisor,
+        })
+    }
+}
+
+/// What opening the chain needs; it reads and writes files.
+struct OpenChain {
+    data_dir: std::path::PathBuf,
+    genesis: grid_core::genesis::Genesis,
+    mempool: Mempool,
+    metrics: NodeMetrics,
+    cache_bytes: usize,
+}
+
+impl OpenChain {
+    fn open(self) -> Result<GridChain, NodeError> {
+        let genesis = grid_core::genesis::build(&self.genesis)
+            .map_err(|error| NodeError::Genesis(error.to_string()))?;
+        let store = Store::open(&self.data_dir, &genesis, self.cache_bytes)?;
+        let chain_id = self.genesis.chain_id;
+        Ok(GridChain::new(chain_id, store, self.mempool, self.metrics)?)
+    }
+}
+
+type Ended = (&'static str, Result<(), NodeError>);
+
+/// Runs the server until the node is cancelled.
+async fn serve(handle: ServerHandle, cancel: CancellationToken) -> Ended {
+    let stopped = handle.clone().stopped();
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = stopped => {
+            let reason = "the server stopped".to_owned();
+            return ("rpc", Err(NodeError::Task { task: "rpc", reason }));
+        }
+    }
+    if handle.stop().is_ok() && tokio::time::timeout(RPC_GRACE, handle.stopped()).await.is_err() {
+        tracing::warn!("calls were still running when the node stopped");
+    }
+    ("rpc", Ok(()))
+}
+
+/// Waits for the tasks: the first failure, or an end that nobody asked for, stops all of them.
+async fn supervise(mut tasks: JoinSet<Ended>, cancel: CancellationToken) -> Result<(), NodeError> {
+    let mut outcome = Ok(());
+    while let Some(ended) = tasks.join_next().await {
+        let failure = match ended {
+            Ok((_, Ok(()))) if cancel.is_cancelled() => None,
+            Ok((task, Ok(()))) => Some(NodeError::Task { task, reason: "it returned".into() }),
+            Ok((_, Err(error))) => Some(error),
+            Err(error) => Some(NodeError::Task { task: "unknown", reason: error.to_string() }),
+        };
+        cancel.cancel();
+        if let Some(error) = failure {
+            tracing::error!(%error, "the node stops");
+            if outcome.is_ok() {
+                outcome = Err(error);
+            }
+        }
+    }
+    outcome
+}
+
+/// A running node. Dropping the handle stops the node as [`Self::stop`] does.
+#[derive(Debug)]
+pub struct NodeHandle {
+    chain: Arc<GridChain>,
+    module: Module,
+    rpc_address: Option<SocketAddr>,
+    started_at: u64,
+    cancel: CancellationToken,
+    guard: DropGuard,
+    supervisor: JoinHandle<Result<(), NodeError>>,
+}
+
+impl NodeHandle {
+    /// The newest committed block.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.chain.head()
+    }
+
+    /// The newest committed block, and a notice of each later one.
+    #[must_use]
+    pub fn heads(&self) -> watch::Receiver<Head> {
+        self.chain.heads()
+    }
+
+    /// The chain.
+    #[must_use]
+    pub const fn chain(&self) -> &Arc<GridChain> {
+        &self.chain
+    }
+
+    /// Where JSON-RPC listens.
+    #[must_use]
+    pub const fn rpc_address(&self) -> Option<SocketAddr> {
+        self.rpc_address
+    }
+
+    /// A handle for in-process calls that can be cloned and outlives a move of this one.
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        Caller { module: self.module.clone() }
+    }
+
+    /// Calls a JSON-RPC method in this process. `params` is an array, or null for none.
+    ///
+    /// # Errors
+    /// The method's [`RpcError`], as over HTTP.
+    pub async fn call(&self, method: &str, params: Value) -> Result<Value, RpcError> {
+        self.caller().call(method, params).await
+    }
+
+    /// Waits until the node has committed a block since its start: consensus works.
+    ///
+    /// # Errors
+    /// [`NodeError::NotReady`] after a minute, [`NodeError::Stopped`] where the node stops meanwhile.
+    pub async fn wait_ready(&self) -> Result<(), NodeError> {
+        let mut heads = self.heads();
+        let started_at = self.started_at;
+        let first = heads.wait_for(|head| head.height > started_at);
+        tokio::select! {
+            () = self.cancel.cancelled() => Err(NodeError::Stopped),
+            result = tokio::time::timeout(READY_WITHIN, first) => match result {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(_)) => Err(NodeError::Stopped),
+                Err(_) => Err(NodeError::NotReady(READY_WITHIN.as_secs())),
+            },
+        }
+    }
+
+    /// Whether the node is stopping or has stopped.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
+    /// Asks the node to stop; [`Self::join`] waits for it.
+    pub fn stop(&self) {
+        self.cancel.cancel();
+    }
+
+    /// Waits until the node has stopped.
+    ///
+    /// # Errors
+    /// What made it stop, unless it was asked to.
+    pub async fn join(self) -> Result<(), NodeError> {
+        let Self { supervisor, guard, .. } = self;
+        let ended = supervisor.await;
+        drop(guard);
+        ended.map_err(|error| NodeError::Task { task: "supervisor", reason: error.to_string() })?
+    }
+}
+
+/// In-process calls of a node's JSON-RPC methods.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    module: Module,
+}
+
+impl Caller {
+    /// Calls a method. `params` is an array, or null for none.
+    ///
+    /// # Errors
+    /// The method's [`RpcError`], as over HTTP.
+    pub async fn call(&self, method: &str, params: Value) -> Result<Value, RpcError> {
+        let params = match params {
+            Value::Null => Vec::new(),
+            Value::Array(params) => params,
+            other => return Err(RpcError::internal(format!("parameters must be an array: {other}"))),
+        };
+        self.module.call(method, params).await.map_err(|error| match error {
+            MethodsError::JsonRpc(error) => error.into(),
+            other => RpcError::internal(other.to_string()),
+        })
+    }
+}

@@ -1,0 +1,254 @@
+//! `grid_*`: the index, the light clients and the chain's own certificates. Shapes are those of
+//! [`grid_core::api`].
+
+use alloy_primitives::{Address, B256, Bytes};
+use grid_core::{
+    ChainId, ChainKey, CompatHeader,
+    api::{AccountInfo, BlockRef, ChainInfo, GridTip, Locator},
+    light_client::LightClient,
+    grid::{CommitCertificate, Extension, ValidatorSet},
+    header_tree::TrackedHeader,
+    index::ChainEntry,
+    modules::ChainRecord,
+    state::{self, Account},
+};
+use serde_json::Value;
+
+use super::{
+    Methods, RpcError,
+    args::{Args, number},
+    context::{Context, header},
+};
+use crate::store::View;
+
+pub(super) fn register(methods: &mut Methods) {
+    methods.add("grid_chains", 0, |context, _| chains(context));
+    methods.add("grid_locator", 1, locator);
+    methods.add("grid_tip", 0, |context, _| tip(context));
+    methods.add("grid_header", 2, confirmed_header);
+    methods.add("grid_entries", 0, |context, _| -> Result<Vec<ChainEntry>, RpcError> {
+        Ok(state::query::entries(&context.view()?)?)
+    });
+    methods.add("grid_validators", 1, validators);
+    methods.add("grid_certificate", 1, certificate);
+    methods.add("grid_account", 1, account);
+}
+
+fn block_ref(tracked: &TrackedHeader) -> BlockRef {
+    BlockRef { height: tracked.header.height, hash: tracked.header.blockHash }
+}
+
+fn chains(context: &Context) -> Result<Vec<ChainInfo>, RpcError> {
+    let view = context.view()?;
+    let mut all = Vec::new();
+    for record in state::query::chains(&view)? {
+        let key = record.key();
+        let client = client(context, &view, &record)?;
+        let tree = client.tree();
+        let accumulator = state::query::accumulator(&view, key)?;
+        let confirmed = accumulator.as_ref().and_then(|range| {
+            Some(BlockRef { height: range.tip_height()?, hash: range.tip_hash })
+        });
+        let base = block_ref(tree.base());
+        all.push(ChainInfo {
+            key: key.0,
+            family: record.family,
+            security: record.security,
+            level: record.level,
+            status: record.status.to_string(),
+            rule: describe_rule(&record),
+            first_height: accumulator.map_or(base.height, |range| range.first_height),
+            base,
+            tracked: block_ref(tree.tip()),
+            confirmed,
+            tracked_headers: tree.len() as u64,
+            id: record.id,
+        });
+    }
+    Ok(all)
+}
+
+fn describe_rule(record: &ChainRecord) -> String {
+    serde_json::to_string(&record.rule).unwrap_or_default()
+}
+
+fn client(
+    context: &Context,
+    view: &View,
+    record: &ChainRecord,
+) -> Result<std::sync::Arc<LightClient>, RpcError> {
+    context.chain.light_client(view, record.key())?.ok_or_else(|| {
+        RpcError::internal(format!("chain {} has no light client in this state", record.id))
+    })
+}
+
+/// Best branch, tip first: ten neighbours, then at distances that double.
+fn locator(context: &Context, args: &mut Args) -> Result<Locator, RpcError> {
+    let view = context.view()?;
+    let record = chain(&view, args)?;
+    let client = client(context, &view, &record)?;
+    let tree = client.tree();
+    let base = block_ref(tree.base());
+    let mut best = vec![block_ref(tree.tip())];
+    let (mut height, mut step) = (tree.tip().header.height, 1u64);
+    while height > base.height {
+        if best.len() >= 10 {
+            step = step.saturating_mul(2);
+        }
+        height = height.saturating_sub(step).max(base.height);
+        best.extend(tree.best_at(height).map(block_ref));
+    }
+    Ok(Locator { best })
+}
+
+fn tip(context: &Context) -> Result<GridTip, RpcError> {
+    let view = context.view()?;
+    let height = view.height();
+    let (header, hash) = header(&view, height)?;
+    let extension =
+        Extension::of(&header).map_err(|error| RpcError::internal(error.to_string()))?;
+    Ok(GridTip {
+        chain_id: context.chain.id(),
+        height,
+        hash,
+        time_ms: extension.timeMs,
+        index_root: extension.indexRoot,
+    })
+}
+
+/// The chain that the next parameter names: its CAIP-2 id or its key.
+pub(super) fn chain(view: &View, args: &mut Args) -> Result<ChainRecord, RpcError> {
+    let name = args.required::<String>("chain")?;
+    let key = if name.starts_with("0x") {
+        let key: B256 = name
+            .parse()
+            .map_err(|error| RpcError::params(format!("chain key {name:?}: {error}")))?;
+        ChainKey(key)
+    } else {
+        let id: ChainId = name.parse().map_err(|error| RpcError::params(format!("{error}")))?;
+        id.key()
+    };
+    if let Some(record) = state::query::chain(view, key)? {
+        return Ok(record);
+    }
+    let known: Vec<String> =
+        state::query::chains(view)?.into_iter().map(|record| record.id.to_string()).collect();
+    Err(RpcError::not_found(format!(
+        "chain {name} is not registered; registered: {}",
+        if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+    )))
+}
+
+fn confirmed_header(context: &Context, args: &mut Args) -> Result<CompatHeader, RpcError> {
+    let view = context.view()?;
+    let record = chain(&view, args)?;
+    let at = args.required::<Value>("height or block hash")?;
+    find_confirmed(context, &view, &record, &at)
+}
+
+/// A confirmed header by height or block hash, or why there is none.
+pub(super) fn find_confirmed(
+    context: &Context,
+    view: &View,
+    record: &ChainRecord,
+    at: &Value,
+) -> Result<CompatHeader, RpcError> {
+    let key = record.key();
+    if let Some(height) = number(at) {
+        return match view.confirmed(key, height)? {
+            Some(header) => Ok(header),
+            None => Err(why_not(context, view, record, height)?),
+        };
+    }
+    let hash: B256 = serde_json::from_value(at.clone()).map_err(|_| {
+        RpcError::params(format!("{at} is neither a height nor a block hash of 32 bytes"))
+    })?;
+    if let Some(height) = view.confirmed_height(key, &hash)?
+        && let Some(header) = view.confirmed(key, height)?
+    {
+        return Ok(header);
+    }
+    let client = client(context, view, record)?;
+    match client.tree().get(&hash) {
+        Some(tracked) => Err(why_not(context, view, record, tracked.header.height)?),
+        None => Err(RpcError::not_found(format!(
+            "block {hash} of {} is not known to the main chain; hashes are in the chain's internal byte order",
+            record.id
+        ))),
+    }
+}
+
+fn why_not(
+    context: &Context,
+    view: &View,
+    record: &ChainRecord,
+    height: u64,
+) -> Result<RpcError, RpcError> {
+    let id = &record.id;
+    let accumulator = state::query::accumulator(view, record.key())?;
+    if let Some(range) = &accumulator
+        && height < range.first_height
+    {
+        return Ok(RpcError::not_found(format!(
+            "header {height} of {id} is below the start of the index at height {}; it can't be proven",
+            range.first_height
+        )));
+    }
+    let confirmed = accumulator
+        .and_then(|range| range.tip_height())
+        .map_or_else(|| "none yet".to_owned(), |tip| format!("up to {tip}"));
+    let tracked = client(context, view, record)?.tree().tip().header.height;
+    Ok(RpcError::not_found(format!(
+        "header {height} of {id} is not confirmed: confirmed {confirmed}, tracked up to {tracked}, rule {}; try again later",
+        describe_rule(record)
+    )))
+}
+
+fn decided_height(view: &View, height: Option<u64>) -> Result<u64, RpcError> {
+    match height {
+        Some(height) if height > view.height() => Err(RpcError::not_found(format!(
+            "block {height} does not exist yet, the newest is {}",
+            view.height()
+        ))),
+        other => Ok(other.unwrap_or_else(|| view.height())),
+    }
+}
+
+fn validators(context: &Context, args: &mut Args) -> Result<ValidatorSet, RpcError> {
+    let view = context.view()?;
+    let height = args.height("height")?.unwrap_or_else(|| view.height().saturating_add(1));
+    view.validators(height)?.ok_or_else(|| {
+        RpcError::not_found(format!(
+            "the validators of height {height} are not known; known are those of 1 to {}",
+            view.height().saturating_add(1)
+        ))
+    })
+}
+
+fn certificate(context: &Context, args: &mut Args) -> Result<CommitCertificate, RpcError> {
+    let view = context.view()?;
+    let height = decided_height(&view, args.height("height")?)?;
+    view.certificate(height)?.ok_or_else(|| {
+        RpcError::not_found(format!("block {height} has no certificate; genesis is agreed on by configuration"))
+    })
+}
+
+fn account(context: &Context, args: &mut Args) -> Result<AccountInfo, RpcError> {
+    let address = args.required::<Address>("address")?;
+    let view = context.view()?;
+    let Account { nonce, balance } = Account::read(&view, &address)?;
+    let pending_nonce = context.chain.mempool().pending_nonce(&address, nonce);
+    Ok(AccountInfo { address, nonce, pending_nonce, balance })
+}
+
+/// A byte string parameter of at most `most` bytes.
+pub(super) fn bounded(args: &mut Args, name: &str, most: usize) -> Result<Bytes, RpcError> {
+    let bytes = args.required::<Bytes>(name)?;
+    if bytes.len() > most {
+        return Err(RpcError::params(format!(
+            "{name} of {} bytes is over the limit of {most}",
+            bytes.len()
+        )));
+    }
+    Ok(bytes)
+}

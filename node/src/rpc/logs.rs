@@ -1,0 +1,85 @@
+//! `eth_getLogs`.
+
+use alloy_eips::{BlockNumHash, BlockNumberOrTag};
+use alloy_primitives::B256;
+use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log};
+
+use super::{
+    Methods, RpcError,
+    args::Args,
+    context::{Context, header, height_of},
+};
+use crate::store::View;
+
+/// The most blocks of one search.
+pub const MAX_LOG_BLOCKS: u64 = 10_000;
+/// The most logs of one answer.
+pub const MAX_LOGS: usize = 10_000;
+/// The most addresses, and the most topics at one position.
+const MAX_ALTERNATIVES: usize = 1_000;
+
+pub(super) fn register(methods: &mut Methods) {
+    methods.add("eth_getLogs", 1, search);
+}
+
+fn search(context: &Context, args: &mut Args) -> Result<Vec<Log>, RpcError> {
+    let filter = args.required::<Filter>("filter")?;
+    let view = context.view()?;
+    if filter.address.len() > MAX_ALTERNATIVES
+        || filter.topics.iter().any(|topic| topic.len() > MAX_ALTERNATIVES)
+    {
+        return Err(RpcError::limit(format!(
+            "a filter has at most {MAX_ALTERNATIVES} addresses and topics at one position"
+        )));
+    }
+    let (first, last) = range(&view, &filter)?;
+    let mut found = Vec::new();
+    for height in first..=last {
+        let Some(header) = view.header(height)? else { break };
+        if !filter.matches_bloom(header.logs_bloom) {
+            continue;
+        }
+        let Some(block) = view.block(height)? else { break };
+        let hashes = block.body.transactions.iter().map(|one| *one.tx_hash());
+        let receipts = view.receipts(height)?.receipts;
+        let place = BlockNumHash { number: height, hash: header.hash_slow() };
+        let rows = hashes.zip(&receipts);
+        // The range was already applied, so the block is not to be asked about it again.
+        let anywhere = Filter { block_option: FilterBlockOption::AtBlockHash(place.hash), ..filter.clone() };
+        anywhere.append_matching_block_logs(&mut found, place, header.timestamp, rows, false);
+        if found.len() > MAX_LOGS {
+            return Err(RpcError::limit(format!(
+                "more than {MAX_LOGS} logs match up to block {height}; ask for fewer blocks at once"
+            )));
+        }
+    }
+    Ok(found)
+}
+
+/// The heights to search, within the chain.
+fn range(view: &View, filter: &Filter) -> Result<(u64, u64), RpcError> {
+    let (from, to) = match filter.block_option {
+        FilterBlockOption::AtBlockHash(hash) => return at_hash(view, hash),
+        FilterBlockOption::Range { from_block, to_block } => (from_block, to_block),
+    };
+    let first = height_of(view, from.unwrap_or(BlockNumberOrTag::Latest));
+    let last = height_of(view, to.unwrap_or(BlockNumberOrTag::Latest));
+    if first > last {
+        return Err(RpcError::params(format!("fromBlock {first} is above toBlock {last}")));
+    }
+    let last = last.min(view.height());
+    let blocks = last.saturating_sub(first).saturating_add(1);
+    if first <= last && blocks > MAX_LOG_BLOCKS {
+        return Err(RpcError::limit(format!(
+            "range of {blocks} blocks is over the limit of {MAX_LOG_BLOCKS}; ask in steps"
+        )));
+    }
+    Ok((first, last))
+}
+
+fn at_hash(view: &View, hash: B256) -> Result<(u64, u64), RpcError> {
+    let height = view
+        .block_height(&hash)?
+        .ok_or_else(|| RpcError::not_found(format!("unknown block {hash}")))?;
+    header(view, height).map(|_| (height, height))
+}
