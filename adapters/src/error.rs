@@ -85,12 +85,38 @@ pub enum AdapterError {
         /// Known headers.
         headers: u64,
     },
+    /// The node has no block for the followed head yet.
+    #[error(
+        "{endpoint} has no {tag} block yet ({said}); wait for its chain, or follow another head \
+         (latest, latest-<blocks>)"
+    )]
+    NoHead {
+        /// Endpoint.
+        endpoint: String,
+        /// The block tag.
+        tag: &'static str,
+        /// The node's words.
+        said: String,
+    },
     /// The active chain changed between two questions.
     #[error("{endpoint} reorganised around height {height} during the fetch; ask again")]
     Reorganised {
         /// Endpoint.
         endpoint: String,
         /// Where it was noticed.
+        height: u64,
+    },
+    /// The block lost against another one.
+    #[error(
+        "block {block} at height {height} is on a branch that {endpoint} has left; ask again without \
+         naming the block, the transaction may be in another one"
+    )]
+    Stale {
+        /// Endpoint.
+        endpoint: String,
+        /// The block, as shown by the chain's tools.
+        block: String,
+        /// Its height.
         height: u64,
     },
     /// The hash of a header is not the hash that the node claims for it.
@@ -216,7 +242,9 @@ impl AdapterError {
             Self::Rpc(error) => error.class(),
             Self::WrongNetwork { .. } => Class::Halt { reason: "wrong-network" },
             Self::Syncing { .. } => Class::Wait { until: "synced" },
+            Self::NoHead { .. } => Class::Wait { until: "head" },
             Self::Reorganised { .. } => Class::Retry { after: SOON },
+            Self::Stale { .. } => Class::Reject { reason: "stale-block" },
             Self::EditedHeader { .. } => Class::Halt { reason: "edited-header" },
             Self::RootMismatch { .. } => Class::Reject { reason: "root-mismatch" },
             Self::BadAnswer { .. } => Class::Retry { after: Duration::from_secs(5) },

@@ -17,12 +17,16 @@
 //! Every failure is an [`AdapterError`]; its [`class`](AdapterError::class) says what a caller does
 //! about it.
 
+pub mod bitcoin;
 pub mod error;
+pub mod ethereum;
 pub mod http;
+pub mod pool;
 pub mod rpc;
 pub mod source;
 
 pub use error::{AdapterError, Class};
 pub use http::{Auth, Endpoint, EndpointError, Limits, Secret, install_crypto_provider};
+pub use pool::{Health, Pool};
 pub use rpc::{HttpJsonRpc, RpcError};
 pub use source::{Material, ProofRequest, SourceChain, SourceHeader, SourceTip};

@@ -2,7 +2,7 @@
 
 use alloy_primitives::{Address, B256, Bytes};
 use async_trait::async_trait;
-use grid_core::{ChainId, CompatHeader};
+use grid_core::{ChainId, CompatHeader, proof::Inclusion};
 use serde::{Deserialize, Serialize};
 
 use crate::AdapterError;
@@ -140,11 +140,4 @@ pub struct Material {
     pub header: CompatHeader,
     /// The inclusion part, verified against `header`.
     pub inclusion: Inclusion,
-}
-
-/// Stand-in until grid-core's own.
-#[derive(Debug, Clone)]
-pub enum Inclusion {
-    /// Nothing but the header.
-    HeaderOnly,
 }

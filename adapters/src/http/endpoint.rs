@@ -38,7 +38,7 @@ impl Default for Limits {
 #[non_exhaustive]
 pub enum EndpointError {
     /// Not a URL. The text is not repeated: it may hold a key.
-    #[error("{section}: `url` is not a valid URL ({reason}); expected http://host:port")]
+    #[error("{section}: the address is no valid URL ({reason}); expected http://host:port")]
     Url {
         /// Configuration section.
         section: String,
@@ -46,7 +46,7 @@ pub enum EndpointError {
         reason: String,
     },
     /// Not HTTP.
-    #[error("{section}: `url` has the scheme {scheme:?}; expected http or https")]
+    #[error("{section}: the address has the scheme {scheme:?}; expected http or https")]
     Scheme {
         /// Configuration section.
         section: String,
@@ -86,7 +86,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// Parses `http://host:port/path` or `https://…`. User and password inside the URL are accepted
     /// and moved into [`Auth`]. `section` names where the endpoint is configured, for example
-    /// `chains.bitcoin.endpoints[0]`; messages send people there.
+    /// `chain[0].rpc[1]`; messages send people there.
     ///
     /// # Errors
     /// When the text is no http(s) URL.
@@ -173,11 +173,11 @@ impl Endpoint {
         let section = &self.section;
         match &self.auth {
             Auth::None => {
-                format!("set `user` and `password`, or `cookie_file`, under {section}")
+                format!("set `cookie_file`, or `user` and `rpc_password_file`, for {section}")
             }
-            Auth::Password { .. } => format!("correct `user` and `password` under {section}"),
+            Auth::Password { .. } => format!("correct `user` and `rpc_password_file` for {section}"),
             Auth::Cookie { path } => format!(
-                "`cookie_file` under {section} is {}, which the node does not accept: it belongs to \
+                "`cookie_file` for {section} is {}, which the node does not accept: it belongs to \
                  another node or the node uses a password",
                 path.display()
             ),
@@ -244,8 +244,8 @@ mod tests {
     #[test]
     fn unusable_urls_name_the_section_and_not_the_text() {
         for bad in ["", "node:8332", "http://", "ws://x", "http://[::1", "secret key"] {
-            let message = Endpoint::new(bad, "chains.btc.endpoints[0]").unwrap_err().to_string();
-            assert!(message.starts_with("chains.btc.endpoints[0]: `url`"), "{message}");
+            let message = Endpoint::new(bad, "chain[0].rpc[0]").unwrap_err().to_string();
+            assert!(message.starts_with("chain[0].rpc[0]: the address"), "{message}");
             assert!(!message.contains("secret key"), "{message}");
         }
     }

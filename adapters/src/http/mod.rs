@@ -16,14 +16,34 @@ use reqwest::{
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
     redirect::Policy,
 };
+use serde::de::DeserializeOwned;
 
-use crate::RpcError;
+use crate::{AdapterError, RpcError, rpc::Excerpt};
 
 /// Chooses *ring* for TLS, once per process. Two providers in one process panic at run time, so
 /// every TLS user of the process goes through this function.
 pub fn install_crypto_provider() {
     // An error only says that a provider is installed already.
     let _already_installed = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Reads JSON from a URL that needs no credentials, such as the relayer's own status: one `GET` under the
+/// default [`Limits`].
+///
+/// # Errors
+/// As a call of [`HttpJsonRpc`](crate::HttpJsonRpc).
+pub async fn get_json<T: DeserializeOwned>(url: &str) -> Result<T, AdapterError> {
+    let http = HttpClient::new(Endpoint::new(url, "the command line")?)?;
+    let path = http.endpoint.url().path().to_owned();
+    let answer = http.get(&path).await?;
+    let (endpoint, method) = (http.endpoint.origin().to_owned(), path);
+    if !answer.status.is_success() {
+        let (status, body) = (answer.status.as_u16(), Excerpt::of(&answer.body));
+        return Err(RpcError::Status { endpoint, method, status, body }.into());
+    }
+    serde_json::from_slice(&answer.body).map_err(|_| {
+        RpcError::NotJson { endpoint, method, body: Excerpt::of(&answer.body) }.into()
+    })
 }
 
 /// An answer: status and whole body.
@@ -160,7 +180,7 @@ impl HttpClient {
         if announced > limit as u64 {
             return Err(too_large());
         }
-        let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or(0));
+        let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or(0).min(1 << 20));
         while let Some(chunk) = response.chunk().await.map_err(|e| self.failed(method, &e))? {
             if body.len() + chunk.len() > limit {
                 return Err(too_large());

@@ -3,6 +3,7 @@
 use core::{fmt, time::Duration};
 use std::path::PathBuf;
 
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::Class;
@@ -15,12 +16,18 @@ impl Excerpt {
     /// Cuts and cleans.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        let head = bytes.get(..512).unwrap_or(bytes);
+        Self::of_length(bytes, 80)
+    }
+
+    /// Cuts to another number of characters, and cleans.
+    #[must_use]
+    pub(super) fn of_length(bytes: &[u8], characters: usize) -> Self {
+        let head = bytes.get(..4 * characters).unwrap_or(bytes);
         let text = String::from_utf8_lossy(head);
         let mut out: String = text
             .chars()
             .map(|c| if c.is_control() || c == char::REPLACEMENT_CHARACTER { '·' } else { c })
-            .take(80)
+            .take(characters)
             .collect();
         if out.len() < text.len() || head.len() < bytes.len() {
             out.push('…');
@@ -87,7 +94,7 @@ pub enum RpcError {
     },
     /// The cookie file can't be used.
     #[error(
-        "cookie file {} of {endpoint}: {reason}; is the node running, and is `cookie_file` under \
+        "cookie file {} of {endpoint}: {reason}; is the node running, and is `cookie_file` for \
          {section} right?", path.display()
     )]
     Cookie {
@@ -134,7 +141,7 @@ pub enum RpcError {
     },
     /// The body is not JSON.
     #[error(
-        "{endpoint} answered {method} with something that is not JSON: \"{body}\"; is `url` right?"
+        "{endpoint} answered {method} with something that is not JSON: \"{body}\"; is the address right?"
     )]
     NotJson {
         /// Endpoint.
@@ -163,18 +170,18 @@ pub enum RpcError {
         method: String,
         /// JSON-RPC error code.
         code: i64,
-        /// Message, cut to 80 characters.
+        /// Message, cut to 400 characters.
         message: String,
-        /// Start of the error's data, as JSON.
-        data: Option<String>,
+        /// The error's data, unless it is larger than 4 KiB.
+        data: Option<Value>,
     },
 }
 
 const fn status_hint(status: u16) -> &'static str {
     match status {
-        300..=399 => "; redirects are not followed, set `url` to the final address",
+        300..=399 => "; redirects are not followed, configure the final address",
         403 => "; the node does not allow this address (bitcoind: rpcallowip)",
-        404 => "; is the path in `url` right?",
+        404 => "; is the path of the address right?",
         _ => "",
     }
 }

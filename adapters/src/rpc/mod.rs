@@ -18,6 +18,11 @@ use crate::{
 /// One call of a batch: method and parameters.
 pub type Call = (&'static str, Value);
 
+/// Characters of a method's error message that are kept.
+const MAX_MESSAGE: usize = 400;
+/// Bytes of a method's error data that are kept.
+const MAX_DATA: usize = 4_096;
+
 /// A JSON-RPC 2.0 client of one endpoint. Cheap to share behind an `Arc`; calls run concurrently.
 #[derive(Debug)]
 pub struct HttpJsonRpc {
@@ -167,8 +172,11 @@ impl HttpJsonRpc {
                 endpoint: self.endpoint().into(),
                 method: method.into(),
                 code: fault.code,
-                message: Excerpt::of(fault.message.as_bytes()).into_inner(),
-                data: fault.data.map(|data| Excerpt::of(data.get().as_bytes()).into_inner()),
+                message: Excerpt::of_length(fault.message.as_bytes(), MAX_MESSAGE).into_inner(),
+                data: fault
+                    .data
+                    .filter(|data| data.get().len() <= MAX_DATA)
+                    .and_then(|data| serde_json::from_str(data.get()).ok()),
             }),
         }
     }

@@ -1,0 +1,74 @@
+//! 80 bytes and their common form.
+
+use alloy_primitives::{B256, Bytes};
+use bitcoin::hashes::{Hash as _, sha256d};
+use grid_core::{ChainId, CompatHeader};
+
+use crate::SourceHeader;
+
+/// Length of a header.
+pub(super) const LEN: usize = 80;
+
+/// Hash of a header, internal byte order.
+pub(super) fn hash(raw: &[u8; LEN]) -> B256 {
+    B256::new(sha256d::Hash::hash(raw).to_byte_array())
+}
+
+/// A hash as Bitcoin's tools show it: bytes reversed, no prefix.
+pub(super) fn shown(hash: &B256) -> String {
+    let mut reversed = *hash;
+    reversed.0.reverse();
+    alloy_primitives::hex::encode(reversed)
+}
+
+/// Reads a hash as Bitcoin's tools show it.
+pub(super) fn parse_shown(text: &str) -> Option<B256> {
+    let mut bytes = [0; 32];
+    alloy_primitives::hex::decode_to_slice(text, &mut bytes).ok()?;
+    bytes.reverse();
+    Some(B256::new(bytes))
+}
+
+fn field(raw: &[u8; LEN], at: usize) -> B256 {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(&raw[at..at + 32]);
+    B256::new(bytes)
+}
+
+/// The common form, with the recomputed hash.
+pub(super) fn normalise(chain: &ChainId, height: u64, raw: &[u8; LEN]) -> SourceHeader {
+    let time = u32::from_le_bytes([raw[68], raw[69], raw[70], raw[71]]);
+    SourceHeader {
+        compat: CompatHeader {
+            chain: chain.key().0,
+            height,
+            blockHash: hash(raw),
+            parentHash: field(raw, 4),
+            time: time.into(),
+            txRoot: field(raw, 36),
+            receiptsRoot: B256::ZERO,
+            stateRoot: B256::ZERO,
+            indexRoot: B256::ZERO,
+        },
+        raw: Bytes::copy_from_slice(raw),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::{Network, blockdata::constants::genesis_block, consensus::serialize};
+
+    use super::*;
+
+    #[test]
+    fn mainnet_genesis_is_normalised() {
+        let block = genesis_block(Network::Bitcoin);
+        let raw: [u8; LEN] = serialize(&block.header).try_into().unwrap();
+        let header = normalise(&"bip122:00".parse().unwrap(), 0, &raw).compat;
+        assert_eq!(shown(&header.blockHash), block.block_hash().to_string());
+        assert_eq!(shown(&header.txRoot), block.header.merkle_root.to_string());
+        assert_eq!((header.time, header.parentHash), (1_231_006_505, B256::ZERO));
+        assert_eq!(parse_shown(&shown(&header.blockHash)), Some(header.blockHash));
+        assert_eq!(parse_shown("00"), None);
+    }
+}

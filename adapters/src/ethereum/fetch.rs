@@ -1,0 +1,99 @@
+//! The head and the headers below it.
+
+use alloy_consensus::Header;
+use serde_json::json;
+
+use super::{
+    EthereumSource,
+    header::{self, RpcHeader},
+};
+use crate::{AdapterError, RpcError, SourceHeader, rpc::Call};
+
+impl EthereumSource {
+    /// The header of the newest block that this source vouches for.
+    pub(super) async fn head(&self) -> Result<SourceHeader, AdapterError> {
+        let tag = self.follow.tag();
+        let params = json!([tag, false]);
+        let tagged = match self.rpc.call_as("eth_getBlockByNumber", params).await {
+            Ok(Some(tagged)) => self.rebuilt(tagged)?.1,
+            // Clients without a finalized block yet say so with null or an error of their own.
+            Ok(None) => return Err(self.no_head(tag, "null")),
+            Err(RpcError::Server { message, .. }) => return Err(self.no_head(tag, &message)),
+            Err(error) => return Err(error.into()),
+        };
+        let distance = self.follow.distance();
+        if distance == 0 {
+            return Ok(tagged);
+        }
+        let height = tagged.compat.height.saturating_sub(distance);
+        match self.by_number(height).await? {
+            Some((_, header)) => Ok(header),
+            None => Err(AdapterError::Reorganised { endpoint: self.rpc.endpoint().into(), height }),
+        }
+    }
+
+    fn no_head(&self, tag: &'static str, said: &str) -> AdapterError {
+        AdapterError::NoHead { endpoint: self.rpc.endpoint().into(), tag, said: said.into() }
+    }
+
+    pub(super) fn rebuilt(&self, claimed: RpcHeader) -> Result<(Header, SourceHeader), AdapterError> {
+        header::rebuild(self.rpc.endpoint(), &self.chain, claimed)
+    }
+
+    /// The canonical header at a height, whatever the followed head.
+    pub(super) async fn by_number(
+        &self,
+        height: u64,
+    ) -> Result<Option<(Header, SourceHeader)>, AdapterError> {
+        let params = json!([format!("{height:#x}"), false]);
+        let answer: Option<RpcHeader> = self.rpc.call_as("eth_getBlockByNumber", params).await?;
+        answer.map(|claimed| self.at(height, claimed)).transpose()
+    }
+
+    fn at(&self, height: u64, claimed: RpcHeader) -> Result<(Header, SourceHeader), AdapterError> {
+        if claimed.inner.number != height {
+            let reason = format!("asked for block {height}, got block {}", claimed.inner.number);
+            return Err(self.bad_answer("eth_getBlockByNumber", reason));
+        }
+        self.rebuilt(claimed)
+    }
+
+    /// Linked headers from a height, not above the followed head.
+    pub(super) async fn fetch(
+        &self,
+        from: u64,
+        count: usize,
+    ) -> Result<Vec<SourceHeader>, AdapterError> {
+        let head = self.head().await?;
+        let Some(below) = head.compat.height.checked_sub(from).filter(|_| count > 0) else {
+            return Ok(Vec::new());
+        };
+        let count = usize::try_from(below.saturating_add(1)).unwrap_or(usize::MAX).min(count);
+        if below == 0 {
+            return Ok(vec![head]);
+        }
+        let calls: Vec<Call> = (from..)
+            .take(count)
+            .map(|height| ("eth_getBlockByNumber", json!([format!("{height:#x}"), false])))
+            .collect();
+        let mut headers: Vec<SourceHeader> = Vec::with_capacity(count);
+        let answers = self.rpc.batch_as::<Option<RpcHeader>>(&calls).await?;
+        for (height, answer) in (from..).zip(answers) {
+            // Behind a load balancer another machine may not have the block yet.
+            let Some(claimed) = answer? else { break };
+            let (_, next) = self.at(height, claimed)?;
+            let parent = headers.last().map(|last| last.compat.blockHash);
+            if parent.is_some_and(|parent| parent != next.compat.parentHash) {
+                let endpoint = self.rpc.endpoint().into();
+                return Err(AdapterError::Reorganised { endpoint, height });
+            }
+            headers.push(next);
+        }
+        let reached_head = headers.last().filter(|last| last.compat.height == head.compat.height);
+        if reached_head.is_some_and(|last| last.compat.blockHash != head.compat.blockHash) {
+            let (endpoint, height) = (self.rpc.endpoint().into(), head.compat.height);
+            return Err(AdapterError::Reorganised { endpoint, height });
+        }
+        Ok(headers)
+    }
+}

@@ -1,0 +1,94 @@
+//! Accounts and storage slots by `eth_getProof`, checked against the state root before use.
+
+use alloy_primitives::{Address, B256, Bytes};
+use grid_core::{CompatHeader, ethereum::mpt, proof::Inclusion};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::EthereumSource;
+use crate::{AdapterError, Material, RpcError};
+
+/// The nodes in an answer of `eth_getProof`; its values are not believed, so not read.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StateProof {
+    account_proof: Vec<Bytes>,
+    #[serde(default)]
+    storage_proof: Vec<SlotProof>,
+}
+
+#[derive(Debug, Deserialize)]
+struct SlotProof {
+    proof: Vec<Bytes>,
+}
+
+impl EthereumSource {
+    pub(super) async fn account(
+        &self,
+        address: Address,
+        block: Option<u64>,
+    ) -> Result<Material, AdapterError> {
+        let header = self.state_header(block).await?;
+        let proof = self.state_proof(address, &[], &header).await?;
+        mpt::verify_account(header.stateRoot, address, &proof.account_proof)
+            .map_err(|error| self.unproven(&header, &error))?;
+        let nodes = proof.account_proof;
+        Ok(Material { header, inclusion: Inclusion::Account { address, nodes } })
+    }
+
+    pub(super) async fn storage(
+        &self,
+        address: Address,
+        slot: B256,
+        block: Option<u64>,
+    ) -> Result<Material, AdapterError> {
+        let header = self.state_header(block).await?;
+        let proof = self.state_proof(address, &[slot], &header).await?;
+        let [SlotProof { proof: storage_nodes }] =
+            <[SlotProof; 1]>::try_from(proof.storage_proof).map_err(|all| {
+                let reason = format!("expected the proof of one slot, got {}", all.len());
+                self.bad_answer("eth_getProof", reason)
+            })?;
+        let account_nodes = proof.account_proof;
+        mpt::verify_storage(header.stateRoot, address, &account_nodes, slot, &storage_nodes)
+            .map_err(|error| self.unproven(&header, &error))?;
+        let inclusion = Inclusion::Storage { address, account_nodes, slot, storage_nodes };
+        Ok(Material { header, inclusion })
+    }
+
+    /// The header whose state is meant: the followed head, or the canonical block at a height.
+    async fn state_header(&self, block: Option<u64>) -> Result<CompatHeader, AdapterError> {
+        let Some(height) = block else { return Ok(self.head().await?.compat) };
+        match self.by_number(height).await? {
+            Some((_, header)) => Ok(header.compat),
+            None => Err(self.not_found(format!("block {height}"), "; it is above the node's tip")),
+        }
+    }
+
+    async fn state_proof(
+        &self,
+        address: Address,
+        slots: &[B256],
+        header: &CompatHeader,
+    ) -> Result<StateProof, AdapterError> {
+        let height = header.height;
+        let what = || format!("the state of {address} at block {height}");
+        let params = json!([address, slots, format!("{height:#x}")]);
+        match self.rpc.call_as::<Option<StateProof>>("eth_getProof", params).await {
+            Ok(Some(proof)) => Ok(proof),
+            Ok(None) => Err(self.not_found(what(), "")),
+            Err(error @ RpcError::Server { .. }) => Err(self.absent(what(), error)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The node's proof does not lead to the header's state root: the block was replaced between two
+    /// questions, or the node is wrong.
+    fn unproven(&self, header: &CompatHeader, error: &dyn core::fmt::Display) -> AdapterError {
+        let reason = format!(
+            "the proof does not fit the state root {} of block {}: {error}",
+            header.stateRoot, header.height
+        );
+        self.bad_answer("eth_getProof", reason)
+    }
+}
