@@ -253,7 +253,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_rs_merkle_on_its_own_proofs(count in 1usize..300, pick in any::<prop::sample::Index>()) {
+        fn agrees_with_rs_merkle_on_its_own_proofs(count in 1usize..100, pick in any::<prop::sample::Index>()) {
             let leaves = leaves(count);
             let index = pick.index(count);
             let tree = build(&leaves);
@@ -265,7 +265,7 @@ mod tests {
 
         #[test]
         fn no_other_index_count_or_sibling_reaches_the_root(
-            count in 2usize..200,
+            count in 2usize..64,
             pick in any::<prop::sample::Index>(),
             other_index in any::<u64>(),
             other_count in 0u64..1000,

@@ -7,7 +7,14 @@ pub mod client;
 pub mod header;
 pub mod network;
 pub mod rules;
+pub mod spv;
 pub mod target;
+pub mod tx;
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use client::{BitcoinClient, Checkpoint, CheckpointError};
 pub use header::Header;

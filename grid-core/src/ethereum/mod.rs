@@ -3,6 +3,7 @@
 pub mod attest;
 pub mod client;
 pub mod header;
+pub mod mpt;
 
 pub use attest::{AttestError, AttesterSet};
 pub use client::AttestedClient;

@@ -1,0 +1,123 @@
+//! What a proof says.
+
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use serde::{Deserialize, Serialize};
+
+use super::codec;
+use crate::CompatHeader;
+
+/// A fact in a block of a foreign chain. The block itself is the proof's header.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    tag = "kind",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
+#[non_exhaustive]
+pub enum Claim {
+    /// The Bitcoin transaction is in the block.
+    BitcoinTx {
+        /// Transaction id, internal byte order (reversed against what block explorers show).
+        txid: B256,
+        /// Position in the block.
+        index: u64,
+    },
+    /// The Ethereum transaction is in the block.
+    Transaction {
+        /// Position in the block.
+        index: u64,
+        /// keccak256 of the EIP-2718 bytes.
+        hash: B256,
+    },
+    /// The Ethereum transaction at this position ended so, and emitted the log where one is named.
+    Receipt {
+        /// Position of the transaction in the block.
+        index: u64,
+        /// How it ended.
+        outcome: Outcome,
+        /// The named log.
+        log: Option<ProvenLog>,
+    },
+    /// The account had this state after the block, or did not exist.
+    Account {
+        /// The account.
+        address: Address,
+        /// Its state; `None` where the trie holds no such account.
+        account: Option<AccountState>,
+    },
+    /// The storage slot had this value after the block; zero is also the value of an absent slot.
+    Storage {
+        /// The account.
+        address: Address,
+        /// The slot's key, not hashed.
+        slot: B256,
+        /// Its value.
+        value: U256,
+    },
+    /// The header is in the chain, nothing more.
+    Header {},
+}
+
+/// How a transaction ended, as far as its receipt says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    tag = "kind",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Status 0.
+    Failure {},
+    /// Status 1.
+    Success {},
+    /// A receipt from before EIP-658: it states a state root instead of a status.
+    PostState {
+        /// State root after the transaction.
+        root: B256,
+    },
+    /// A receipt of a transaction type that this version does not read.
+    Unknown {
+        /// EIP-2718 type byte.
+        tx_type: u8,
+    },
+}
+
+/// A log and its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProvenLog {
+    /// Position in the receipt (not in the block).
+    pub index: u64,
+    /// The contract that emitted it.
+    pub address: Address,
+    /// Up to four topics.
+    pub topics: Vec<B256>,
+    /// Data.
+    pub data: Bytes,
+}
+
+/// An account in Ethereum's state trie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AccountState {
+    /// Transactions sent.
+    pub nonce: u64,
+    /// Balance in the chain's smallest unit.
+    pub balance: U256,
+    /// Root of the account's storage trie.
+    pub storage_root: B256,
+    /// keccak256 of the code.
+    pub code_hash: B256,
+}
+
+impl Claim {
+    /// A name for the fact in this block: `keccak256(abi.encode(bytes32 chain, uint64 height, bytes32
+    /// blockHash, uint8 kind, bytes body))`, kind and body as in the proof's binary form.
+    #[must_use]
+    pub fn hash(&self, header: &CompatHeader) -> B256 {
+        keccak256(codec::named_claim(self, header))
+    }
+}

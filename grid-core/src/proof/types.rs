@@ -1,0 +1,152 @@
+//! The parts of a proof.
+
+use alloy_primitives::{Address, B256, Bytes};
+use serde::{Deserialize, Serialize};
+
+use super::claim::Claim;
+use crate::{
+    ChainId, CompatHeader,
+    grid::{CommitCertificate, ValidatorSet},
+    index::ChainEntry,
+    mmr::MmrProof,
+    tree::TreeProof,
+};
+
+/// The version that this crate writes and verifies.
+pub const PROOF_VERSION: u16 = 1;
+
+/// A statement about a foreign chain with all evidence for it. Checked by
+/// [`verify`](super::verify()), never believed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CrossChainProof {
+    /// Always [`PROOF_VERSION`].
+    pub version: u16,
+    /// What the proof says. Must equal what the evidence shows.
+    pub claim: Claim,
+    /// CAIP-2 id of the chain that the claim is about.
+    pub source: ChainId,
+    /// The foreign header, in Grid's form.
+    pub header: CompatHeader,
+    /// The fact under one of the header's roots.
+    pub inclusion: Inclusion,
+    /// One segment per level of Grid chains, from the foreign chain upwards. Version 1 verifies exactly one.
+    pub segments: Vec<Segment>,
+    /// Why the last segment's Grid block is to be trusted.
+    pub anchor: Anchor,
+}
+
+/// The fact under a header's root. Byte strings are foreign bytes in their chain's own encoding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    tag = "kind",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
+#[non_exhaustive]
+pub enum Inclusion {
+    /// A Bitcoin transaction under `txRoot`. Witness data is left out: the transaction id does not commit
+    /// to it, so its bytes would be unproven.
+    BitcoinTx {
+        /// The transaction without witness.
+        raw: Bytes,
+        /// Its position in the block.
+        index: u64,
+        /// Siblings from the transaction id upwards, internal byte order.
+        branch: Vec<B256>,
+        /// The block's coinbase transaction without witness.
+        coinbase: Bytes,
+        /// Siblings of the coinbase, at index 0 and of the same depth.
+        coinbase_branch: Vec<B256>,
+    },
+    /// An Ethereum transaction under `txRoot`: key RLP(index), value the EIP-2718 bytes.
+    Transaction {
+        /// Position in the block.
+        index: u64,
+        /// Trie nodes from the root to the leaf.
+        nodes: Vec<Bytes>,
+    },
+    /// An Ethereum receipt, and one of its logs where named, under `receiptsRoot`.
+    Receipt {
+        /// Position of the transaction in the block.
+        index: u64,
+        /// Trie nodes from the root to the leaf.
+        nodes: Vec<Bytes>,
+        /// Position of the log in the receipt (not in the block).
+        log: Option<u64>,
+    },
+    /// An Ethereum account, or that there is none, under `stateRoot`.
+    Account {
+        /// The account.
+        address: Address,
+        /// Trie nodes from the root to the leaf, or to where the path ends.
+        nodes: Vec<Bytes>,
+    },
+    /// A storage slot of an Ethereum account under `stateRoot`; an absent slot is zero.
+    Storage {
+        /// The account.
+        address: Address,
+        /// Nodes of the account's proof.
+        account_nodes: Vec<Bytes>,
+        /// The slot's key, not hashed.
+        slot: B256,
+        /// Nodes of the slot's proof under the account's storage root; none where the storage is empty.
+        storage_nodes: Vec<Bytes>,
+    },
+    /// Nothing but the header itself.
+    HeaderOnly {},
+}
+
+impl Inclusion {
+    /// Its name in JSON, messages and metrics.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::BitcoinTx { .. } => "bitcoinTx",
+            Self::Transaction { .. } => "transaction",
+            Self::Receipt { .. } => "receipt",
+            Self::Account { .. } => "account",
+            Self::Storage { .. } => "storage",
+            Self::HeaderOnly {} => "headerOnly",
+        }
+    }
+}
+
+/// One level: from a chain's header to the Grid block whose index holds that chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Segment {
+    /// From the header's leaf to the chain's accumulator root.
+    pub accumulator: MmrProof,
+    /// The chain in the index.
+    pub entry: ChainEntry,
+    /// From the entry to the index root.
+    pub index: TreeProof,
+    /// RLP of the Grid header whose extension holds the index root.
+    pub grid_header: Bytes,
+}
+
+/// Why a Grid block is to be trusted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    tag = "kind",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
+#[non_exhaustive]
+pub enum Anchor {
+    /// More than two thirds of a validator set signed it.
+    Certificate {
+        /// The precommits.
+        certificate: CommitCertificate,
+        /// The set, whose hash is in the Grid header.
+        validators: ValidatorSet,
+    },
+    /// The verifier already trusts this block hash.
+    BlockHash {
+        /// keccak256 of the Grid header's RLP.
+        hash: B256,
+    },
+}

@@ -1,0 +1,443 @@
+//! Checking a proof, from the fact up to the anchor.
+
+use alloy_consensus::Header;
+use alloy_primitives::{B256, keccak256};
+use alloy_rlp::Decodable;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{
+    claim::Claim,
+    types::{Anchor, CrossChainProof, Inclusion, PROOF_VERSION, Segment},
+};
+use crate::{
+    ChainId, CompatHeader, Level, Security,
+    bitcoin::spv::{self, SpvError, TxProofRef},
+    ethereum::mpt::{self, MptError},
+    grid::{CertificateError, Extension, ExtensionError, ValidatorSet},
+    index,
+    mmr::MmrError,
+    tree::TreeProofError,
+};
+
+/// The most bytes of a Grid header: Ethereum's fields and at most a few hundred bytes of extension.
+pub const MAX_GRID_HEADER_BYTES: usize = 4096;
+
+/// What a verifier trusts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trust {
+    /// Number of the Grid chain, `eip155:<n>`: votes are signed for it.
+    pub chain_id: u64,
+    /// Where trust comes from.
+    pub anchor: TrustAnchor,
+}
+
+/// Where trust comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrustAnchor {
+    /// A validator set. The proof must carry a certificate by it.
+    Validators(ValidatorSet),
+    /// A Grid block hash. A certificate that the proof carries is then checked for
+    /// consistency only.
+    BlockHash(B256),
+}
+
+/// A value that has passed its check. Only [`verify`] makes one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Verified<T>(T);
+
+impl<T> Verified<T> {
+    /// The value.
+    pub const fn get(&self) -> &T {
+        &self.0
+    }
+
+    /// The value, without the mark.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+/// What was proven, under which security, at which confirmation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Proven {
+    /// The fact.
+    pub claim: Claim,
+    /// [`Claim::hash`]: a name for the fact in its block.
+    pub claim_hash: B256,
+    /// The chain that it is about.
+    pub source: ChainId,
+    /// Height of its block.
+    pub height: u64,
+    /// Hash of its block, internal byte order.
+    pub block_hash: B256,
+    /// The block's own time, seconds since 1970.
+    pub time: u64,
+    /// What stands behind the statement that the block belongs to the chain.
+    pub security: Security,
+    /// Speed level of the chain.
+    pub level: Level,
+    /// Headers that the index holds above this one.
+    pub index_depth: u64,
+    /// Height of the Grid block whose index was used.
+    pub grid_height: u64,
+    /// Hash of that Grid block.
+    pub grid_block_hash: B256,
+    /// Time of that Grid block, milliseconds since 1970.
+    pub grid_time_ms: u64,
+}
+
+/// Why a proof is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// Another version.
+    #[error("proof version {0} is not supported, expected {PROOF_VERSION}")]
+    Version(u16),
+    /// Not exactly one segment.
+    #[error(
+        "proofs over {0} segments are not supported by version {PROOF_VERSION}, which climbs exactly one level"
+    )]
+    Segments(usize),
+    /// The header is not of the chain that the proof names.
+    #[error(
+        "the proof names chain {source_id} with key {expected}, its header is of chain {found}"
+    )]
+    SourceChain {
+        /// The chain that the proof names.
+        source_id: ChainId,
+        /// Its key.
+        expected: B256,
+        /// Key in the header.
+        found: B256,
+    },
+    /// The index entry is of another chain.
+    #[error("the index entry is of chain {found}, the header of chain {expected}")]
+    EntryChain {
+        /// Key in the header.
+        expected: B256,
+        /// Key in the entry.
+        found: B256,
+    },
+    /// The kind of inclusion does not exist on such a chain.
+    #[error("chain {source_id} has no inclusion of kind {kind}")]
+    Kind {
+        /// The chain.
+        source_id: ChainId,
+        /// The kind.
+        kind: &'static str,
+    },
+    /// The Bitcoin inclusion fails.
+    #[error("bitcoin inclusion: {0}")]
+    Bitcoin(#[from] SpvError),
+    /// The trie inclusion fails.
+    #[error("trie inclusion: {0}")]
+    Trie(#[from] MptError),
+    /// The evidence shows something else.
+    #[error("the evidence shows another fact than the proof claims: {0}")]
+    Claim(String),
+    /// The header lies below the accumulator.
+    #[error("height {height} is below {first_height}, the first height of the chain's accumulator")]
+    BelowFirstHeight {
+        /// Height of the header.
+        height: u64,
+        /// First height of the entry.
+        first_height: u64,
+    },
+    /// The leaf is at another place than the height demands.
+    #[error(
+        "header {height} must be leaf {expected} of the accumulator, the proof is of leaf {found}"
+    )]
+    LeafIndex {
+        /// Height of the header.
+        height: u64,
+        /// `height - firstHeight`.
+        expected: u64,
+        /// Leaf index of the proof.
+        found: u64,
+    },
+    /// The accumulator proof counts other leaves than the entry.
+    #[error("the accumulator proof is for {found} leaves, the index entry has {expected}")]
+    LeafCount {
+        /// Count of the entry.
+        expected: u64,
+        /// Count of the proof.
+        found: u64,
+    },
+    /// The accumulator proof has a wrong shape.
+    #[error("accumulator proof: {0}")]
+    Accumulator(#[from] MmrError),
+    /// The header is not in the accumulator.
+    #[error("the header leads to accumulator root {found}, the index entry has {expected}")]
+    AccumulatorRoot {
+        /// Root of the entry.
+        expected: B256,
+        /// Root that header and proof lead to.
+        found: B256,
+    },
+    /// The entry's security or level is unknown.
+    #[error("the index entry has unknown security {security} or level {level}")]
+    Entry {
+        /// Security code.
+        security: u8,
+        /// Level code.
+        level: u8,
+    },
+    /// The index proof has a wrong shape.
+    #[error("index proof: {0}")]
+    Index(#[from] TreeProofError),
+    /// The entry is not in the index.
+    #[error("the entry leads to index root {found}, the grid header has {expected}")]
+    IndexRoot {
+        /// Root of the Grid header.
+        expected: B256,
+        /// Root that entry and proof lead to.
+        found: B256,
+    },
+    /// The Grid header cannot be decoded.
+    #[error("malformed grid header: {0}")]
+    GridHeader(String),
+    /// The Grid header's extension cannot be decoded.
+    #[error("grid header: {0}")]
+    Extension(#[from] ExtensionError),
+    /// The validators are not those that the Grid header names.
+    #[error("the grid header names validator set {expected}, the proof carries {found}")]
+    ValidatorsHash {
+        /// Hash in the header.
+        expected: B256,
+        /// Hash of the carried set.
+        found: B256,
+    },
+    /// The validators are not the trusted ones.
+    #[error(
+        "the proof is anchored in validator set {found}, trusted is {trusted}; give the set of the proof's grid height as trust"
+    )]
+    UntrustedValidators {
+        /// Hash of the trusted set.
+        trusted: B256,
+        /// Hash of the carried set.
+        found: B256,
+    },
+    /// The certificate is for another block.
+    #[error(
+        "the certificate is for block {found_height} {found_hash}, the grid header is block {height} {hash}"
+    )]
+    CertificateBlock {
+        /// Height of the header.
+        height: u64,
+        /// Hash of the header.
+        hash: B256,
+        /// Height of the certificate.
+        found_height: u64,
+        /// Hash in the certificate.
+        found_hash: B256,
+    },
+    /// The certificate's signatures fail.
+    #[error("certificate: {0}")]
+    Certificate(#[from] CertificateError),
+    /// The proof has no certificate, but trust is in validators.
+    #[error("the proof carries no certificate; trust in a validator set needs one")]
+    NoCertificate,
+    /// The Grid block is not the trusted one.
+    #[error("the proof is anchored in grid block {found}, trusted is {trusted}")]
+    UntrustedBlock {
+        /// Trusted hash.
+        trusted: B256,
+        /// keccak256 of the carried header.
+        found: B256,
+    },
+    /// The hash that the proof names is not that of its Grid header.
+    #[error("the proof names grid block {named}, its header has hash {found}")]
+    AnchorHash {
+        /// Hash in the anchor.
+        named: B256,
+        /// keccak256 of the carried header.
+        found: B256,
+    },
+}
+
+/// Checks a proof against what the verifier trusts. Pure: needs no network, no clock and no state.
+///
+/// # Errors
+/// The first [`VerifyError`] on the way from the fact to the anchor.
+pub fn verify(proof: &CrossChainProof, trust: &Trust) -> Result<Verified<Proven>, VerifyError> {
+    if proof.version != PROOF_VERSION {
+        return Err(VerifyError::Version(proof.version));
+    }
+    let [segment] = proof.segments.as_slice() else {
+        return Err(VerifyError::Segments(proof.segments.len()));
+    };
+    let header = &proof.header;
+    let key = proof.source.key().0;
+    if header.chain != key {
+        let (source_id, found) = (proof.source.clone(), header.chain);
+        return Err(VerifyError::SourceChain { source_id, expected: key, found });
+    }
+    let claim = prove_claim(&proof.source, header, &proof.inclusion)?;
+    if claim != proof.claim {
+        return Err(VerifyError::Claim(format!("{claim:?}")));
+    }
+    let grid = climb(header, segment)?;
+    check_anchor(&grid, &proof.anchor, trust)?;
+    let entry = &segment.entry;
+    let (Some(security), Some(level)) =
+        (Security::from_code(entry.security), Level::from_code(entry.level))
+    else {
+        return Err(VerifyError::Entry { security: entry.security, level: entry.level });
+    };
+    Ok(Verified(Proven {
+        claim_hash: claim.hash(header),
+        claim,
+        source: proof.source.clone(),
+        height: header.height,
+        block_hash: header.blockHash,
+        time: header.time,
+        security,
+        level,
+        index_depth: entry.tip_height().unwrap_or_default().saturating_sub(header.height),
+        grid_height: grid.header.number,
+        grid_block_hash: grid.hash,
+        grid_time_ms: grid.extension.timeMs,
+    }))
+}
+
+/// What an inclusion shows under a header. The header itself is not judged.
+///
+/// # Errors
+/// [`VerifyError::Kind`], [`VerifyError::Bitcoin`] or [`VerifyError::Trie`].
+pub fn prove_claim(
+    source: &ChainId,
+    header: &CompatHeader,
+    inclusion: &Inclusion,
+) -> Result<Claim, VerifyError> {
+    let namespace = match inclusion {
+        Inclusion::BitcoinTx { .. } => Some("bip122"),
+        Inclusion::HeaderOnly {} => None,
+        _ => Some("eip155"),
+    };
+    if namespace.is_some_and(|namespace| namespace != source.namespace()) {
+        return Err(VerifyError::Kind { source_id: source.clone(), kind: inclusion.kind() });
+    }
+    Ok(match inclusion {
+        Inclusion::BitcoinTx { raw, index, branch, coinbase, coinbase_branch } => {
+            let index = *index;
+            let proof = TxProofRef { raw, index, branch, coinbase, coinbase_branch };
+            let bip34_height = spv::bip34_height(source);
+            let txid = spv::verify(proof, header.txRoot, header.height, bip34_height)?;
+            Claim::BitcoinTx { txid, index }
+        }
+        Inclusion::Transaction { index, nodes } => {
+            let raw = mpt::verify_transaction(header.txRoot, *index, nodes)?;
+            Claim::Transaction { index: *index, hash: keccak256(raw) }
+        }
+        Inclusion::Receipt { index, nodes, log } => {
+            let (outcome, log) = mpt::verify_receipt(header.receiptsRoot, *index, nodes, *log)?;
+            Claim::Receipt { index: *index, outcome, log }
+        }
+        Inclusion::Account { address, nodes } => {
+            let account = mpt::verify_account(header.stateRoot, *address, nodes)?;
+            Claim::Account { address: *address, account }
+        }
+        Inclusion::Storage { address, account_nodes, slot, storage_nodes } => {
+            let account = mpt::verify_account(header.stateRoot, *address, account_nodes)?
+                .ok_or(MptError::Absent("this address"))?;
+            let value = mpt::verify_storage(account.storage_root, *slot, storage_nodes)?;
+            Claim::Storage { address: *address, slot: *slot, value }
+        }
+        Inclusion::HeaderOnly {} => Claim::Header {},
+    })
+}
+
+/// A Grid header with its hash and its extension.
+struct GridBlock {
+    header: Header,
+    hash: B256,
+    extension: Extension,
+}
+
+impl GridBlock {
+    /// Strict: the bytes must be the canonical RLP of what they decode to.
+    fn decode(rlp: &[u8]) -> Result<Self, VerifyError> {
+        let malformed = |why: &str| VerifyError::GridHeader(why.to_owned());
+        if rlp.len() > MAX_GRID_HEADER_BYTES {
+            return Err(malformed(&format!(
+                "{} bytes, at most {MAX_GRID_HEADER_BYTES} are allowed",
+                rlp.len()
+            )));
+        }
+        let mut rest = rlp;
+        let header = Header::decode(&mut rest).map_err(|error| malformed(&error.to_string()))?;
+        if !rest.is_empty() || alloy_rlp::encode(&header) != rlp {
+            return Err(malformed("not its canonical RLP"));
+        }
+        let extension = Extension::of(&header)?;
+        Ok(Self { header, hash: keccak256(rlp), extension })
+    }
+}
+
+/// From the header to the Grid block whose index holds it.
+fn climb(header: &CompatHeader, segment: &Segment) -> Result<GridBlock, VerifyError> {
+    let Segment { accumulator, entry, index: index_proof, grid_header } = segment;
+    if entry.chain != header.chain {
+        return Err(VerifyError::EntryChain { expected: header.chain, found: entry.chain });
+    }
+    let (height, first_height) = (header.height, entry.firstHeight);
+    let expected = height
+        .checked_sub(first_height)
+        .ok_or(VerifyError::BelowFirstHeight { height, first_height })?;
+    if accumulator.leaf_index != expected {
+        return Err(VerifyError::LeafIndex { height, expected, found: accumulator.leaf_index });
+    }
+    if accumulator.count != entry.count {
+        return Err(VerifyError::LeafCount { expected: entry.count, found: accumulator.count });
+    }
+    let found = accumulator.root(header.leaf())?;
+    if found != entry.accumulatorRoot {
+        return Err(VerifyError::AccumulatorRoot { expected: entry.accumulatorRoot, found });
+    }
+    let found = index::root_of(entry, index_proof)?;
+    let grid = GridBlock::decode(grid_header)?;
+    if found != grid.extension.indexRoot {
+        return Err(VerifyError::IndexRoot { expected: grid.extension.indexRoot, found });
+    }
+    Ok(grid)
+}
+
+fn check_anchor(grid: &GridBlock, anchor: &Anchor, trust: &Trust) -> Result<(), VerifyError> {
+    if let TrustAnchor::BlockHash(trusted) = trust.anchor
+        && grid.hash != trusted
+    {
+        return Err(VerifyError::UntrustedBlock { trusted, found: grid.hash });
+    }
+    match (anchor, &trust.anchor) {
+        (Anchor::Certificate { certificate, validators }, trusted) => {
+            let found = validators.hash();
+            if let TrustAnchor::Validators(trusted) = trusted
+                && validators != trusted
+            {
+                return Err(VerifyError::UntrustedValidators { trusted: trusted.hash(), found });
+            }
+            let expected = grid.extension.validatorsHash;
+            if found != expected {
+                return Err(VerifyError::ValidatorsHash { expected, found });
+            }
+            if certificate.height != grid.header.number || certificate.block_hash != grid.hash {
+                return Err(VerifyError::CertificateBlock {
+                    height: grid.header.number,
+                    hash: grid.hash,
+                    found_height: certificate.height,
+                    found_hash: certificate.block_hash,
+                });
+            }
+            Ok(certificate.verify(trust.chain_id, validators)?)
+        }
+        (Anchor::BlockHash { .. }, TrustAnchor::Validators(_)) => Err(VerifyError::NoCertificate),
+        (Anchor::BlockHash { hash }, TrustAnchor::BlockHash(_)) if *hash == grid.hash => Ok(()),
+        (Anchor::BlockHash { hash }, TrustAnchor::BlockHash(_)) => {
+            Err(VerifyError::AnchorHash { named: *hash, found: grid.hash })
+        }
+    }
+}
