@@ -15,9 +15,7 @@ use async_trait::async_trait;
 use futures::future::{BoxFuture, join_all};
 use grid_core::ChainId;
 
-use crate::{
-    AdapterError, Class, Material, ProofRequest, SourceChain, SourceHeader, SourceTip,
-};
+use crate::{AdapterError, Class, Material, ProofRequest, SourceChain, SourceHeader, SourceTip};
 
 /// Most endpoints in one pool.
 pub const MAX_ENDPOINTS: usize = 16;
@@ -298,10 +296,7 @@ impl Pool {
         let strongest = votes.first().map_or(0, |(_, names)| names.len());
         let tied = votes.get(1).is_some_and(|(_, names)| names.len() == strongest);
         if strongest >= self.agree && !tied {
-            return votes
-                .first()
-                .map(|(hash, _)| *hash)
-                .ok_or_else(|| self.all_failed(Vec::new()));
+            return votes.first().map(|(hash, _)| *hash).ok_or_else(|| self.all_failed(Vec::new()));
         }
         if votes.len() <= 1 && !failures.is_empty() {
             // Nobody contradicts; too many are simply away.
@@ -361,9 +356,10 @@ impl SourceChain for Pool {
 
     /// Succeeds when as many endpoints as must agree are fine.
     async fn check(&self) -> Result<(), AdapterError> {
-        let asked = self.members.iter().map(|member| async move {
-            (member, member.ask(member.source.check()).await)
-        });
+        let asked = self
+            .members
+            .iter()
+            .map(|member| async move { (member, member.ask(member.source.check()).await) });
         let mut failures = Vec::new();
         for (member, outcome) in join_all(asked).await {
             if let Err(error) = outcome {

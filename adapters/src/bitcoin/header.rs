@@ -1,18 +1,14 @@
 //! 80 bytes and their common form.
 
 use alloy_primitives::{B256, Bytes};
-use bitcoin::hashes::{Hash as _, sha256d};
-use grid_core::{ChainId, CompatHeader};
+use grid_core::{ChainId, bitcoin::header::Header};
+
+pub(super) use grid_core::bitcoin::header::sha256d as hash;
 
 use crate::SourceHeader;
 
 /// Length of a header.
-pub(super) const LEN: usize = 80;
-
-/// Hash of a header, internal byte order.
-pub(super) fn hash(raw: &[u8; LEN]) -> B256 {
-    B256::new(sha256d::Hash::hash(raw).to_byte_array())
-}
+pub(super) const LEN: usize = Header::SIZE;
 
 /// A hash as Bitcoin's tools show it: bytes reversed, no prefix.
 pub(super) fn shown(hash: &B256) -> String {
@@ -29,29 +25,10 @@ pub(super) fn parse_shown(text: &str) -> Option<B256> {
     Some(B256::new(bytes))
 }
 
-fn field(raw: &[u8; LEN], at: usize) -> B256 {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(&raw[at..at + 32]);
-    B256::new(bytes)
-}
-
 /// The common form, with the recomputed hash.
 pub(super) fn normalise(chain: &ChainId, height: u64, raw: &[u8; LEN]) -> SourceHeader {
-    let time = u32::from_le_bytes([raw[68], raw[69], raw[70], raw[71]]);
-    SourceHeader {
-        compat: CompatHeader {
-            chain: chain.key().0,
-            height,
-            blockHash: hash(raw),
-            parentHash: field(raw, 4),
-            time: time.into(),
-            txRoot: field(raw, 36),
-            receiptsRoot: B256::ZERO,
-            stateRoot: B256::ZERO,
-            indexRoot: B256::ZERO,
-        },
-        raw: Bytes::copy_from_slice(raw),
-    }
+    let compat = Header::parse(raw).compat(chain.key(), height, hash(raw));
+    SourceHeader { compat, raw: Bytes::copy_from_slice(raw) }
 }
 
 #[cfg(test)]

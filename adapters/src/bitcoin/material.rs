@@ -51,7 +51,9 @@ impl BitcoinSource {
             .txdata
             .iter()
             .position(|tx| tx.compute_txid().to_byte_array() == txid.0)
-            .ok_or_else(|| self.not_found(format!("{} in block {}", tx(&txid), shown(&hash)), ""))?;
+            .ok_or_else(|| {
+                self.not_found(format!("{} in block {}", tx(&txid), shown(&hash)), "")
+            })?;
         let raws: Vec<Vec<u8>> = block.txdata.iter().map(consensus::serialize).collect();
         let unusable = |error: spv::SpvError| {
             self.bad_answer("getblock", format!("block {}: {error}", shown(&hash)))
@@ -81,7 +83,7 @@ impl BitcoinSource {
             Ok(proof) => {
                 let raw = hex::decode(&proof).ok();
                 let raw = raw.as_deref().and_then(|raw| raw.first_chunk::<{ header::LEN }>());
-                raw.map(header::hash).ok_or_else(|| {
+                raw.map(|raw| header::hash(raw)).ok_or_else(|| {
                     self.bad_answer("gettxoutproof", "expected a merkle block in hex".into())
                 })
             }

@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
-    AdapterError, Endpoint, HttpJsonRpc, Material, ProofRequest, SourceChain, SourceHeader, SourceTip,
+    AdapterError, Endpoint, HttpJsonRpc, Material, ProofRequest, SourceChain, SourceHeader,
+    SourceTip,
 };
 
 /// Whether headers may come over REST (`rest=1` in `bitcoin.conf`), which is many times faster.
@@ -86,8 +87,8 @@ impl BitcoinSource {
             return Err(AdapterError::WrongNetwork {
                 endpoint: self.rpc.endpoint().into(),
                 expected: self.chain.clone(),
-                expected_name: network_name(&self.chain).into(),
-                found_name: network_name(&found).into(),
+                expected_name: network_name(&self.chain),
+                found_name: network_name(&found),
                 found: found.to_string(),
             });
         }

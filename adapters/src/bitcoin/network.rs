@@ -1,18 +1,12 @@
 //! Names of the well-known networks.
 
-use grid_core::ChainId;
+use grid_core::{ChainId, bitcoin::NetworkParams};
 
 /// The name of a chain for people; `an unknown network` for others.
 #[must_use]
-pub fn network_name(chain: &ChainId) -> &'static str {
-    match chain.reference() {
-        "000000000019d6689c085ae165831e93" => "Bitcoin mainnet",
-        "000000000933ea01ad0ee984209779ba" => "Bitcoin testnet3",
-        "00000000da84f2bafbbc53dee25a72ae" => "Bitcoin testnet4",
-        "00000008819873e925422c1ff0f99f7c" => "Bitcoin signet",
-        "0f9188f13cb7b2c71f2a335e3a4fc328" => "Bitcoin regtest",
-        _ => "an unknown network",
-    }
+pub fn network_name(chain: &ChainId) -> String {
+    let known = NetworkParams::all().into_iter().find(|network| network.chain_id() == *chain);
+    known.map_or_else(|| "an unknown network".into(), |network| format!("Bitcoin {}", network.name))
 }
 
 #[cfg(test)]

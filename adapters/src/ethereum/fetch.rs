@@ -36,7 +36,10 @@ impl EthereumSource {
         AdapterError::NoHead { endpoint: self.rpc.endpoint().into(), tag, said: said.into() }
     }
 
-    pub(super) fn rebuilt(&self, claimed: RpcHeader) -> Result<(Header, SourceHeader), AdapterError> {
+    pub(super) fn rebuilt(
+        &self,
+        claimed: RpcHeader,
+    ) -> Result<(Header, SourceHeader), AdapterError> {
         header::rebuild(self.rpc.endpoint(), &self.chain, claimed)
     }
 

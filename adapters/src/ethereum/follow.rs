@@ -23,7 +23,9 @@ pub enum FollowHead {
 
 /// A text that is no [`FollowHead`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("cannot follow {0:?}; expected latest, latest-<blocks> (such as latest-12), safe or finalized")]
+#[error(
+    "cannot follow {0:?}; expected latest, latest-<blocks> (such as latest-12), safe or finalized"
+)]
 pub struct FollowHeadError(String);
 
 impl FollowHead {
@@ -97,7 +99,9 @@ mod tests {
         for text in ["latest", "latest-12", "safe", "finalized"] {
             assert_eq!(text.parse::<FollowHead>().unwrap().to_string(), text);
         }
-        for bad in ["", "Latest", "latest-", "latest-+1", "latest--1", "latest-99999999999999999999"] {
+        for bad in
+            ["", "Latest", "latest-", "latest-+1", "latest--1", "latest-99999999999999999999"]
+        {
             assert!(bad.parse::<FollowHead>().is_err(), "{bad:?}");
         }
     }

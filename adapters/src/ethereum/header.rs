@@ -1,8 +1,11 @@
 //! A block's JSON and the header that it claims to be.
 
 use alloy_consensus::Header;
-use alloy_primitives::{B256, Bytes, keccak256};
-use grid_core::{ChainId, CompatHeader};
+use alloy_primitives::{Bytes, keccak256};
+use grid_core::{
+    ChainId,
+    ethereum::{SealedEthHeader, header},
+};
 
 use crate::{AdapterError, SourceHeader};
 
@@ -26,20 +29,7 @@ pub(super) fn rebuild(
             computed: hash.to_string(),
         });
     }
-    let normalised = SourceHeader { compat: compat(chain, &header, hash), raw: Bytes::from(raw) };
-    Ok((header, normalised))
-}
-
-fn compat(chain: &ChainId, header: &Header, hash: B256) -> CompatHeader {
-    CompatHeader {
-        chain: chain.key().0,
-        height: header.number,
-        blockHash: hash,
-        parentHash: header.parent_hash,
-        time: header.timestamp,
-        txRoot: header.transactions_root,
-        receiptsRoot: header.receipts_root,
-        stateRoot: header.state_root,
-        indexRoot: B256::ZERO,
-    }
+    let sealed = SealedEthHeader { header, hash };
+    let compat = header::compat(chain.key(), &sealed);
+    Ok((sealed.header, SourceHeader { compat, raw: Bytes::from(raw) }))
 }

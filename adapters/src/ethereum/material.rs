@@ -42,7 +42,8 @@ struct Located {
 impl EthereumSource {
     pub(super) async fn transaction(&self, hash: B256) -> Result<Material, AdapterError> {
         let located = self.locate(hash).await?;
-        let nodes = self.ordered_proof("eth_getBlockByHash", &located.transactions, located.index)?;
+        let nodes =
+            self.ordered_proof("eth_getBlockByHash", &located.transactions, located.index)?;
         let index = located.index as u64;
         Ok(Material {
             header: located.normalised.compat,
@@ -161,7 +162,8 @@ impl EthereumSource {
             Err(error) => return Err(error.into()),
         };
         let places = receipts.iter().map(|receipt| receipt.transaction_index);
-        if receipts.len() != transactions.len() || !places.eq((0..).map(Some).take(receipts.len())) {
+        if receipts.len() != transactions.len() || !places.eq((0..).map(Some).take(receipts.len()))
+        {
             let reason = format!(
                 "expected the {} receipts of {block} in order, got {}",
                 transactions.len(),

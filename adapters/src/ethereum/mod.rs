@@ -19,8 +19,8 @@ use grid_core::ChainId;
 use serde_json::{Value, json};
 
 use crate::{
-    AdapterError, Endpoint, HttpJsonRpc, Material, ProofRequest, RpcError, SourceChain, SourceHeader,
-    SourceTip,
+    AdapterError, Endpoint, HttpJsonRpc, Material, ProofRequest, RpcError, SourceChain,
+    SourceHeader, SourceTip,
 };
 
 /// JSON-RPC: the node has no such method.
@@ -56,7 +56,11 @@ impl EthereumSource {
     ///
     /// # Errors
     /// When the id is of another namespace or no HTTP client can be built.
-    pub fn new(chain: ChainId, endpoint: Endpoint, follow: FollowHead) -> Result<Self, AdapterError> {
+    pub fn new(
+        chain: ChainId,
+        endpoint: Endpoint,
+        follow: FollowHead,
+    ) -> Result<Self, AdapterError> {
         let Some(number) = chain.eip155_number() else {
             return Err(AdapterError::Invalid(format!(
                 "{chain} is no Ethereum chain; expected an id such as eip155:1"

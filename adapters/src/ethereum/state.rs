@@ -30,9 +30,9 @@ impl EthereumSource {
     ) -> Result<Material, AdapterError> {
         let header = self.state_header(block).await?;
         let proof = self.state_proof(address, &[], &header).await?;
-        mpt::verify_account(header.stateRoot, address, &proof.account_proof)
+        let nodes = mpt::normalize(proof.account_proof);
+        mpt::verify_account(header.stateRoot, address, &nodes)
             .map_err(|error| self.unproven(&header, &error))?;
-        let nodes = proof.account_proof;
         Ok(Material { header, inclusion: Inclusion::Account { address, nodes } })
     }
 
@@ -44,14 +44,21 @@ impl EthereumSource {
     ) -> Result<Material, AdapterError> {
         let header = self.state_header(block).await?;
         let proof = self.state_proof(address, &[slot], &header).await?;
-        let [SlotProof { proof: storage_nodes }] =
-            <[SlotProof; 1]>::try_from(proof.storage_proof).map_err(|all| {
+        let [SlotProof { proof: storage_nodes }] = <[SlotProof; 1]>::try_from(proof.storage_proof)
+            .map_err(|all| {
                 let reason = format!("expected the proof of one slot, got {}", all.len());
                 self.bad_answer("eth_getProof", reason)
             })?;
-        let account_nodes = proof.account_proof;
-        mpt::verify_storage(header.stateRoot, address, &account_nodes, slot, &storage_nodes)
-            .map_err(|error| self.unproven(&header, &error))?;
+        let account_nodes = mpt::normalize(proof.account_proof);
+        let storage_nodes = mpt::normalize(storage_nodes);
+        let unproven = |error| self.unproven(&header, &error);
+        let account = mpt::verify_account(header.stateRoot, address, &account_nodes)
+            .map_err(unproven)?
+            .ok_or_else(|| {
+                let what = format!("an account {address} at block {}", header.height);
+                self.not_found(what, "; prove its absence as an account")
+            })?;
+        mpt::verify_storage(account.storage_root, slot, &storage_nodes).map_err(unproven)?;
         let inclusion = Inclusion::Storage { address, account_nodes, slot, storage_nodes };
         Ok(Material { header, inclusion })
     }
@@ -84,7 +91,7 @@ impl EthereumSource {
 
     /// The node's proof does not lead to the header's state root: the block was replaced between two
     /// questions, or the node is wrong.
-    fn unproven(&self, header: &CompatHeader, error: &dyn core::fmt::Display) -> AdapterError {
+    fn unproven(&self, header: &CompatHeader, error: &mpt::MptError) -> AdapterError {
         let reason = format!(
             "the proof does not fit the state root {} of block {}: {error}",
             header.stateRoot, header.height

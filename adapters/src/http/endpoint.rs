@@ -175,7 +175,9 @@ impl Endpoint {
             Auth::None => {
                 format!("set `cookie_file`, or `user` and `rpc_password_file`, for {section}")
             }
-            Auth::Password { .. } => format!("correct `user` and `rpc_password_file` for {section}"),
+            Auth::Password { .. } => {
+                format!("correct `user` and `rpc_password_file` for {section}")
+            }
             Auth::Cookie { path } => format!(
                 "`cookie_file` for {section} is {}, which the node does not accept: it belongs to \
                  another node or the node uses a password",

@@ -41,9 +41,8 @@ pub async fn get_json<T: DeserializeOwned>(url: &str) -> Result<T, AdapterError>
         let (status, body) = (answer.status.as_u16(), Excerpt::of(&answer.body));
         return Err(RpcError::Status { endpoint, method, status, body }.into());
     }
-    serde_json::from_slice(&answer.body).map_err(|_| {
-        RpcError::NotJson { endpoint, method, body: Excerpt::of(&answer.body) }.into()
-    })
+    serde_json::from_slice(&answer.body)
+        .map_err(|_| RpcError::NotJson { endpoint, method, body: Excerpt::of(&answer.body) }.into())
 }
 
 /// An answer: status and whole body.
