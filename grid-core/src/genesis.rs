@@ -32,7 +32,8 @@ pub struct Genesis {
     pub time_ms: u64,
     /// Gas limit of every block.
     pub gas_limit: u64,
-    /// Base fee of the first block, smallest unit of GRID per gas.
+    /// Base fee of block 0, smallest unit of GRID per gas. Block 1 has seven eighths of it, as after any
+    /// empty block.
     pub base_fee: u64,
     /// First balances, smallest unit of GRID.
     pub alloc: BTreeMap<Address, U256>,

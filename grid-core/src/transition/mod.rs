@@ -20,8 +20,6 @@ mod propose;
 mod types;
 mod validate;
 
-#[cfg(test)]
-mod tests;
 
 pub use call::call;
 pub use check::{check, intrinsic_gas};
