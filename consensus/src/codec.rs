@@ -149,3 +149,6 @@ impl HasEncodedLen<Response<Grid>> for Borsh {
         borsh::object_length(&WireResponse::from(response))
     }
 }
+
+#[cfg(test)]
+mod tests;

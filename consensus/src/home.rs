@@ -24,6 +24,9 @@ use crate::error::EngineError;
 /// thread, a commit under way) to let go of the directory.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
+/// File name of the engine's log.
+const WAL: &str = "consensus.wal";
+
 /// The most rounds of one height that are remembered; later rounds are reached after many minutes
 /// of failed ones and push out the earliest.
 const REMEMBERED_ROUNDS: usize = 64;
@@ -58,6 +61,11 @@ impl Home {
         let wal = path.join("wal");
         fs::create_dir_all(&wal).map_err(|source| failed(&wal, source))?;
         let lock = lock(&path.join("lock")).await?;
+        // The engine locks its log itself, but does not wait for the thread of a dropped engine.
+        let log = wal.join(WAL);
+        if log.exists() {
+            drop(self::lock(&log).await?);
+        }
         let file = path.join("proposals");
         let proposals = match fs::read(&file) {
             Ok(bytes) => borsh::from_slice(&bytes).map_err(|source| failed(&file, source))?,
@@ -69,10 +77,7 @@ impl Home {
 
     /// Where the engine keeps its files.
     pub(crate) fn paths(&self) -> Paths {
-        Paths {
-            wal: self.path.join("wal").join("consensus.wal"),
-            network_key: self.path.join("network.key"),
-        }
+        Paths { wal: self.path.join("wal").join(WAL), network_key: self.path.join("network.key") }
     }
 
     /// The last height this node proposed a block for.

@@ -163,3 +163,6 @@ impl Assembler {
         complete
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,14 +7,12 @@ use std::time::{Duration, Instant};
 use common::{CHAIN_ID, Engine, FileChain, address, validators};
 use grid_consensus::{Chain, EngineError};
 
-const LIMIT: Duration = Duration::from_secs(60);
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn blocks_come_at_the_interval_with_good_certificates() {
     let dir = tempfile::tempdir().expect("a directory");
     let chain = FileChain::open(&dir.path().join("chain"), validators(1));
-    let engine = Engine::start(&dir.path().join("home"), &chain, 0, 200);
-    chain.reach(12, LIMIT).await;
+    let mut engine = Engine::start(&dir.path().join("home"), &chain, 0, 200);
+    engine.reach(&chain, 12).await;
     engine.stop().await;
     assert!(chain.check().len() >= 12);
     // Block 1 may come late, as the engine starts after genesis; from then on there is a beat. The
@@ -32,8 +30,8 @@ async fn a_restart_continues_at_the_next_height() {
     for life in 1..=3 {
         let chain = FileChain::open(&data, validators(1));
         assert_eq!(chain.head().height as usize, before.len());
-        let engine = Engine::start(&home, &chain, 0, 0);
-        chain.reach(before.len() as u64 + 5, LIMIT).await;
+        let mut engine = Engine::start(&home, &chain, 0, 0);
+        engine.reach(&chain, before.len() as u64 + 5).await;
         engine.stop().await;
         let after = chain.check();
         assert!(before.iter().all(|(height, hash)| after[height] == *hash), "life {life}");
@@ -47,15 +45,15 @@ async fn dropped_at_any_point_it_resumes_without_a_second_block() {
     let (data, home) = (dir.path().join("chain"), dir.path().join("home"));
     for life in 0..40u64 {
         let chain = FileChain::open(&data, validators(1));
-        let engine = Engine::start(&home, &chain, 0, 0);
-        chain.reach(chain.head().height + 1 + life % 3, LIMIT).await;
+        let mut engine = Engine::start(&home, &chain, 0, 0);
+        engine.reach(&chain, chain.head().height + 1 + life % 3).await;
         // Any point of the next height will do: a different one in every life.
         tokio::time::sleep(Duration::from_micros(life * 617 % 9_000)).await;
         engine.drop_it().await;
     }
     let chain = FileChain::open(&data, validators(1));
-    let engine = Engine::start(&home, &chain, 0, 0);
-    chain.reach(chain.head().height + 5, LIMIT).await;
+    let mut engine = Engine::start(&home, &chain, 0, 0);
+    engine.reach(&chain, chain.head().height + 5).await;
     engine.stop().await;
     assert!(chain.check().len() >= 45);
     for (height, hashes) in chain.journal() {
@@ -87,12 +85,12 @@ async fn a_home_serves_one_engine_at_a_time() {
     let dir = tempfile::tempdir().expect("a directory");
     let home = dir.path().join("home");
     let chain = FileChain::open(&dir.path().join("chain"), validators(1));
-    let first = Engine::start(&home, &chain, 0, 50);
-    chain.reach(2, LIMIT).await;
+    let mut first = Engine::start(&home, &chain, 0, 50);
+    first.reach(&chain, 2).await;
     let other = FileChain::open(&dir.path().join("other"), validators(1));
     let error = Engine::start(&home, &other, 0, 50).failure().await;
     assert!(matches!(error, EngineError::HomeInUse(_)), "{error}");
-    chain.reach(chain.head().height + 2, LIMIT).await;
+    first.reach(&chain, chain.head().height + 2).await;
     first.stop().await;
 }
 
@@ -101,8 +99,8 @@ async fn a_chain_that_was_put_back_is_not_signed_again() {
     let dir = tempfile::tempdir().expect("a directory");
     let home = dir.path().join("home");
     let chain = FileChain::open(&dir.path().join("chain"), validators(1));
-    let engine = Engine::start(&home, &chain, 0, 0);
-    chain.reach(5, LIMIT).await;
+    let mut engine = Engine::start(&home, &chain, 0, 0);
+    engine.reach(&chain, 5).await;
     engine.stop().await;
     let emptied = FileChain::open(&dir.path().join("empty"), validators(1));
     let error = Engine::start(&home, &emptied, 0, 0).failure().await;
@@ -113,8 +111,8 @@ async fn a_chain_that_was_put_back_is_not_signed_again() {
 async fn cancelling_stops_at_once_whatever_the_interval() {
     let dir = tempfile::tempdir().expect("a directory");
     let chain = FileChain::open(&dir.path().join("chain"), validators(1));
-    let engine = Engine::start(&dir.path().join("home"), &chain, 0, 60_000);
-    chain.reach(1, LIMIT).await;
+    let mut engine = Engine::start(&dir.path().join("home"), &chain, 0, 60_000);
+    engine.reach(&chain, 1).await;
     let start = Instant::now();
     engine.stop().await;
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
@@ -128,8 +126,8 @@ async fn a_chain_that_cannot_commit_ends_the_run() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().join("chain");
     let chain = FileChain::open(&data, validators(1));
-    let engine = Engine::start(&dir.path().join("home"), &chain, 0, 0);
-    chain.reach(3, LIMIT).await;
+    let mut engine = Engine::start(&dir.path().join("home"), &chain, 0, 0);
+    engine.reach(&chain, 3).await;
     // A file in the place of the directory: every write fails from here on.
     std::fs::rename(data.join("blocks"), data.join("moved")).expect("renamed");
     std::fs::write(data.join("blocks"), b"").expect("written");

@@ -28,6 +28,17 @@ use tokio_util::sync::CancellationToken;
 
 pub const CHAIN_ID: u64 = 4711;
 
+/// How long anything may take on a busy machine.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// Writes the engine's log to the test's output, as RUST_LOG says.
+pub fn log() {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer();
+    // Every test asks; the first one is heard.
+    drop(logger.try_init());
+}
+
 /// The key of validator `number`.
 pub fn key(number: u8) -> SigningKey {
     SigningKey::from_slice(&[number + 1; 32]).expect("a valid scalar")
@@ -100,13 +111,6 @@ impl FileChain {
         let result = work();
         self.busy.fetch_sub(1, Ordering::SeqCst);
         result
-    }
-
-    /// Waits until the chain has `height`.
-    pub async fn reach(&self, height: u64, limit: Duration) {
-        let mut head = self.head.subscribe();
-        let reached = timeout(limit, head.wait_for(|head| head.height >= height)).await;
-        assert!(reached.is_ok(), "at height {} after {limit:?}", self.head.borrow().height);
     }
 
     /// All committed blocks by height; checks every certificate and every link.
@@ -257,6 +261,7 @@ impl Engine {
         interval_ms: u64,
         net: Net,
     ) -> Self {
+        log();
         let cancel = CancellationToken::new();
         let config = EngineConfig {
             home: home.to_owned(),
@@ -268,6 +273,18 @@ impl Engine {
         let chain: Arc<dyn Chain> = Arc::<FileChain>::clone(chain);
         let task = tokio::spawn(grid_consensus::run(config, chain, cancel.clone()));
         Self { task, cancel }
+    }
+
+    /// Waits until the chain has `height`.
+    pub async fn reach(&mut self, chain: &FileChain, height: u64) {
+        let mut head = chain.head.subscribe();
+        let reached = timeout(LIMIT, async {
+            tokio::select! {
+                head = head.wait_for(|head| head.height >= height) => drop(head.expect("open")),
+                ended = &mut self.task => panic!("the engine ended: {ended:?}"),
+            }
+        });
+        assert!(reached.await.is_ok(), "at height {} after {LIMIT:?}", chain.head().height);
     }
 
     /// Cancels and waits for the end.

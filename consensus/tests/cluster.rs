@@ -1,0 +1,84 @@
+//! Four validators over libp2p on the loopback interface.
+
+mod common;
+
+use std::{net::TcpListener, path::Path, sync::Arc};
+
+use common::{Engine, FileChain, address, validators};
+use grid_consensus::{Chain, Net};
+
+const COUNT: u8 = 4;
+
+/// Bodies of three parts.
+const PADDING: usize = 150_000;
+
+/// Ports that were free a moment ago.
+fn ports() -> Vec<u16> {
+    let listeners: Vec<_> =
+        (0..COUNT).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
+    listeners.iter().map(|l| l.local_addr().expect("an address").port()).collect()
+}
+
+fn start(dir: &Path, chain: &Arc<FileChain>, number: u8, ports: &[u16]) -> Engine {
+    let at = |port: &u16| format!("/ip4/127.0.0.1/tcp/{port}");
+    let own = usize::from(number);
+    let peers = ports.iter().enumerate().filter(|(other, _)| *other != own);
+    let net =
+        Net::P2p { listen: at(&ports[own]), peers: peers.map(|(_, port)| at(port)).collect() };
+    Engine::with_net(&dir.join(format!("home-{number}")), chain, number, 100, net)
+}
+
+fn open(dir: &Path, number: u8) -> Arc<FileChain> {
+    FileChain::with_padding(&dir.join(format!("chain-{number}")), validators(COUNT), PADDING)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_validators_agree_and_one_that_was_away_catches_up() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let dir = dir.path();
+    let ports = ports();
+    let mut chains: Vec<_> = (0..COUNT).map(|number| open(dir, number)).collect();
+    let mut engines: Vec<_> =
+        (0..COUNT).map(|number| start(dir, &chains[usize::from(number)], number, &ports)).collect();
+    for (engine, chain) in engines.iter_mut().zip(&chains) {
+        engine.reach(chain, 8).await;
+    }
+
+    // Without one of them, the others go on (in rounds that are its turn, a round later).
+    let last = usize::from(COUNT - 1);
+    engines.remove(last).stop().await;
+    let away = chains[last].head().height;
+    engines[0].reach(&chains[0], away + 6).await;
+
+    chains[last] = open(dir, COUNT - 1);
+    engines.push(start(dir, &chains[last], COUNT - 1, &ports));
+    engines[last].reach(&chains[last], away + 10).await;
+    for engine in engines {
+        engine.stop().await;
+    }
+
+    let blocks: Vec<_> = chains.iter().map(|chain| chain.check()).collect();
+    let lowest = blocks.iter().map(|blocks| blocks.len()).min().expect("four");
+    assert!(lowest as u64 >= away + 6, "lowest head {lowest}");
+    for height in 1..=lowest as u64 {
+        assert!(blocks.iter().all(|other| other[&height] == blocks[0][&height]), "at {height}");
+    }
+    let builders: std::collections::BTreeSet<_> = (1..=8)
+        .map(|height| chains[0].decided(height).expect("readable").expect("there").0)
+        .map(|body| alloy_primitives::Address::from_slice(&body[40..60]))
+        .collect();
+    assert!(builders.len() >= 3, "validators take turns: {builders:?}");
+    assert!((0..COUNT).any(|number| builders.contains(&address(number))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_is_none_is_told_so() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let chain = open(dir.path(), 0);
+    for (listen, field) in [("localhost:26656", "listen"), ("/ip4/127.0.0.1/udp/1", "listen")] {
+        let net = Net::P2p { listen: listen.to_owned(), peers: Vec::new() };
+        let engine = Engine::with_net(&dir.path().join("home"), &chain, 0, 100, net);
+        let text = engine.failure().await.to_string();
+        assert!(text.contains(field) && text.contains(listen), "{text}");
+    }
+}
