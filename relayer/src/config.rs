@@ -1,0 +1,151 @@
+//! What a relayer needs to know, with its defaults.
+
+use core::{net::SocketAddr, time::Duration};
+use std::path::PathBuf;
+
+use alloy_signer_local::PrivateKeySigner;
+use grid_core::Level;
+
+/// Bytes of evidence in one transaction: 2,000 Bitcoin headers and a margin. The main chain's own limit
+/// on a transaction is above it.
+pub const MAX_BATCH_BYTES: usize = 200_000;
+
+/// Bitcoin headers in one transaction: what a node hands out at once.
+pub const MAX_BITCOIN_BATCH: usize = 2_000;
+
+/// Ethereum headers in one transaction: about 600 bytes each.
+pub const MAX_ETHEREUM_BATCH: usize = 256;
+
+/// Everything that one relayer is told when it starts.
+#[derive(Debug, Clone)]
+pub struct RelayerConfig {
+    /// SQLite file; made when it is missing.
+    pub database: PathBuf,
+    /// Signs and pays submissions.
+    pub signer: PrivateKeySigner,
+    /// Sign headers of attested chains.
+    pub attesters: Vec<PrivateKeySigner>,
+    /// Where `/livez`, `/readyz`, `/metrics` and `/v1/status` are served; `None` for nowhere.
+    pub http: Option<SocketAddr>,
+    /// Lanes by level, fastest first.
+    pub lanes: [LaneConfig; 4],
+    /// Submission.
+    pub submit: SubmitConfig,
+    /// How long finished work is kept.
+    pub retention: Retention,
+    /// Deadline of one round of one chain. A chain that needs longer is taken up again in the next
+    /// round; the others never wait for it.
+    pub round: Duration,
+    /// Most time for finishing running work after a stop.
+    pub drain: Duration,
+}
+
+/// One lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneConfig {
+    /// Time between two rounds.
+    pub poll: Duration,
+    /// Most items handed to the main chain in one round of the whole lane.
+    pub budget: u32,
+    /// Most unfinished items of one chain.
+    pub in_flight: u32,
+    /// Most headers of one item.
+    pub batch: usize,
+    /// First pause after a failure; doubles with every further one.
+    pub backoff: Duration,
+    /// Longest pause, and the pause of a halted chain.
+    pub max_backoff: Duration,
+}
+
+/// How submissions are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubmitConfig {
+    /// Time between two looks at unsettled transactions.
+    pub poll: Duration,
+    /// A transaction that is not in the main chain's mempool is sent again after this time.
+    pub resend_after: Duration,
+    /// The next transaction in line is replaced by one with higher fees after this time.
+    pub replace_after: Duration,
+    /// Failures after which an item is parked.
+    pub max_attempts: u64,
+    /// Part of the fee per gas that goes to the proposer, smallest unit of GRID.
+    pub priority_fee: u128,
+    /// How long a worker may keep an item before another may take it.
+    pub lease: Duration,
+    /// An included range that the main chain's best branch does not show is submitted again after this
+    /// time.
+    pub stale_after: Duration,
+}
+
+/// How long finished work is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Longest age.
+    pub age: Duration,
+    /// Most rows.
+    pub count: u64,
+}
+
+impl LaneConfig {
+    /// The defaults of a level: shorter rounds for faster chains.
+    #[must_use]
+    pub const fn of(level: Level) -> Self {
+        let poll = match level {
+            Level::L0 => Duration::from_millis(500),
+            Level::L1 => Duration::from_secs(2),
+            Level::L2 | Level::L3 => Duration::from_secs(5),
+        };
+        Self {
+            poll,
+            budget: 16,
+            in_flight: 4,
+            batch: MAX_BITCOIN_BATCH,
+            backoff: Duration::from_millis(500),
+            max_backoff: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for SubmitConfig {
+    fn default() -> Self {
+        Self {
+            poll: Duration::from_millis(400),
+            resend_after: Duration::from_secs(3),
+            replace_after: Duration::from_secs(30),
+            max_attempts: 8,
+            priority_fee: 1,
+            lease: Duration::from_secs(30),
+            stale_after: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { age: Duration::from_secs(7 * 24 * 3600), count: 20_000 }
+    }
+}
+
+impl RelayerConfig {
+    /// A configuration with every default and no HTTP server.
+    #[must_use]
+    pub fn new(database: PathBuf, signer: PrivateKeySigner) -> Self {
+        Self {
+            database,
+            signer,
+            attesters: Vec::new(),
+            http: None,
+            lanes: Level::ALL.map(LaneConfig::of),
+            submit: SubmitConfig::default(),
+            retention: Retention::default(),
+            round: Duration::from_secs(30),
+            drain: Duration::from_secs(8),
+        }
+    }
+
+    /// The lane of a level.
+    #[must_use]
+    pub fn lane(&self, level: Level) -> &LaneConfig {
+        &self.lanes[usize::from(level.code())]
+    }
+}

@@ -1,0 +1,379 @@
+//! One task per speed level.
+//!
+//! A lane wakes by its own timer, starts a visit of every chain of its level that is due and not still
+//! being visited, and never waits for one: a chain that hangs occupies nothing but its own place. Visits
+//! share the lane's budget of submissions. Trouble of a chain is kept in its row, so that a restart
+//! does not forget its pause.
+
+use core::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+use alloy_signer_local::PrivateKeySigner;
+use grid_adapters::{Class, SourceChain};
+use grid_core::{ChainId, Level};
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::{backoff, now_ms},
+    config::{LaneConfig, SubmitConfig},
+    main_chain::{MainChain, MainError, MainView},
+    metrics::Metrics,
+    round::{ChainRound, Report, RoundError, Tools},
+    status::Board,
+    store::{ChainRow, ChainState, Stage, Store, StoreError, millis},
+    submit::{Submitter, Terms},
+    supervise::Pulse,
+};
+
+/// The level of chains that the main chain does not know (yet): nothing urgent can be done for them.
+const UNREGISTERED: Level = Level::L3;
+
+/// A chain and what the relayer remembers of it between two visits.
+struct Chain {
+    round: ChainRound,
+    row: Option<ChainRow>,
+}
+
+/// What all lanes share.
+pub struct Shared {
+    main: Arc<dyn MainChain>,
+    store: Store,
+    submitter: Arc<Submitter>,
+    attesters: Arc<[PrivateKeySigner]>,
+    chains: BTreeMap<ChainId, Arc<Mutex<Chain>>>,
+    submit: SubmitConfig,
+    deadline: Duration,
+    board: Board,
+    metrics: Arc<Metrics>,
+    /// Holder of this process's leases.
+    worker: String,
+    view: Mutex<Seen>,
+}
+
+/// The newest view of the main chain; the lock makes one question of several simultaneous ones.
+#[derive(Default)]
+struct Seen {
+    at: u64,
+    view: Option<Arc<MainView>>,
+}
+
+impl core::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Shared").field("chains", &self.chains.keys()).finish_non_exhaustive()
+    }
+}
+
+/// What [`Shared::new`] puts together.
+#[derive(Clone)]
+pub struct Parts {
+    /// The main chain.
+    pub main: Arc<dyn MainChain>,
+    /// The database.
+    pub store: Store,
+    /// The owner of nonces.
+    pub submitter: Arc<Submitter>,
+    /// Keys for attested chains.
+    pub attesters: Arc<[PrivateKeySigner]>,
+    /// Submission settings.
+    pub submit: SubmitConfig,
+    /// Deadline of one visit.
+    pub deadline: Duration,
+    /// What people see.
+    pub board: Board,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// Holder of this process's leases.
+    pub worker: String,
+}
+
+impl core::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Parts").field("worker", &self.worker).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Puts the parts together for these sources.
+    #[must_use]
+    pub fn new(parts: Parts, sources: Vec<Arc<dyn SourceChain>>) -> Self {
+        let chain = |source: Arc<dyn SourceChain>| {
+            let id = source.id().clone();
+            (id, Arc::new(Mutex::new(Chain { round: ChainRound::new(source), row: None })))
+        };
+        let Parts { main, store, submitter, attesters, submit, deadline, board, metrics, worker } =
+            parts;
+        Self {
+            main,
+            store,
+            submitter,
+            attesters,
+            chains: sources.into_iter().map(chain).collect(),
+            submit,
+            deadline,
+            board,
+            metrics,
+            worker,
+            view: Mutex::default(),
+        }
+    }
+
+    /// The main chain's view, at most `max_age` milliseconds old.
+    async fn view(&self, now: u64, max_age: u64) -> Result<Arc<MainView>, MainError> {
+        let mut seen = self.view.lock().await;
+        if let Some(view) = seen.view.as_ref().filter(|_| now.saturating_sub(seen.at) < max_age) {
+            return Ok(view.clone());
+        }
+        match self.main.view().await {
+            Ok(view) => {
+                let view = Arc::new(view);
+                *seen = Seen { at: now, view: Some(view.clone()) };
+                self.board.main_seen(&view, now);
+                self.submitter.set_terms(terms(&view));
+                Ok(view)
+            }
+            Err(error) => {
+                self.metrics.main_errors.with_label_values(&[error.label()]).inc();
+                self.board.main_failed(&error.to_string());
+                Err(error)
+            }
+        }
+    }
+
+    /// Chains of a level.
+    fn of_level(&self, level: Level, view: &MainView) -> Vec<Arc<Mutex<Chain>>> {
+        let level_of = |id: &ChainId| view.chain(id).map_or(UNREGISTERED, |info| info.level);
+        self.chains
+            .iter()
+            .filter(|(id, _)| level_of(id) == level)
+            .map(|(_, chain)| chain.clone())
+            .collect()
+    }
+
+    /// One visit of every chain in turn, at a given time: what the lanes do, without their timers.
+    ///
+    /// # Errors
+    /// When the main chain or the database fails. A failing source shows in the chain's row only.
+    pub async fn visit_all(&self, lane: &LaneConfig, now: u64) -> Result<(), RoundError> {
+        let view = self.view(now, 0).await?;
+        let budget = AtomicU32::new(lane.budget);
+        for chain in self.chains.values() {
+            let mut chain = chain.lock().await;
+            self.visit(&mut chain, lane, &view, &budget, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at both ends of a chain, when it is due, and hands its planned items to the main chain.
+    async fn visit(
+        &self,
+        chain: &mut Chain,
+        lane: &LaneConfig,
+        view: &MainView,
+        budget: &AtomicU32,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        let id = chain.round.source().id().clone();
+        let row = match chain.row.take() {
+            Some(row) => row,
+            None => self.store.chain(&id).await?,
+        };
+        let row = if row.next_at > now {
+            self.board.chain_state(&id, row.state, row.reason.as_deref(), row.next_at);
+            row
+        } else {
+            self.look(chain, &id, row, lane, view, now).await?
+        };
+        chain.row = Some(row);
+        self.hand_in(&id, lane, view, budget, now).await
+    }
+
+    async fn look(
+        &self,
+        chain: &mut Chain,
+        id: &ChainId,
+        row: ChainRow,
+        lane: &LaneConfig,
+        view: &MainView,
+        now: u64,
+    ) -> Result<ChainRow, StoreError> {
+        let tools = Tools {
+            main: self.main.clone(),
+            store: self.store.clone(),
+            attesters: self.attesters.clone(),
+            lane: *lane,
+            submit: self.submit,
+        };
+        let run = tokio::time::timeout(self.deadline, chain.round.run(&tools, view, now));
+        let outcome = run
+            .await
+            .unwrap_or_else(|_| Err(RoundError::Late { chain: id.clone(), after: self.deadline }));
+        let next = match outcome {
+            Ok(report) => {
+                self.report(id, &report, now);
+                ChainRow::default()
+            }
+            Err(error) => self.trouble(id, &row, &error, lane, now),
+        };
+        self.board.chain_state(id, next.state, next.reason.as_deref(), next.next_at);
+        if next != row {
+            self.store.set_chain(id, &next, now).await?;
+        }
+        if row.state != ChainState::Active && next.state == ChainState::Active {
+            tracing::info!(chain = %id, "relaying again");
+        }
+        Ok(next)
+    }
+
+    fn report(&self, id: &ChainId, report: &Report, now: u64) {
+        if let Some(tip) = report.source {
+            self.board.source_seen(id, tip, now);
+        }
+        if let Some(depth) = report.reorg {
+            tracing::info!(chain = %id, depth, "the source reorganised, following it");
+            self.board.reorganised(id, depth);
+            self.metrics.reorgs.with_label_values(&[id.as_str()]).inc();
+            let depth = i64::try_from(depth).unwrap_or(i64::MAX);
+            self.metrics.reorg_depth.with_label_values(&[id.as_str()]).set(depth);
+        }
+    }
+
+    fn trouble(
+        &self,
+        id: &ChainId,
+        row: &ChainRow,
+        error: &RoundError,
+        lane: &LaneConfig,
+        now: u64,
+    ) -> ChainRow {
+        self.metrics.endpoint_error(id, error.label());
+        let attempt = row.attempt.saturating_add(1);
+        let pause = backoff(lane.backoff, lane.max_backoff, attempt, id.as_str());
+        let (state, pause) = match error.class() {
+            Class::Retry { after } => (ChainState::Waiting, pause.max(after)),
+            Class::Wait { .. } => (ChainState::Waiting, pause.min(4 * lane.poll.max(lane.backoff))),
+            Class::Reject { .. } => (ChainState::Waiting, pause),
+            Class::Halt { .. } => (ChainState::Halted, lane.max_backoff),
+        };
+        let reason = error.to_string();
+        if row.reason.as_ref() == Some(&reason) {
+            tracing::debug!(chain = %id, %state, attempt, %reason, "still not relaying");
+        } else {
+            tracing::warn!(chain = %id, %state, attempt, %reason, "not relaying");
+        }
+        let next_at = now.saturating_add(millis(pause));
+        ChainRow { state, attempt, next_at, reason: Some(reason) }
+    }
+
+    /// Submits planned items, lowest first, within the lane's budget.
+    async fn hand_in(
+        &self,
+        id: &ChainId,
+        lane: &LaneConfig,
+        view: &MainView,
+        budget: &AtomicU32,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        if self.store.items(id, Stage::Planned, 1).await?.is_empty() {
+            return Ok(());
+        }
+        let limit = lane.in_flight.min(budget.load(Ordering::Relaxed));
+        if limit == 0 {
+            return Ok(());
+        }
+        let claims = self.store.claim(&self.worker, id, limit, now, self.submit.lease).await?;
+        let mut failure = None;
+        for claim in &claims {
+            if failure.is_some() {
+                // It builds on the one that failed.
+                self.store.release(claim, false, now, "waits for an earlier item", now).await?;
+                continue;
+            }
+            match self.submitter.submit(claim, terms(view), now).await {
+                Ok(()) => {
+                    let left = |left: u32| Some(left.saturating_sub(1));
+                    // Always `Some`, so it cannot fail.
+                    let _ = budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left);
+                }
+                Err(error) => {
+                    tracing::warn!(item = %claim.key, %error, "submission not made");
+                    self.submitter.give_back(claim, &error, now).await?;
+                    failure = Some(error);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+const fn terms(view: &MainView) -> Terms {
+    Terms { chain_id: view.tip.chain_id, base_fee: view.base_fee }
+}
+
+/// Runs a lane until a stop.
+pub async fn run(
+    shared: Arc<Shared>,
+    level: Level,
+    lane: LaneConfig,
+    pulse: Pulse,
+    cancel: CancellationToken,
+) {
+    let mut timer = tokio::time::interval(lane.poll);
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut visits = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => break,
+            Some(ended) = visits.join_next(), if !visits.is_empty() => visited(level, ended),
+            _ = timer.tick() => {
+                pulse.beat();
+                let now = now_ms();
+                // Half a round: the other lanes' questions serve this one too.
+                match shared.view(now, millis(lane.poll) / 2).await {
+                    Ok(view) => {
+                        start_visits(&shared, level, lane, &view, &mut visits);
+                        pulse.progress();
+                    }
+                    Err(error) => tracing::warn!(%level, %error, "no view of the main chain"),
+                }
+            }
+        }
+    }
+    // A visit ends at its next await when it is aborted, and every step between two awaits is atomic.
+    visits.shutdown().await;
+}
+
+fn start_visits(
+    shared: &Arc<Shared>,
+    level: Level,
+    lane: LaneConfig,
+    view: &Arc<MainView>,
+    visits: &mut JoinSet<Result<(), StoreError>>,
+) {
+    let budget = Arc::new(AtomicU32::new(lane.budget));
+    for chain in shared.of_level(level, view) {
+        // Still being visited: its turn comes again with the next round.
+        let Ok(chain) = chain.try_lock_owned() else { continue };
+        let (shared, view, budget) = (shared.clone(), view.clone(), budget.clone());
+        visits.spawn(async move {
+            let mut chain: OwnedMutexGuard<Chain> = chain;
+            shared.visit(&mut chain, &lane, &view, &budget, now_ms()).await
+        });
+    }
+}
+
+fn visited(level: Level, ended: Result<Result<(), StoreError>, tokio::task::JoinError>) {
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%level, %error, "visit failed"),
+        Err(error) if error.is_cancelled() => {}
+        Err(error) => tracing::error!(%level, %error, "visit ended unexpectedly"),
+    }
+}

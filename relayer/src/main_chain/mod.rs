@@ -1,0 +1,238 @@
+//! The main chain as the relayer needs it: five questions, over any JSON-RPC transport.
+
+mod rpc;
+
+use core::time::Duration;
+
+use alloy_primitives::{Address, B256, Bytes};
+use async_trait::async_trait;
+use grid_core::{
+    ChainId,
+    api::{AccountInfo, ChainInfo, GridTip, Locator},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+pub use rpc::{HttpTransport, RpcMainChain};
+
+/// What the main chain says about itself in one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MainView {
+    /// The newest final block.
+    pub tip: GridTip,
+    /// Fee per gas that the next block will ask, smallest unit of GRID.
+    pub base_fee: u128,
+    /// Registered chains.
+    pub chains: Vec<ChainInfo>,
+}
+
+impl MainView {
+    /// A registered chain by its id.
+    #[must_use]
+    pub fn chain(&self, id: &ChainId) -> Option<&ChainInfo> {
+        self.chains.iter().find(|chain| chain.id == *id)
+    }
+}
+
+/// What became of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Receipt {
+    /// Height of its block.
+    pub block: u64,
+    /// Whether it took effect.
+    pub success: bool,
+    /// Gas that was used.
+    pub gas_used: u64,
+}
+
+/// Why the main chain does not take a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The mempool has it, or the main chain has its content: nothing is left to do.
+    AlreadyKnown,
+    /// The nonce was used by another transaction.
+    NonceTooLow,
+    /// Earlier transactions are missing.
+    NonceTooHigh,
+    /// The sender cannot pay.
+    Funds,
+    /// The fee cap is too low for the mempool or to replace another transaction.
+    FeeTooLow,
+    /// The mempool is full.
+    Busy,
+    /// Something about the transaction itself.
+    Invalid,
+}
+
+impl Refusal {
+    /// The reason in words that every Ethereum client uses and Grid's node repeats.
+    #[must_use]
+    pub fn of(message: &str) -> Self {
+        const WORDS: [(&str, Refusal); 9] = [
+            ("already known", Refusal::AlreadyKnown),
+            ("nonce too low", Refusal::NonceTooLow),
+            ("nonce too high", Refusal::NonceTooHigh),
+            ("insufficient funds", Refusal::Funds),
+            ("underpriced", Refusal::FeeTooLow),
+            ("fee too low", Refusal::FeeTooLow),
+            ("below the base fee", Refusal::FeeTooLow),
+            ("full", Refusal::Busy),
+            ("limit exceeded", Refusal::Busy),
+        ];
+        let message = message.to_ascii_lowercase();
+        WORDS
+            .into_iter()
+            .find(|(words, _)| message.contains(words))
+            .map_or(Self::Invalid, |(_, refusal)| refusal)
+    }
+
+    /// The metric label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::AlreadyKnown => "already-known",
+            Self::NonceTooLow => "nonce-too-low",
+            Self::NonceTooHigh => "nonce-too-high",
+            Self::Funds => "funds",
+            Self::FeeTooLow => "fee-too-low",
+            Self::Busy => "busy",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+/// A failure of the main chain's endpoint.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum MainError {
+    /// The endpoint cannot be asked.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The answer is not what the method promises.
+    #[error("unusable answer of the main chain to {method}: {reason}")]
+    BadAnswer {
+        /// JSON-RPC method.
+        method: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A transaction was not taken.
+    #[error("the main chain refused the transaction: {message}")]
+    Refused {
+        /// Class.
+        refusal: Refusal,
+        /// The node's words.
+        message: String,
+    },
+}
+
+impl MainError {
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::Transport(error) => error.is_transient(),
+            Self::BadAnswer { .. } => true,
+            Self::Refused { refusal, .. } => {
+                !matches!(refusal, Refusal::Invalid | Refusal::NonceTooLow)
+            }
+        }
+    }
+
+    /// The metric label.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Transport(TransportError::Unreachable(_)) => "unreachable",
+            Self::Transport(TransportError::Timeout { .. }) => "timeout",
+            Self::Transport(TransportError::Server { .. }) => "server",
+            Self::BadAnswer { .. } => "bad-answer",
+            Self::Refused { refusal, .. } => refusal.label(),
+        }
+    }
+}
+
+/// A failure below a method's meaning.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// The call did not get through.
+    #[error("the main chain cannot be reached: {0}")]
+    Unreachable(String),
+    /// No answer in time.
+    #[error("the main chain did not answer {method} within {} ms", after.as_millis())]
+    Timeout {
+        /// JSON-RPC method.
+        method: String,
+        /// The deadline.
+        after: Duration,
+    },
+    /// The method answered with an error.
+    #[error("the main chain answered {method} with error {code}: {message}")]
+    Server {
+        /// JSON-RPC method.
+        method: String,
+        /// JSON-RPC error code.
+        code: i64,
+        /// The node's words.
+        message: String,
+    },
+}
+
+impl TransportError {
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        !matches!(self, Self::Server { .. })
+    }
+}
+
+/// Carries one JSON-RPC call: over HTTP, or straight into a node of the same process.
+#[async_trait]
+pub trait RpcTransport: Send + Sync {
+    /// Calls `method` with positional `params`.
+    ///
+    /// # Errors
+    /// [`TransportError::Server`] for the method's own error, the others for everything else.
+    async fn call(&self, method: &str, params: Value) -> Result<Value, TransportError>;
+}
+
+/// The main chain.
+#[async_trait]
+pub trait MainChain: Send + Sync {
+    /// Its newest block and every chain it knows.
+    ///
+    /// # Errors
+    /// When the main chain cannot be asked.
+    async fn view(&self) -> Result<MainView, MainError>;
+
+    /// Hashes along the best tracked branch of a chain.
+    ///
+    /// # Errors
+    /// When the main chain cannot be asked or does not know the chain.
+    async fn locator(&self, chain: &ChainId) -> Result<Locator, MainError>;
+
+    /// Nonces and balance of an account.
+    ///
+    /// # Errors
+    /// When the main chain cannot be asked.
+    async fn account(&self, address: &Address) -> Result<AccountInfo, MainError>;
+
+    /// Hands in a signed transaction (EIP-2718 bytes).
+    ///
+    /// # Errors
+    /// [`MainError::Refused`] with the class of the reason; the others when the main chain cannot be
+    /// asked, and then it may have taken the transaction all the same.
+    async fn send(&self, raw: &Bytes) -> Result<(), MainError>;
+
+    /// What became of a transaction; `None` while it is in no block.
+    ///
+    /// # Errors
+    /// When the main chain cannot be asked.
+    async fn receipt(&self, hash: &B256) -> Result<Option<Receipt>, MainError>;
+}

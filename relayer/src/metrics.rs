@@ -1,0 +1,284 @@
+//! Every number that the relayer exports, in one struct.
+//!
+//! A field's documentation is its HELP text. Series are made for every configured chain and every known
+//! label value when the relayer starts, so that a rate over the first event is right.
+
+use prometheus::{
+    Encoder as _, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use grid_core::ChainId;
+
+use crate::{
+    main_chain::Refusal,
+    status::{ChainStatus, MainStatus, WalletStatus},
+    store::{ChainState, Stage},
+};
+
+/// Declares the struct, its registration and the table of names and HELP texts in one place.
+macro_rules! metrics {
+    ($($(#[doc = $help:literal])+ $field:ident: $kind:ty = $name:literal [$($label:literal),*];)+) => {
+        /// The relayer's metrics.
+        #[derive(Debug)]
+        pub struct Metrics {
+            registry: Registry,
+            $($(#[doc = $help])+ pub $field: $kind,)+
+        }
+
+        impl Metrics {
+            /// Names, labels and HELP texts, in order.
+            pub const TABLE: &'static [(&'static str, &'static [&'static str], &'static str)] =
+                &[$(($name, &[$($label),*], concat!($($help),+))),+];
+
+            /// Registers every metric.
+            ///
+            /// # Errors
+            /// When a name is registered twice.
+            pub fn new() -> Result<Self, prometheus::Error> {
+                let registry = Registry::new();
+                $(let $field: $kind = Make::make(Opts::new($name, concat!($($help),+).trim()), &[$($label),*])?;
+                registry.register(Box::new($field.clone()))?;)+
+                Ok(Self { registry, $($field),+ })
+            }
+        }
+    };
+}
+
+/// Makes a metric with or without labels.
+trait Make: Sized {
+    fn make(opts: Opts, labels: &[&str]) -> Result<Self, prometheus::Error>;
+}
+
+impl Make for IntGauge {
+    fn make(opts: Opts, _: &[&str]) -> Result<Self, prometheus::Error> {
+        Self::with_opts(opts)
+    }
+}
+
+impl Make for IntGaugeVec {
+    fn make(opts: Opts, labels: &[&str]) -> Result<Self, prometheus::Error> {
+        Self::new(opts, labels)
+    }
+}
+
+impl Make for GaugeVec {
+    fn make(opts: Opts, labels: &[&str]) -> Result<Self, prometheus::Error> {
+        Self::new(opts, labels)
+    }
+}
+
+impl Make for IntCounterVec {
+    fn make(opts: Opts, labels: &[&str]) -> Result<Self, prometheus::Error> {
+        Self::new(opts, labels)
+    }
+}
+
+metrics! {
+    /// Height of the newest block that the source vouches for.
+    source_height: IntGaugeVec = "grid_source_height" ["chain"];
+    /// Height of the best header that the main chain's light client tracks.
+    tracked_height: IntGaugeVec = "grid_tracked_height" ["chain"];
+    /// Height of the last header in the main chain's index; -1 before the first.
+    confirmed_height: IntGaugeVec = "grid_confirmed_height" ["chain"];
+    /// Blocks that the main chain's tracked tip is behind the source.
+    lag_blocks: IntGaugeVec = "grid_lag_blocks" ["chain"];
+    /// Seconds since the main chain's tracked tip last was the source's.
+    lag_seconds: IntGaugeVec = "grid_lag_seconds" ["chain"];
+    /// Unfinished items by stage.
+    items: IntGaugeVec = "grid_items" ["chain", "stage"];
+    /// Age of a chain's oldest unfinished item in seconds.
+    item_age_seconds: IntGaugeVec = "grid_item_age_seconds" ["chain"];
+    /// 1 for the state that the chain is in: active, waiting or halted.
+    chain_state: IntGaugeVec = "grid_chain_state" ["chain", "state"];
+    /// Reorganisations of the source that were followed.
+    reorgs: IntCounterVec = "grid_reorgs_total" ["chain"];
+    /// Headers that the last reorganisation removed from the main chain's best branch.
+    reorg_depth: IntGaugeVec = "grid_reorg_depth" ["chain"];
+    /// Headers handed to the main chain.
+    headers: IntCounterVec = "grid_headers_submitted_total" ["chain"];
+    /// Submissions by outcome: included, failed, known, lost, resent, replaced, parked, or the class of a refusal.
+    submissions: IntCounterVec = "grid_submissions_total" ["outcome"];
+    /// Failed rounds by the class of the source's error: retry, wait, reject, halt or timeout.
+    endpoint_errors: IntCounterVec = "grid_endpoint_errors_total" ["chain", "class"];
+    /// Failed calls of the main chain by class.
+    main_errors: IntCounterVec = "grid_main_errors_total" ["class"];
+    /// Height of the newest final block of the main chain.
+    main_height: IntGauge = "grid_main_height" [];
+    /// Time of the newest final block of the main chain, seconds since 1970.
+    main_time: IntGauge = "grid_main_time_seconds" [];
+    /// Nonces below an open transaction that no transaction owns.
+    nonce_gap: IntGauge = "grid_nonce_gap" [];
+    /// Transactions whose fate is open.
+    live_transactions: IntGauge = "grid_live_transactions" [];
+    /// Balance of the submitting key in GRID.
+    wallet_balance: GaugeVec = "grid_wallet_balance" ["address"];
+    /// Seconds since a task began its last round.
+    task_heartbeat: IntGaugeVec = "grid_task_heartbeat_age_seconds" ["task"];
+    /// Seconds since a task last finished a round as it should.
+    task_progress: IntGaugeVec = "grid_task_progress_age_seconds" ["task"];
+    /// Restarts of a task by its supervisor.
+    task_restarts: IntCounterVec = "grid_task_restarts_total" ["task"];
+    /// 1 while the relayer is ready.
+    ready: IntGauge = "grid_ready" [];
+    /// Always 1; the label is the program's version.
+    build: IntGaugeVec = "grid_build_info" ["version"];
+}
+
+/// Outcomes of a submission besides the classes of a refusal.
+const OUTCOMES: [&str; 7] = ["included", "failed", "known", "lost", "resent", "replaced", "parked"];
+
+/// Classes of a source's failure.
+const CLASSES: [&str; 5] = ["retry", "wait", "reject", "halt", "timeout"];
+
+/// A height or count as Prometheus has it.
+fn gauge(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+impl Metrics {
+    /// Makes the series of these chains and of every label value that is known beforehand.
+    pub fn initialise<'a>(&self, chains: impl IntoIterator<Item = &'a ChainId>) {
+        for outcome in OUTCOMES {
+            self.submissions.with_label_values(&[outcome]);
+        }
+        for refusal in [
+            Refusal::NonceTooLow,
+            Refusal::NonceTooHigh,
+            Refusal::Funds,
+            Refusal::FeeTooLow,
+            Refusal::Busy,
+            Refusal::Invalid,
+        ] {
+            self.submissions.with_label_values(&[refusal.label()]);
+        }
+        for class in ["unreachable", "timeout", "server", "bad-answer"] {
+            self.main_errors.with_label_values(&[class]);
+        }
+        self.build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        for chain in chains {
+            let chain = chain.as_str();
+            for vector in [
+                &self.source_height,
+                &self.tracked_height,
+                &self.lag_blocks,
+                &self.lag_seconds,
+                &self.item_age_seconds,
+                &self.reorg_depth,
+            ] {
+                vector.with_label_values(&[chain]);
+            }
+            self.confirmed_height.with_label_values(&[chain]).set(-1);
+            self.reorgs.with_label_values(&[chain]);
+            self.headers.with_label_values(&[chain]);
+            for stage in Stage::ALL.into_iter().filter(|stage| stage.is_open()) {
+                self.items.with_label_values(&[chain, stage.as_str()]);
+            }
+            self.items.with_label_values(&[chain, Stage::Parked.as_str()]);
+            for state in ChainState::ALL {
+                self.chain_state.with_label_values(&[chain, state.as_str()]);
+            }
+            for class in CLASSES {
+                self.endpoint_errors.with_label_values(&[chain, class]);
+            }
+        }
+    }
+
+    /// Takes over a snapshot.
+    pub fn observe(&self, main: &MainStatus, wallet: &WalletStatus, chains: &[ChainStatus]) {
+        self.main_height.set(gauge(main.height));
+        self.main_time.set(gauge(main.time_ms / 1000));
+        self.nonce_gap.set(gauge(wallet.gap));
+        self.live_transactions.set(gauge(wallet.live));
+        let balance = f64::from(wallet.balance) / 1e18;
+        self.wallet_balance.with_label_values(&[&wallet.address.to_string()]).set(balance);
+        for status in chains {
+            let chain = status.id.as_str();
+            let height = |at: Option<grid_core::api::BlockRef>| at.map_or(0, |at| gauge(at.height));
+            self.source_height.with_label_values(&[chain]).set(height(status.source));
+            self.tracked_height.with_label_values(&[chain]).set(height(status.tracked));
+            let confirmed = status.confirmed.map_or(-1, |at| gauge(at.height));
+            self.confirmed_height.with_label_values(&[chain]).set(confirmed);
+            self.lag_blocks.with_label_values(&[chain]).set(gauge(status.lag_blocks));
+            self.lag_seconds.with_label_values(&[chain]).set(gauge(status.lag_seconds));
+            self.item_age_seconds.with_label_values(&[chain]).set(gauge(status.oldest_age_seconds));
+            for stage in [Stage::Planned, Stage::Sent, Stage::Included, Stage::Parked] {
+                let count = status.items.get(&stage).copied().unwrap_or(0);
+                self.items.with_label_values(&[chain, stage.as_str()]).set(gauge(count));
+            }
+            for state in ChainState::ALL {
+                let is = i64::from(state == status.state);
+                self.chain_state.with_label_values(&[chain, state.as_str()]).set(is);
+            }
+        }
+    }
+
+    /// A submission came to this outcome.
+    pub fn submission(&self, outcome: &str) {
+        self.submissions.with_label_values(&[outcome]).inc();
+    }
+
+    /// A round of a chain failed.
+    pub fn endpoint_error(&self, chain: &ChainId, class: &str) {
+        self.endpoint_errors.with_label_values(&[chain.as_str(), class]).inc();
+    }
+
+    /// A task's signs of life, ages in milliseconds.
+    pub fn task(&self, name: &str, heartbeat_age: u64, progress_age: u64) {
+        self.task_heartbeat.with_label_values(&[name]).set(gauge(heartbeat_age / 1000));
+        self.task_progress.with_label_values(&[name]).set(gauge(progress_age / 1000));
+        self.task_restarts.with_label_values(&[name]);
+    }
+
+    /// A task was started again.
+    pub fn restarted(&self, name: &str) {
+        self.task_restarts.with_label_values(&[name]).inc();
+    }
+
+    /// The registry, for metrics of the embedding program.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Everything in Prometheus' text format, with the process's own numbers.
+    ///
+    /// # Errors
+    /// When a metric cannot be written.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        let mut text = Vec::new();
+        let encoder = TextEncoder::new();
+        encoder.encode(&self.registry.gather(), &mut text)?;
+        encoder.encode(&prometheus::gather(), &mut text)?;
+        String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_rendered_with_its_help_before_anything_happens() {
+        let metrics = Metrics::new().unwrap();
+        metrics.initialise([&ChainId::eip155(1)]);
+        metrics.observe(&MainStatus::default(), &WalletStatus::default(), &[]);
+        metrics.task("lane-l0", 0, 0);
+        let text = metrics.render().unwrap();
+        for (name, _, help) in Metrics::TABLE {
+            assert!(text.contains(&format!("# HELP {name} {}", help.trim())), "{name} in\n{text}");
+            assert!(
+                text.lines().any(|line| line.starts_with(name) && !line.starts_with('#')),
+                "{name} has no series"
+            );
+        }
+    }
+
+    #[test]
+    fn names_follow_the_conventions() {
+        for (name, labels, help) in Metrics::TABLE {
+            assert!(name.starts_with("grid_"), "{name}");
+            assert!(help.trim().ends_with('.'), "{name}: {help}");
+            assert!(labels.iter().all(|label| label.chars().all(|c| c.is_ascii_lowercase())));
+        }
+    }
+}

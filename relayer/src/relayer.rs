@@ -1,0 +1,358 @@
+//! Puts the parts together and runs them.
+
+use core::{net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
+
+use grid_adapters::SourceChain;
+use grid_core::{ChainId, Level};
+use rand::Rng as _;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::now_ms,
+    config::{RelayerConfig, Retention},
+    error::RelayerError,
+    http,
+    lane::{self, Parts, Shared},
+    main_chain::MainChain,
+    metrics::Metrics,
+    status::{Board, Status},
+    store::{ChainState, Store, StoreError},
+    submit::Submitter,
+    supervise::{Pulse, Pulses, Supervisor, TaskSpec},
+};
+
+/// A main chain that has not answered for so long, in milliseconds, makes the relayer unready.
+const MAIN_SILENT: u64 = 30_000;
+
+/// Rows deleted per table and look.
+const PRUNE_BATCH: u32 = 2_000;
+
+/// Time between two looks for finished work that is old enough to delete.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+
+/// A lane is late after three rounds and the main chain's deadline.
+const LATE: Duration = Duration::from_secs(45);
+
+/// Starts relayers.
+#[derive(Debug)]
+pub struct Relayer;
+
+/// What tasks, server and handle share.
+pub(crate) struct Inner {
+    store: Store,
+    board: Board,
+    metrics: Arc<Metrics>,
+    pulses: OnceLock<Pulses>,
+    started_at: u64,
+}
+
+/// A running relayer.
+pub struct RelayerHandle {
+    inner: Arc<Inner>,
+    http: Option<SocketAddr>,
+    supervisor: JoinHandle<Vec<&'static str>>,
+    cancel: CancellationToken,
+}
+
+impl core::fmt::Debug for RelayerHandle {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("RelayerHandle").field("http", &self.http).finish_non_exhaustive()
+    }
+}
+
+impl Relayer {
+    /// Opens the database, takes the HTTP address and starts every task. Neither a source nor the main
+    /// chain has to be reachable: what works is relayed, the rest shows in [`RelayerHandle::status`].
+    ///
+    /// # Errors
+    /// When the database or the HTTP address cannot be used, or two sources are of one chain.
+    pub async fn start(
+        config: RelayerConfig,
+        sources: Vec<Arc<dyn SourceChain>>,
+        main: Arc<dyn MainChain>,
+        cancel: CancellationToken,
+    ) -> Result<RelayerHandle, RelayerError> {
+        let mut ids = BTreeSet::new();
+        for source in &sources {
+            if !ids.insert(source.id().clone()) {
+                return Err(RelayerError::DuplicateSource(source.id().clone()));
+            }
+        }
+        let listener = config.http.map(listen).transpose()?;
+        let http = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        let store = Store::open(&config.database).await?;
+        let metrics = Arc::new(Metrics::new()?);
+        metrics.initialise(&ids);
+        let board = Board::new(&ids);
+        let submitter = Arc::new(Submitter::new(
+            main.clone(),
+            store.clone(),
+            config.signer.clone(),
+            config.submit,
+            metrics.clone(),
+            board.clone(),
+        ));
+        let parts = Parts {
+            main,
+            store: store.clone(),
+            submitter: submitter.clone(),
+            attesters: config.attesters.clone().into(),
+            submit: config.submit,
+            deadline: config.round,
+            board: board.clone(),
+            metrics: metrics.clone(),
+            worker: format!("{:016x}", rand::thread_rng().r#gen::<u64>()),
+        };
+        let shared = Arc::new(Shared::new(parts, sources));
+        let started_at = now_ms();
+        let pulses = OnceLock::new();
+        let inner = Arc::new(Inner { store, board, metrics: metrics.clone(), pulses, started_at });
+        let specs = tasks(&config, &inner, &shared, &submitter, listener);
+        let supervisor = Supervisor::new(specs, metrics, cancel.clone());
+        // Set once, right here.
+        let _ = inner.pulses.set(supervisor.pulses());
+        let supervisor = tokio::spawn(supervisor.run(config.drain));
+        tracing::info!(
+            database = %config.database.display(), address = %submitter.address(),
+            chains = ids.len(), "relayer started"
+        );
+        Ok(RelayerHandle { inner, http, supervisor, cancel })
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<std::net::TcpListener, RelayerError> {
+    let listen = || -> std::io::Result<std::net::TcpListener> {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    listen().map_err(|error| RelayerError::Listen { address, reason: error.to_string() })
+}
+
+fn tasks(
+    config: &RelayerConfig,
+    inner: &Arc<Inner>,
+    shared: &Arc<Shared>,
+    submitter: &Arc<Submitter>,
+    listener: Option<std::net::TcpListener>,
+) -> Vec<TaskSpec> {
+    const LANES: [&str; 4] = ["lane-l0", "lane-l1", "lane-l2", "lane-l3"];
+    let mut specs = Vec::new();
+    for (level, name) in Level::ALL.into_iter().zip(LANES) {
+        let (shared, lane) = (shared.clone(), *config.lane(level));
+        let late = LATE.max(3 * lane.poll);
+        specs.push(TaskSpec::new(name, late, move |pulse, cancel| {
+            lane::run(shared.clone(), level, lane, pulse, cancel)
+        }));
+    }
+    let (submitter, poll) = (submitter.clone(), config.submit.poll);
+    specs.push(TaskSpec::new("settle", LATE.max(3 * poll), move |pulse, cancel| {
+        settle(submitter.clone(), poll, pulse, cancel)
+    }));
+    let (store, retention) = (inner.store.clone(), config.retention);
+    specs.push(TaskSpec::new("prune", 3 * PRUNE_EVERY, move |pulse, cancel| {
+        prune(store.clone(), retention, pulse, cancel)
+    }));
+    if let Some(listener) = listener {
+        let inner = inner.clone();
+        specs.push(TaskSpec::new("http", LATE, move |pulse, cancel| {
+            let (inner, listener) = (inner.clone(), listener.try_clone());
+            async move {
+                match listener {
+                    Ok(listener) => http::run(inner, listener, pulse, cancel).await,
+                    Err(error) => tracing::error!(%error, "the HTTP server's socket is gone"),
+                }
+            }
+        }));
+    }
+    specs
+}
+
+async fn settle(
+    submitter: Arc<Submitter>,
+    poll: Duration,
+    pulse: Pulse,
+    cancel: CancellationToken,
+) {
+    let mut timer = tokio::time::interval(poll);
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => return,
+            _ = timer.tick() => {}
+        }
+        pulse.beat();
+        match submitter.settle(now_ms()).await {
+            Ok(_) => pulse.progress(),
+            Err(error) => tracing::warn!(%error, "transactions not settled"),
+        }
+    }
+}
+
+async fn prune(store: Store, retention: Retention, pulse: Pulse, cancel: CancellationToken) {
+    let mut timer = tokio::time::interval(PRUNE_EVERY);
+    loop {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => return,
+            _ = timer.tick() => {}
+        }
+        pulse.beat();
+        match store.prune(now_ms(), retention.age, retention.count, PRUNE_BATCH).await {
+            Ok(deleted) => {
+                pulse.progress();
+                if deleted > 0 {
+                    tracing::debug!(deleted, "finished work deleted");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "finished work not deleted"),
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) fn pulses(&self) -> Pulses {
+        self.pulses.get().cloned().unwrap_or_else(Pulses::none)
+    }
+
+    pub(crate) const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What keeps `/readyz` from saying yes.
+    pub(crate) fn not_ready(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let main = self.board.main();
+        if now_ms().saturating_sub(main.seen_at) > MAIN_SILENT {
+            let why = main.error.unwrap_or_else(|| "no answer yet".into());
+            problems.push(format!("main chain: {why}"));
+        }
+        for chain in self.board.unvisited() {
+            problems.push(format!("chain {chain}: no round yet"));
+        }
+        for task in self.pulses().late() {
+            problems.push(format!("task {task}: late"));
+        }
+        for task in self.pulses().stuck() {
+            problems.push(format!("task {task}: no progress"));
+        }
+        self.metrics.ready.set(i64::from(problems.is_empty()));
+        problems
+    }
+
+    pub(crate) async fn status(&self) -> Result<Status, StoreError> {
+        let now = now_ms();
+        let counts = self.store.counts().await?;
+        let chains = self.board.chains(&counts, now);
+        let mut problems = self.not_ready();
+        let ready = problems.is_empty();
+        for chain in chains.iter().filter(|chain| chain.state != ChainState::Active) {
+            let reason = chain.reason.as_deref().unwrap_or("no reason given");
+            problems.push(format!("chain {}: {}: {reason}", chain.id, chain.state));
+        }
+        for chain in &chains {
+            if let Some(parked) = chain.items.get(&crate::store::Stage::Parked) {
+                problems.push(format!("chain {}: {parked} parked items", chain.id));
+            }
+        }
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            started_at: self.started_at,
+            now,
+            ready,
+            problems,
+            main: self.board.main(),
+            wallet: self.board.wallet(),
+            chains,
+            tasks: self.pulses().status(),
+        })
+    }
+
+    pub(crate) async fn render_metrics(
+        &self,
+    ) -> Result<Result<String, prometheus::Error>, StoreError> {
+        let status = self.status().await?;
+        self.metrics.observe(&status.main, &status.wallet, &status.chains);
+        Ok(self.metrics.render())
+    }
+}
+
+impl RelayerHandle {
+    /// One snapshot of everything; the same as `GET /v1/status`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn status(&self) -> Result<Status, StoreError> {
+        self.inner.status().await
+    }
+
+    /// Where the HTTP server listens.
+    #[must_use]
+    pub const fn http_addr(&self) -> Option<SocketAddr> {
+        self.http
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// Chains that had no round yet.
+    #[must_use]
+    pub fn unvisited(&self) -> Vec<ChainId> {
+        self.inner.board.unvisited()
+    }
+
+    /// Returns once `/readyz` would say yes.
+    ///
+    /// # Errors
+    /// [`RelayerError::NotReady`] with what is missing, when `limit` has passed.
+    pub async fn wait_ready(&self, limit: Duration) -> Result<(), RelayerError> {
+        const LOOK: Duration = Duration::from_millis(20);
+        let deadline = tokio::time::Instant::now() + limit;
+        loop {
+            let problems = self.inner.not_ready();
+            if problems.is_empty() {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() >= deadline {
+                let problems = problems.join("; ");
+                return Err(RelayerError::NotReady { seconds: limit.as_secs(), problems });
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Stops every task, waits for them within the drain time, and closes the database.
+    ///
+    /// # Errors
+    /// None so far; the signature leaves room for a failing shutdown.
+    pub async fn stop(self) -> Result<(), RelayerError> {
+        self.cancel.cancel();
+        self.join().await
+    }
+
+    /// Returns after the token was cancelled, when every task has ended and the database is closed.
+    ///
+    /// # Errors
+    /// None so far; the signature leaves room for a failing shutdown.
+    pub async fn join(self) -> Result<(), RelayerError> {
+        match self.supervisor.await {
+            Ok(late) if late.is_empty() => {}
+            Ok(late) => {
+                tracing::warn!(tasks = late.join(", "), "tasks aborted after the drain time")
+            }
+            Err(error) => tracing::error!(%error, "the supervisor ended unexpectedly"),
+        }
+        self.inner.store.close().await;
+        tracing::info!("relayer stopped");
+        Ok(())
+    }
+}

@@ -1,0 +1,323 @@
+//! One round of one chain: look at both ends, plan, write items.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use alloy_signer_local::PrivateKeySigner;
+use grid_adapters::{AdapterError, Class, SourceChain, SourceHeader};
+use grid_core::api::{BlockRef, ChainInfo};
+use thiserror::Error;
+
+use crate::{
+    config::{LaneConfig, SubmitConfig},
+    evidence::{self, EvidenceError},
+    main_chain::{MainChain, MainError, MainView},
+    plan::{Answer, Ask, Covered, Finished, Outcome, Planner, Step, View},
+    store::{Item, Planned, Stage, Store, StoreError},
+};
+
+/// Most questions of one run: the planner's own bound and some room.
+const MAX_QUESTIONS: usize = 160;
+
+/// Most rows of each stage that are looked at.
+const MAX_ROWS: u32 = 64;
+
+/// Why a round ended early.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RoundError {
+    /// The source failed.
+    #[error(transparent)]
+    Source(#[from] AdapterError),
+    /// The main chain failed.
+    #[error(transparent)]
+    Main(#[from] MainError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The source's headers cannot be submitted.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
+    /// The main chain does not know this chain.
+    #[error("chain {0} is not registered on the main chain; register it, or remove its section")]
+    Unregistered(grid_core::ChainId),
+    /// The main chain has stopped this chain.
+    #[error("chain {chain} is {status} on the main chain; its governor can resume it")]
+    Stopped {
+        /// Chain.
+        chain: grid_core::ChainId,
+        /// Its status.
+        status: String,
+    },
+    /// The source is on a branch that the main chain can no longer reach.
+    #[error(
+        "chain {chain}: the source and the main chain share no header from height {base} on, the oldest \
+         that the main chain still holds; is the source on the right branch?"
+    )]
+    NoCommonHeader {
+        /// Chain.
+        chain: grid_core::ChainId,
+        /// Oldest height that the main chain holds.
+        base: u64,
+    },
+    /// The round took longer than allowed.
+    #[error("chain {chain}: the round was not finished within {} s", after.as_secs())]
+    Late {
+        /// Chain.
+        chain: grid_core::ChainId,
+        /// The deadline.
+        after: Duration,
+    },
+}
+
+impl RoundError {
+    /// What to do about it.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        const SOON: Class = Class::Retry { after: Duration::from_millis(500) };
+        match self {
+            Self::Source(error) => error.class(),
+            Self::Main(_) | Self::Store(_) | Self::Late { .. } => SOON,
+            Self::Evidence(EvidenceError::Broken { .. } | EvidenceError::Empty(_)) => SOON,
+            Self::Evidence(_) => Class::Halt { reason: "evidence" },
+            Self::Unregistered(_) => Class::Wait { until: "registered" },
+            Self::Stopped { .. } => Class::Wait { until: "resumed" },
+            Self::NoCommonHeader { .. } => Class::Halt { reason: "no-common-header" },
+        }
+    }
+
+    /// The metric label.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Late { .. } => "timeout",
+            other => other.class().label(),
+        }
+    }
+}
+
+/// What a round did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The source's tip.
+    pub source: Option<BlockRef>,
+    /// Items written.
+    pub planned: u32,
+    /// Depth of the reorganisation that was seen for the first time.
+    pub reorg: Option<u64>,
+}
+
+/// What a round works with.
+#[derive(Clone)]
+pub struct Tools {
+    /// The main chain.
+    pub main: Arc<dyn MainChain>,
+    /// The database.
+    pub store: Store,
+    /// Keys for attested chains.
+    pub attesters: Arc<[PrivateKeySigner]>,
+    /// Lane settings.
+    pub lane: LaneConfig,
+    /// Submission settings.
+    pub submit: SubmitConfig,
+}
+
+impl core::fmt::Debug for Tools {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Tools").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+/// A chain's part of the relayer. It remembers only what saves questions; forgetting it costs nothing.
+pub struct ChainRound {
+    source: Arc<dyn SourceChain>,
+    checked: bool,
+    /// Both tips of a run that found nothing to do: as long as neither moves there is nothing to ask.
+    idle: Option<(BlockRef, BlockRef)>,
+    /// The main chain's tip that was last seen to be off the source's branch.
+    left: Option<BlockRef>,
+}
+
+impl core::fmt::Debug for ChainRound {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ChainRound").field("chain", self.source.id()).finish_non_exhaustive()
+    }
+}
+
+impl ChainRound {
+    /// Follows this source.
+    #[must_use]
+    pub fn new(source: Arc<dyn SourceChain>) -> Self {
+        Self { source, checked: false, idle: None, left: None }
+    }
+
+    /// The source.
+    #[must_use]
+    pub const fn source(&self) -> &Arc<dyn SourceChain> {
+        &self.source
+    }
+
+    /// Compares both ends and writes the items that are missing, as many as the lane allows in flight.
+    ///
+    /// # Errors
+    /// Everything that keeps this chain from being relayed right now.
+    pub async fn run(
+        &mut self,
+        tools: &Tools,
+        main: &MainView,
+        now: u64,
+    ) -> Result<Report, RoundError> {
+        let id = self.source.id().clone();
+        if !self.checked {
+            self.source.check().await?;
+            self.checked = true;
+        }
+        let tip = match self.source.tip().await {
+            Ok(tip) => BlockRef { height: tip.height, hash: tip.hash },
+            Err(error) => {
+                // Another node may answer next time.
+                self.checked = false;
+                return Err(error.into());
+            }
+        };
+        let info = main.chain(&id).ok_or_else(|| RoundError::Unregistered(id.clone()))?;
+        if info.status != "active" {
+            return Err(RoundError::Stopped { chain: id, status: info.status.clone() });
+        }
+        let mut report = Report { source: Some(tip), ..Report::default() };
+        let rows = tools.store.unfinished(&id, MAX_ROWS).await?;
+        if rows.is_empty() && (tip == info.tracked || self.idle == Some((tip, info.tracked))) {
+            return Ok(report);
+        }
+        self.idle = None;
+        self.fill(tools, info, tip, rows, &mut report, now).await?;
+        Ok(report)
+    }
+
+    /// Runs the planner until nothing is missing or the lane's limit is reached.
+    async fn fill(
+        &mut self,
+        tools: &Tools,
+        info: &ChainInfo,
+        tip: BlockRef,
+        mut rows: Vec<Item>,
+        report: &mut Report,
+        now: u64,
+    ) -> Result<(), RoundError> {
+        loop {
+            let view = view(tools, info, tip, &rows, now);
+            let (finished, headers) = self.plan(tools, view).await?;
+            self.settle(tools, info, &finished, &rows, report, now).await?;
+            match finished.outcome {
+                Outcome::InSync | Outcome::Behind => {
+                    self.idle = Some((tip, info.tracked));
+                    return Ok(());
+                }
+                Outcome::Covered | Outcome::Moved => return Ok(()),
+                Outcome::NoCommonHeader => {
+                    let chain = info.id.clone();
+                    return Err(RoundError::NoCommonHeader { chain, base: info.base.height });
+                }
+                Outcome::Relay { above, .. } => {
+                    if open(&rows) >= usize::try_from(tools.lane.in_flight).unwrap_or(usize::MAX) {
+                        return Ok(());
+                    }
+                    let keys = &tools.attesters;
+                    let item = evidence::item(&info.id, info.family, above, &headers, keys)?;
+                    let stale_after = tools.submit.stale_after;
+                    match tools.store.plan(&item, now, stale_after).await? {
+                        // Finished a moment ago; the next view of the main chain will show it.
+                        Planned::Exists(_) => return Ok(()),
+                        Planned::Inserted | Planned::Revived => report.planned += 1,
+                    }
+                    rows = tools.store.unfinished(&info.id, MAX_ROWS).await?;
+                }
+            }
+        }
+    }
+
+    /// Answers the planner's questions. Also returns the headers of the last answer.
+    async fn plan(
+        &self,
+        tools: &Tools,
+        view: View,
+    ) -> Result<(Finished, Vec<SourceHeader>), RoundError> {
+        let mut headers = Vec::new();
+        let (mut planner, mut step) = Planner::start(view);
+        for _ in 0..MAX_QUESTIONS {
+            let answer = match step {
+                Step::Finished(finished) => return Ok((finished, headers)),
+                Step::Ask(Ask::Locator) => {
+                    Answer::Locator(tools.main.locator(self.source.id()).await?.best)
+                }
+                Step::Ask(Ask::HeaderAt(height)) => {
+                    let header = self.source.header_at(height).await?;
+                    Answer::HeaderAt(header.map(|header| header.compat.blockHash))
+                }
+                Step::Ask(Ask::Headers { from, count }) => {
+                    headers = self.source.headers(from, count).await?;
+                    Answer::Headers(headers.iter().map(evidence::link).collect())
+                }
+            };
+            (planner, step) = planner.answer(answer);
+        }
+        let moved = Finished { outcome: Outcome::Moved, common: None, stale: Vec::new() };
+        Ok((moved, headers))
+    }
+
+    /// Writes down what a run has found out about existing items.
+    async fn settle(
+        &mut self,
+        tools: &Tools,
+        info: &ChainInfo,
+        finished: &Finished,
+        rows: &[Item],
+        report: &mut Report,
+        now: u64,
+    ) -> Result<(), RoundError> {
+        let Some(common) = finished.common else { return Ok(()) };
+        let passed = |row: &&Item| row.last.height <= common.height && row.stage != Stage::Sent;
+        if rows.iter().any(|row| passed(&row)) {
+            tools.store.finish(&info.id, common.height, now).await?;
+        }
+        for row in rows {
+            let off = finished.stale.iter().any(|stale| stale.last == row.last);
+            if off && matches!(row.stage, Stage::Planned | Stage::Parked) {
+                tools.store.drop_item(&row.key, "the source left this branch", now).await?;
+            }
+        }
+        if common.height < info.tracked.height && finished.outcome != Outcome::Behind {
+            if self.left != Some(info.tracked) {
+                self.left = Some(info.tracked);
+                report.reorg = Some(info.tracked.height.saturating_sub(common.height));
+            }
+        } else {
+            self.left = None;
+        }
+        Ok(())
+    }
+}
+
+/// Items that occupy the lane's places: all but those that wait for the main chain's branch.
+fn open(rows: &[Item]) -> usize {
+    rows.iter().filter(|row| row.stage != Stage::Included).count()
+}
+
+/// What the planner starts from. Included ranges that have not shown up for long do not count: the main
+/// chain evidently does not have them.
+fn view(tools: &Tools, info: &ChainInfo, tip: BlockRef, rows: &[Item], now: u64) -> View {
+    let stale = crate::store::millis(tools.submit.stale_after);
+    let counts = |row: &&Item| match row.stage {
+        Stage::Included => row.updated_at.saturating_add(stale) > now,
+        stage => stage.is_open(),
+    };
+    let covered = rows
+        .iter()
+        .filter(counts)
+        .map(|row| Covered { parent: row.parent, last: row.last })
+        .collect();
+    // With no room for another item one header is enough to see whether the branch is still the same.
+    let full = open(rows) >= usize::try_from(tools.lane.in_flight).unwrap_or(usize::MAX);
+    let batch = if full { 1 } else { tools.lane.batch.min(evidence::batch_limit(info.family)) };
+    View { source: tip, tracked: info.tracked, base: info.base, covered, batch }
+}

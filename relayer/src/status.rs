@@ -1,0 +1,306 @@
+//! What the relayer tells people: one snapshot of everything it does.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use alloy_primitives::{Address, B256, U256};
+use grid_core::{ChainId, Level, Security, api::BlockRef};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    main_chain::MainView,
+    store::{ChainState, Stage, StageCount},
+};
+
+/// The relayer's state at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The program's version.
+    pub version: String,
+    /// Milliseconds since 1970.
+    pub started_at: u64,
+    /// Milliseconds since 1970.
+    pub now: u64,
+    /// Whether `/readyz` says yes.
+    pub ready: bool,
+    /// Everything that keeps it from working fully, in words.
+    pub problems: Vec<String>,
+    /// The main chain.
+    pub main: MainStatus,
+    /// The submitting key.
+    pub wallet: WalletStatus,
+    /// Chains that are registered or configured, by id.
+    pub chains: Vec<ChainStatus>,
+    /// Tasks of this process.
+    pub tasks: Vec<TaskStatus>,
+}
+
+/// The main chain as last seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MainStatus {
+    /// Number in `eip155:<n>`; 0 before the first answer.
+    pub chain_id: u64,
+    /// Newest final block.
+    pub height: u64,
+    /// Its hash.
+    pub hash: B256,
+    /// Its time, milliseconds since 1970.
+    pub time_ms: u64,
+    /// When it last answered, milliseconds since 1970; 0 for never.
+    pub seen_at: u64,
+    /// The failure since then.
+    pub error: Option<String>,
+}
+
+/// The submitting key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WalletStatus {
+    /// Address.
+    pub address: Address,
+    /// Smallest unit of GRID.
+    pub balance: U256,
+    /// Next nonce by committed state.
+    pub nonce: u64,
+    /// Transactions whose fate is open.
+    pub live: u64,
+    /// Nonces between the committed one and the lowest open transaction that nobody owns.
+    pub gap: u64,
+}
+
+/// One chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChainStatus {
+    /// CAIP-2 id.
+    pub id: ChainId,
+    /// Speed level, once the main chain has named it.
+    pub level: Option<Level>,
+    /// What stands behind its headers.
+    pub security: Option<Security>,
+    /// How the relayer sees it.
+    pub state: ChainState,
+    /// Why it is not active.
+    pub reason: Option<String>,
+    /// Next attempt, milliseconds since 1970; 0 for the next round.
+    pub next_at: u64,
+    /// The source's active tip.
+    pub source: Option<BlockRef>,
+    /// The main chain's best tracked header.
+    pub tracked: Option<BlockRef>,
+    /// The main chain's last confirmed header.
+    pub confirmed: Option<BlockRef>,
+    /// Blocks that the main chain's tracked tip is behind the source.
+    pub lag_blocks: u64,
+    /// Seconds since both tips were last equal; 0 while they are.
+    pub lag_seconds: u64,
+    /// Unfinished items by stage.
+    pub items: BTreeMap<Stage, u64>,
+    /// Age of the oldest unfinished item, seconds.
+    pub oldest_age_seconds: u64,
+    /// Reorganisations of the source that were followed since the start.
+    pub reorgs: u64,
+    /// Depth of the last one.
+    pub last_reorg_depth: u64,
+}
+
+/// One task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskStatus {
+    /// Name.
+    pub name: String,
+    /// Seconds since its last heartbeat.
+    pub heartbeat_age_seconds: u64,
+    /// Seconds since it last finished a round.
+    pub progress_age_seconds: u64,
+    /// How often it was restarted.
+    pub restarts: u64,
+}
+
+/// What the tasks have last seen. Cheap to clone; every write is short.
+#[derive(Debug, Clone, Default)]
+pub struct Board(Arc<Mutex<Seen>>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    main: MainStatus,
+    wallet: WalletStatus,
+    chains: BTreeMap<ChainId, SeenChain>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct SeenChain {
+    level: Option<Level>,
+    security: Option<Security>,
+    has_source: bool,
+    rounds: u64,
+    state: Option<ChainState>,
+    reason: Option<String>,
+    next_at: u64,
+    source: Option<BlockRef>,
+    tracked: Option<BlockRef>,
+    confirmed: Option<BlockRef>,
+    behind_since: Option<u64>,
+    reorgs: u64,
+    last_reorg_depth: u64,
+}
+
+impl Board {
+    /// A board for these sources.
+    #[must_use]
+    pub fn new<'a>(sources: impl IntoIterator<Item = &'a ChainId>) -> Self {
+        let board = Self::default();
+        board.with(|seen| {
+            for id in sources {
+                seen.chains.entry(id.clone()).or_default().has_source = true;
+            }
+        });
+        board
+    }
+
+    fn with<R>(&self, change: impl FnOnce(&mut Seen) -> R) -> R {
+        // Nothing in here panics half-way through a change.
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The main chain answered.
+    pub fn main_seen(&self, view: &MainView, now: u64) {
+        self.with(|seen| {
+            seen.main = MainStatus {
+                chain_id: view.tip.chain_id,
+                height: view.tip.height,
+                hash: view.tip.hash,
+                time_ms: view.tip.time_ms,
+                seen_at: now,
+                error: None,
+            };
+            for info in &view.chains {
+                let chain = seen.chains.entry(info.id.clone()).or_default();
+                chain.level = Some(info.level);
+                chain.security = Some(info.security);
+                chain.tracked = Some(info.tracked);
+                chain.confirmed = info.confirmed;
+                chain.settle_lag(now);
+            }
+        });
+    }
+
+    /// The main chain did not answer.
+    pub fn main_failed(&self, error: &str) {
+        self.with(|seen| seen.main.error = Some(error.into()));
+    }
+
+    /// The submitting key's state.
+    pub fn wallet_seen(&self, wallet: WalletStatus) {
+        self.with(|seen| seen.wallet = wallet);
+    }
+
+    /// A source answered.
+    pub fn source_seen(&self, id: &ChainId, tip: BlockRef, now: u64) {
+        self.with(|seen| {
+            let chain = seen.chains.entry(id.clone()).or_default();
+            chain.source = Some(tip);
+            chain.settle_lag(now);
+        });
+    }
+
+    /// A round of a chain ended.
+    pub fn chain_state(&self, id: &ChainId, state: ChainState, reason: Option<&str>, next_at: u64) {
+        self.with(|seen| {
+            let chain = seen.chains.entry(id.clone()).or_default();
+            chain.rounds += 1;
+            chain.state = Some(state);
+            chain.reason = reason.map(Into::into);
+            chain.next_at = next_at;
+        });
+    }
+
+    /// A reorganisation of the source was seen.
+    pub fn reorganised(&self, id: &ChainId, depth: u64) {
+        self.with(|seen| {
+            let chain = seen.chains.entry(id.clone()).or_default();
+            chain.reorgs += 1;
+            chain.last_reorg_depth = depth;
+        });
+    }
+
+    /// The main chain as last seen.
+    #[must_use]
+    pub fn main(&self) -> MainStatus {
+        self.with(|seen| seen.main.clone())
+    }
+
+    /// The submitting key as last seen.
+    #[must_use]
+    pub fn wallet(&self) -> WalletStatus {
+        self.with(|seen| seen.wallet.clone())
+    }
+
+    /// Configured chains that had no round yet.
+    #[must_use]
+    pub fn unvisited(&self) -> Vec<ChainId> {
+        self.with(|seen| {
+            let waiting =
+                |(_, chain): &(&ChainId, &SeenChain)| chain.has_source && chain.rounds == 0;
+            seen.chains.iter().filter(waiting).map(|(id, _)| id.clone()).collect()
+        })
+    }
+
+    /// All chains, with the store's numbers.
+    #[must_use]
+    pub fn chains(&self, counts: &[StageCount], now: u64) -> Vec<ChainStatus> {
+        self.with(|seen| {
+            seen.chains.iter().map(|(id, chain)| chain.status(id, counts, now)).collect()
+        })
+    }
+}
+
+impl SeenChain {
+    fn settle_lag(&mut self, now: u64) {
+        let equal = match (self.source, self.tracked) {
+            (Some(source), Some(tracked)) => tracked.height >= source.height,
+            _ => true,
+        };
+        self.behind_since = if equal { None } else { self.behind_since.or(Some(now)) };
+    }
+
+    fn status(&self, id: &ChainId, counts: &[StageCount], now: u64) -> ChainStatus {
+        let mine = || counts.iter().filter(|count| count.chain == *id);
+        let lag_blocks = match (self.source, self.tracked) {
+            (Some(source), Some(tracked)) => source.height.saturating_sub(tracked.height),
+            _ => 0,
+        };
+        let (state, reason) = match (self.has_source, self.state) {
+            (false, _) => {
+                (ChainState::Waiting, Some("registered, but no source is configured".into()))
+            }
+            (true, None) => (ChainState::Waiting, Some("no round yet".into())),
+            (true, Some(state)) => (state, self.reason.clone()),
+        };
+        ChainStatus {
+            id: id.clone(),
+            level: self.level,
+            security: self.security,
+            state,
+            reason,
+            next_at: self.next_at,
+            source: self.source,
+            tracked: self.tracked,
+            confirmed: self.confirmed,
+            lag_blocks,
+            lag_seconds: self.behind_since.map_or(0, |since| now.saturating_sub(since) / 1000),
+            items: mine().map(|count| (count.stage, count.count)).collect(),
+            oldest_age_seconds: mine()
+                .map(|count| now.saturating_sub(count.oldest) / 1000)
+                .max()
+                .unwrap_or(0),
+            reorgs: self.reorgs,
+            last_reorg_depth: self.last_reorg_depth,
+        }
+    }
+}

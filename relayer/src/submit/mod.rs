@@ -1,0 +1,234 @@
+//! The one owner of the submitting key's nonces.
+//!
+//! A transaction is signed, stored and only then sent. Whatever happens in between, [`Submitter::settle`]
+//! finds its row and brings it to an end: it sends again what the main chain does not have, replaces
+//! what is stuck, fills nonces that nobody owns below an open transaction, and gives up rows that the
+//! main chain has passed. It compares rows with the account on every look, so a restart, a restored
+//! database or a main chain that was set back need no code of their own.
+
+mod settle;
+#[cfg(test)]
+mod tests;
+mod transaction;
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use alloy_primitives::{Address, Bytes};
+use alloy_signer_local::PrivateKeySigner;
+use grid_core::api::AccountInfo;
+use thiserror::Error;
+use tokio::sync::Mutex;
+
+use crate::{
+    config::SubmitConfig,
+    evidence,
+    main_chain::{MainChain, MainError},
+    metrics::Metrics,
+    status::{Board, WalletStatus},
+    store::{Claim, NewTransaction, Store, StoreError, millis},
+};
+
+pub use transaction::{Fees, SignError};
+
+/// First pause of an item after a refusal.
+const ITEM_BACKOFF: Duration = Duration::from_secs(1);
+
+/// Longest pause of an item.
+const ITEM_MAX_BACKOFF: Duration = Duration::from_secs(60);
+
+/// Why a submission did not get its row.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// The main chain failed.
+    #[error(transparent)]
+    Main(#[from] MainError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The key cannot sign.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// The key cannot pay.
+    #[error(
+        "the submitting account {address} has {balance}, the submission may cost {cost}; fund it"
+    )]
+    Funds {
+        /// The account.
+        address: Address,
+        /// Its balance.
+        balance: alloy_primitives::U256,
+        /// Gas limit times fee cap.
+        cost: alloy_primitives::U256,
+    },
+}
+
+/// Prices and chain of a submission, from the main chain's newest block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// Number in `eip155:<n>`.
+    pub chain_id: u64,
+    /// Fee per gas that the next block asks.
+    pub base_fee: u128,
+}
+
+/// Signs, stores, sends and settles.
+pub struct Submitter {
+    main: Arc<dyn MainChain>,
+    store: Store,
+    signer: PrivateKeySigner,
+    config: SubmitConfig,
+    metrics: Arc<Metrics>,
+    board: Board,
+    /// One nonce is chosen at a time; also keeps since when the account has a gap.
+    gate: Mutex<Option<u64>>,
+    /// The newest terms; replacements and fillers need them between two rounds.
+    terms: std::sync::Mutex<Option<Terms>>,
+    /// When the wallet was last looked at.
+    looked: std::sync::atomic::AtomicU64,
+}
+
+impl core::fmt::Debug for Submitter {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Submitter").field("address", &self.address()).finish_non_exhaustive()
+    }
+}
+
+impl Submitter {
+    /// An owner for this key. There must be one per database and key.
+    #[must_use]
+    pub fn new(
+        main: Arc<dyn MainChain>,
+        store: Store,
+        signer: PrivateKeySigner,
+        config: SubmitConfig,
+        metrics: Arc<Metrics>,
+        board: Board,
+    ) -> Self {
+        board.wallet_seen(WalletStatus { address: signer.address(), ..WalletStatus::default() });
+        Self {
+            main,
+            store,
+            signer,
+            config,
+            metrics,
+            board,
+            gate: Mutex::new(None),
+            terms: std::sync::Mutex::new(None),
+            looked: 0.into(),
+        }
+    }
+
+    /// The submitting account.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        self.signer.address()
+    }
+
+    /// The newest prices.
+    pub fn set_terms(&self, terms: Terms) {
+        *self.terms.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(terms);
+    }
+
+    fn terms(&self) -> Option<Terms> {
+        *self.terms.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Gives a claimed item its transaction and sends it. Once this returns without an error the item
+    /// belongs to its nonce, whether or not the main chain has taken the transaction already.
+    ///
+    /// # Errors
+    /// When no transaction was stored; the claim is still the caller's, except after
+    /// [`StoreError::LeaseLost`].
+    pub async fn submit(&self, claim: &Claim, terms: Terms, now: u64) -> Result<(), SubmitError> {
+        self.set_terms(terms);
+        let gas_limit = evidence::gas_limit(&claim.payload, claim.headers());
+        let fees = Fees::new(terms.base_fee, self.config.priority_fee);
+        let gate = self.gate.lock().await;
+        let account = self.main.account(&self.address()).await?;
+        let cost = fees.most(gas_limit);
+        if account.balance < cost {
+            let (address, balance) = (self.address(), account.balance);
+            return Err(SubmitError::Funds { address, balance, cost });
+        }
+        let nonce = self.next_nonce(&account).await?;
+        let call = Some(claim.payload.clone());
+        let new = self.sign(terms.chain_id, nonce, gas_limit, fees, call)?;
+        self.store.record_transaction(Some(claim), &new, now).await?;
+        drop(gate);
+        self.metrics.headers.with_label_values(&[claim.chain.as_str()]).inc_by(claim.headers());
+        match self.send(&new.hash, &new.raw, now).await {
+            Ok(()) => {}
+            Err(SubmitError::Main(error)) => {
+                tracing::debug!(item = %claim.key, %error, "not taken at once, will be sent again");
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// The lowest nonce that neither an open row nor a stranger's transaction in the mempool uses.
+    async fn next_nonce(&self, account: &AccountInfo) -> Result<u64, StoreError> {
+        let address = self.address();
+        let free = self.store.free_nonce(&address, account.nonce).await?;
+        if free >= account.pending_nonce {
+            return Ok(free);
+        }
+        self.store.free_nonce(&address, account.pending_nonce).await
+    }
+
+    /// Signs a call of the light clients, or with no call a transaction that does nothing.
+    fn sign(
+        &self,
+        chain_id: u64,
+        nonce: u64,
+        gas_limit: u64,
+        fees: Fees,
+        call: Option<Bytes>,
+    ) -> Result<NewTransaction, SignError> {
+        transaction::sign(&self.signer, chain_id, nonce, gas_limit, fees, call)
+    }
+
+    /// Sends a stored transaction.
+    async fn send(
+        &self,
+        hash: &alloy_primitives::B256,
+        raw: &Bytes,
+        now: u64,
+    ) -> Result<(), SubmitError> {
+        let sent = self.main.send(raw).await;
+        self.store.sent(hash, now).await?;
+        if let Err(error) = &sent {
+            match error {
+                MainError::Refused { refusal, .. } => self.metrics.submission(refusal.label()),
+                other => self.metrics.main_errors.with_label_values(&[other.label()]).inc(),
+            }
+        }
+        Ok(sent?)
+    }
+
+    /// When an item may be tried again after so many failures.
+    fn retry_at(&self, key: &str, failures: u64, now: u64) -> u64 {
+        let pause = crate::clock::backoff(ITEM_BACKOFF, ITEM_MAX_BACKOFF, failures, key);
+        now.saturating_add(millis(pause))
+    }
+
+    /// Gives a claim back after [`Self::submit`] failed.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn give_back(
+        &self,
+        claim: &Claim,
+        error: &SubmitError,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        if matches!(error, SubmitError::Store(StoreError::LeaseLost(_))) {
+            return Ok(());
+        }
+        let failed = matches!(error, SubmitError::Sign(_));
+        let next_at = self.retry_at(&claim.key, claim.attempt + 1, now);
+        self.store.release(claim, failed, next_at, &error.to_string(), now).await
+    }
+}

@@ -1,0 +1,273 @@
+//! Brings every open transaction to an end.
+
+use core::sync::atomic::Ordering;
+
+use alloy_primitives::B256;
+use grid_core::api::AccountInfo;
+
+use super::{Fees, SubmitError, Submitter, transaction::IDLE_GAS};
+use crate::{
+    evidence,
+    main_chain::{MainError, Refusal},
+    status::WalletStatus,
+    store::{LiveNonce, Retry, TransactionRow, millis},
+};
+
+/// Gaps up to this length are filled with transactions that do nothing. A longer one means that the main
+/// chain was set back: the rows above it are signed anew instead.
+const MAX_FILLED: usize = 16;
+
+/// The wallet is looked at this often while nothing is open, in milliseconds.
+const WALLET_LOOK: u64 = 10_000;
+
+/// What a look at the open transactions did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Executed with success.
+    pub included: u32,
+    /// Executed without, or given up.
+    pub failed: u32,
+    /// Still open.
+    pub open: u32,
+}
+
+impl Submitter {
+    /// Compares the open rows with the account and takes each one step further.
+    ///
+    /// # Errors
+    /// When the main chain or the database fails; what was done until then stays done.
+    pub async fn settle(&self, now: u64) -> Result<Settled, SubmitError> {
+        let address = self.address();
+        let live = self.store.live(&address).await?;
+        let looked = self.looked.load(Ordering::Relaxed);
+        if live.is_empty() && now.saturating_sub(looked) < WALLET_LOOK {
+            return Ok(Settled::default());
+        }
+        let account = self.main.account(&address).await?;
+        self.looked.store(now, Ordering::Relaxed);
+        let mut settled = Settled::default();
+        for row in &live {
+            if row.nonce < account.nonce {
+                self.used(row, now, &mut settled).await?;
+            } else {
+                settled.open += 1;
+                self.push(row, &account, now, &mut settled).await?;
+            }
+        }
+        let gap = self.mend(&account, now).await?;
+        self.board.wallet_seen(WalletStatus {
+            address,
+            balance: account.balance,
+            nonce: account.nonce,
+            live: u64::from(settled.open),
+            gap,
+        });
+        Ok(settled)
+    }
+
+    /// The nonce was used: by which transaction, and with what success?
+    async fn used(
+        &self,
+        row: &LiveNonce,
+        now: u64,
+        settled: &mut Settled,
+    ) -> Result<(), SubmitError> {
+        let address = self.address();
+        for candidate in row.transactions.iter().rev() {
+            let Some(receipt) = self.main.receipt(&candidate.hash).await? else { continue };
+            if receipt.success {
+                let block = receipt.block;
+                self.store.settle_included(&address, row, &candidate.hash, block, now).await?;
+                self.metrics.submission("included");
+                settled.included += 1;
+            } else {
+                let reason =
+                    format!("transaction {} in block {} reverted", candidate.hash, receipt.block);
+                self.failed(row, Some(&candidate.hash), &reason, now).await?;
+                settled.failed += 1;
+            }
+            return Ok(());
+        }
+        // Another transaction of this key took the nonce. The item itself is not to blame.
+        let reason = format!("nonce {} was used by another transaction", row.nonce);
+        self.metrics.submission("lost");
+        let retry = Retry { reason: &reason, next_at: now, counts: false, park: false };
+        self.store.settle_failed(&address, row, None, retry, now).await?;
+        settled.failed += 1;
+        Ok(())
+    }
+
+    /// The nonce is open: is its transaction on its way?
+    async fn push(
+        &self,
+        row: &LiveNonce,
+        account: &AccountInfo,
+        now: u64,
+        settled: &mut Settled,
+    ) -> Result<(), SubmitError> {
+        let Some(newest) = row.transactions.last() else {
+            // No version of this program stores a nonce without its transaction.
+            let retry = Retry {
+                reason: "transaction is missing",
+                next_at: now,
+                counts: false,
+                park: false,
+            };
+            return Ok(self.store.settle_failed(&self.address(), row, None, retry, now).await?);
+        };
+        let next = row.nonce == account.nonce;
+        if account.pending_nonce > row.nonce {
+            let stuck = now.saturating_sub(newest.created_at) >= millis(self.config.replace_after);
+            if next && stuck {
+                self.replace(row, newest, now).await?;
+            }
+            return Ok(());
+        }
+        let pause = now.saturating_sub(newest.sent_at);
+        if newest.sends > 0 && pause < millis(self.config.resend_after) {
+            return Ok(());
+        }
+        let Some(raw) = self.store.raw_transaction(&newest.hash).await? else { return Ok(()) };
+        self.metrics.submission("resent");
+        match self.send(&newest.hash, &raw, now).await {
+            Ok(()) => Ok(()),
+            // One behind others may be refused because of them: only the first is judged.
+            Err(SubmitError::Main(MainError::Refused { refusal, message })) if next => {
+                self.refused(row, newest, refusal, &message, now, settled).await
+            }
+            Err(SubmitError::Main(MainError::Refused { .. })) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn refused(
+        &self,
+        row: &LiveNonce,
+        newest: &TransactionRow,
+        refusal: Refusal,
+        message: &str,
+        now: u64,
+        settled: &mut Settled,
+    ) -> Result<(), SubmitError> {
+        match refusal {
+            Refusal::AlreadyKnown => {
+                self.metrics.submission("known");
+                self.store.settle_known(&self.address(), row, message, now).await?;
+                settled.included += 1;
+                settled.open = settled.open.saturating_sub(1);
+                Ok(())
+            }
+            Refusal::Invalid => {
+                settled.failed += 1;
+                settled.open = settled.open.saturating_sub(1);
+                self.failed(row, None, message, now).await
+            }
+            Refusal::FeeTooLow => self.replace(row, newest, now).await,
+            // The next look will see the used nonce, the money or the room.
+            _ => Ok(()),
+        }
+    }
+
+    /// The item did not get through: another attempt later, or out of the way.
+    async fn failed(
+        &self,
+        row: &LiveNonce,
+        failed: Option<&B256>,
+        reason: &str,
+        now: u64,
+    ) -> Result<(), SubmitError> {
+        let (mut next_at, mut park) = (now, false);
+        if let Some(key) = &row.item {
+            let attempt = self.store.item(key).await?.map_or(0, |item| item.attempt) + 1;
+            park = attempt >= self.config.max_attempts;
+            next_at = self.retry_at(key, attempt, now);
+            tracing::warn!(item = %key, attempt, park, reason, "submission failed");
+        }
+        self.metrics.submission(if park { "parked" } else { "failed" });
+        let retry = Retry { reason, next_at, counts: true, park };
+        Ok(self.store.settle_failed(&self.address(), row, failed, retry, now).await?)
+    }
+
+    /// Signs the same content with higher fees.
+    async fn replace(
+        &self,
+        row: &LiveNonce,
+        newest: &TransactionRow,
+        now: u64,
+    ) -> Result<(), SubmitError> {
+        let Some(terms) = self.terms() else { return Ok(()) };
+        let old = Fees { max: newest.max_fee, priority: newest.priority_fee };
+        let fees = old.raised(terms.base_fee);
+        let (call, gas) = match &row.item {
+            None => (None, IDLE_GAS),
+            Some(key) => {
+                let Some(item) = self.store.item(key).await? else { return Ok(()) };
+                let Some(payload) = self.store.payload(key).await? else { return Ok(()) };
+                let headers = item.last.height.saturating_sub(item.from).saturating_add(1);
+                let gas = evidence::gas_limit(&payload, headers);
+                (Some(payload), gas)
+            }
+        };
+        let new = self.sign(terms.chain_id, row.nonce, gas, fees, call)?;
+        self.store.replace_transaction(row.item.as_deref(), &new, now).await?;
+        self.metrics.submission("replaced");
+        match self.send(&new.hash, &new.raw, now).await {
+            Ok(()) | Err(SubmitError::Main(MainError::Refused { .. })) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Fills nonces that nobody owns below an open transaction, once they have stayed open for a while:
+    /// new work takes them first. Returns how many there are.
+    async fn mend(&self, account: &AccountInfo, now: u64) -> Result<u64, SubmitError> {
+        let mut since = self.gate.lock().await;
+        let live = self.store.live(&self.address()).await?;
+        let missing = missing(&live, account);
+        if missing.is_empty() {
+            *since = None;
+            return Ok(0);
+        }
+        let length = u64::try_from(missing.len()).unwrap_or(u64::MAX);
+        let first_seen = *since.get_or_insert(now);
+        if now.saturating_sub(first_seen) < millis(self.config.resend_after) {
+            return Ok(length);
+        }
+        *since = None;
+        if missing.len() > MAX_FILLED {
+            tracing::warn!(
+                nonce = account.nonce,
+                gap = length,
+                "the main chain is far behind the stored nonces, signing open work anew"
+            );
+            for row in live.iter().filter(|row| row.nonce > account.nonce) {
+                let reason = "the main chain was set back";
+                let retry = Retry { reason, next_at: now, counts: false, park: false };
+                self.store.settle_failed(&self.address(), row, None, retry, now).await?;
+                self.metrics.submission("lost");
+            }
+            return Ok(0);
+        }
+        let Some(terms) = self.terms() else { return Ok(length) };
+        for nonce in missing {
+            let fees = Fees::new(terms.base_fee, self.config.priority_fee);
+            let new = self.sign(terms.chain_id, nonce, IDLE_GAS, fees, None)?;
+            self.store.record_transaction(None, &new, now).await?;
+            match self.send(&new.hash, &new.raw, now).await {
+                Ok(()) | Err(SubmitError::Main(MainError::Refused { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// Nonces from the account's on that neither a row nor the mempool has, below the highest open row. Stops
+/// one above [`MAX_FILLED`]: more is not looked at.
+fn missing(live: &[LiveNonce], account: &AccountInfo) -> Vec<u64> {
+    let Some(highest) = live.iter().map(|row| row.nonce).max() else { return Vec::new() };
+    let first = account.nonce.max(account.pending_nonce);
+    (first..highest)
+        .filter(|nonce| live.iter().all(|row| row.nonce != *nonce))
+        .take(MAX_FILLED + 1)
+        .collect()
+}

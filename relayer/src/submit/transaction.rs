@@ -1,0 +1,122 @@
+//! The signed EIP-1559 transaction.
+
+use alloy_consensus::{SignableTransaction as _, TxEip1559};
+use alloy_eips::{Encodable2718 as _, eip2930::AccessList};
+use alloy_primitives::{Address, Bytes, TxKind, U256};
+use alloy_signer::SignerSync as _;
+use alloy_signer_local::PrivateKeySigner;
+use grid_core::modules::abi::LIGHT_CLIENTS;
+use thiserror::Error;
+
+use crate::store::NewTransaction;
+
+/// The key refused to sign.
+#[derive(Debug, Error)]
+#[error("the submitting key {address} cannot sign: {reason}")]
+pub struct SignError {
+    /// Its address.
+    pub address: Address,
+    /// The signer's reason.
+    pub reason: String,
+}
+
+/// What a transaction pays per gas, smallest unit of GRID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fees {
+    /// At most, all together.
+    pub max: u128,
+    /// Part of it for the proposer.
+    pub priority: u128,
+}
+
+impl Fees {
+    /// Fees that stay valid while the base fee doubles.
+    #[must_use]
+    pub const fn new(base: u128, priority: u128) -> Self {
+        Self { max: base.saturating_mul(2).saturating_add(priority), priority }
+    }
+
+    /// The fees that replace `self`: an eighth more, as every mempool demands at least a tenth, and no
+    /// less than what a new transaction would pay.
+    #[must_use]
+    pub fn raised(self, base: u128) -> Self {
+        let more = |fee: u128| fee.saturating_add(fee / 8).saturating_add(1);
+        let fresh = Self::new(base, self.priority);
+        Self { max: more(self.max).max(fresh.max), priority: more(self.priority) }
+    }
+
+    /// The most that this much gas costs.
+    #[must_use]
+    pub fn most(self, gas: u64) -> U256 {
+        U256::from(self.max).saturating_mul(U256::from(gas))
+    }
+}
+
+/// Gas of a transaction that does nothing.
+pub(super) const IDLE_GAS: u64 = 21_000;
+
+/// Signs a call of the light clients, or without call data a transfer of nothing to oneself.
+pub(super) fn sign(
+    signer: &PrivateKeySigner,
+    chain_id: u64,
+    nonce: u64,
+    gas_limit: u64,
+    fees: Fees,
+    call: Option<Bytes>,
+) -> Result<NewTransaction, SignError> {
+    let to = if call.is_some() { LIGHT_CLIENTS } else { signer.address() };
+    let transaction = TxEip1559 {
+        chain_id,
+        nonce,
+        gas_limit,
+        max_fee_per_gas: fees.max,
+        max_priority_fee_per_gas: fees.priority,
+        to: TxKind::Call(to),
+        value: U256::ZERO,
+        access_list: AccessList::default(),
+        input: call.unwrap_or_default(),
+    };
+    let signature = signer
+        .sign_hash_sync(&transaction.signature_hash())
+        .map_err(|error| SignError { address: signer.address(), reason: error.to_string() })?;
+    let signed = transaction.into_signed(signature);
+    let raw = signed.encoded_2718().into();
+    Ok(NewTransaction {
+        hash: *signed.hash(),
+        signer: signer.address(),
+        nonce,
+        raw,
+        max_fee: fees.max,
+        priority_fee: fees.priority,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_consensus::{Transaction as _, TxEnvelope, transaction::SignerRecoverable as _};
+    use alloy_eips::Decodable2718 as _;
+    use alloy_primitives::keccak256;
+
+    use super::*;
+
+    #[test]
+    fn bytes_decode_to_the_transaction_and_recover_the_signer() {
+        let signer = PrivateKeySigner::random();
+        let call = Bytes::from_static(&[1, 2, 3]);
+        let new = sign(&signer, 7, 5, 100_000, Fees::new(10, 1), Some(call.clone())).unwrap();
+        assert_eq!(new.hash, keccak256(&new.raw));
+        let decoded = TxEnvelope::decode_2718(&mut new.raw.as_ref()).unwrap();
+        assert_eq!(decoded.recover_signer().unwrap(), signer.address());
+        assert_eq!((decoded.nonce(), decoded.chain_id()), (5, Some(7)));
+        assert_eq!((decoded.to(), decoded.input()), (Some(LIGHT_CLIENTS), &call));
+    }
+
+    #[test]
+    fn raised_fees_are_a_tenth_higher_and_follow_the_base_fee() {
+        let fees = Fees::new(1_000, 7);
+        let raised = fees.raised(1_000);
+        assert!(raised.max * 10 >= fees.max * 11 && raised.priority * 10 >= fees.priority * 11);
+        assert!(fees.raised(1_000_000).max >= 2_000_000);
+        assert!(Fees { max: u128::MAX, priority: 0 }.raised(u128::MAX).max == u128::MAX);
+    }
+}
