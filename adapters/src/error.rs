@@ -134,6 +134,18 @@ pub enum AdapterError {
         /// Recomputed hash, as shown by the chain's tools.
         computed: String,
     },
+    /// A header's hash is above the target that the header claims.
+    #[error(
+        "{endpoint} sent a header without proof of work: block {height}, {hash}; use another endpoint"
+    )]
+    NoWork {
+        /// Endpoint.
+        endpoint: String,
+        /// Claimed height.
+        height: u64,
+        /// Hash as shown by the chain's tools.
+        hash: String,
+    },
     /// A block's content does not match the root in its header.
     #[error(
         "{endpoint}: the {what} of block {height} hash to {computed}, its header says {root}{hint}"
@@ -246,6 +258,7 @@ impl AdapterError {
             Self::Reorganised { .. } => Class::Retry { after: SOON },
             Self::Stale { .. } => Class::Reject { reason: "stale-block" },
             Self::EditedHeader { .. } => Class::Halt { reason: "edited-header" },
+            Self::NoWork { .. } => Class::Halt { reason: "no-work" },
             Self::RootMismatch { .. } => Class::Reject { reason: "root-mismatch" },
             Self::BadAnswer { .. } => Class::Retry { after: Duration::from_secs(5) },
             Self::NotFound { .. } => Class::Reject { reason: "not-found" },

@@ -43,7 +43,7 @@ impl BitcoinSource {
         let mut answers: Vec<Result<String, RpcError>> = self.rpc.batch_as(&calls).await?;
         let still = answers.pop();
         let mut headers = Vec::with_capacity(hashes.len());
-        for ((height, asked), answer) in (from..).zip(&hashes).zip(answers) {
+        for ((height, asked), answer) in (from..u64::MAX).zip(&hashes).zip(answers) {
             let answer = answer?;
             let mut raw = [0; header::LEN];
             if alloy_primitives::hex::decode_to_slice(&answer, &mut raw).is_err() {
@@ -66,7 +66,7 @@ impl BitcoinSource {
     /// Hashes of the active chain from a height, ending where the chain ends.
     async fn active_hashes(&self, from: u64, count: usize) -> Result<Vec<B256>, AdapterError> {
         let calls: Vec<Call> =
-            (from..).take(count).map(|height| ("getblockhash", json!([height]))).collect();
+            (from..u64::MAX).take(count).map(|height| ("getblockhash", json!([height]))).collect();
         let mut hashes = Vec::with_capacity(count);
         for answer in self.rpc.batch_as::<String>(&calls).await? {
             match answer {
@@ -100,6 +100,13 @@ impl BitcoinSource {
         let parent = headers.last().map(|last| last.compat.blockHash);
         if parent.is_some_and(|parent| parent != next.compat.parentHash) {
             return Err(self.reorganised(height));
+        }
+        if !header::has_work(raw, &next.compat.blockHash) {
+            return Err(AdapterError::NoWork {
+                endpoint: self.rpc.endpoint().into(),
+                height,
+                hash: header::shown(&next.compat.blockHash),
+            });
         }
         headers.push(next);
         Ok(())

@@ -1,7 +1,10 @@
 //! 80 bytes and their common form.
 
-use alloy_primitives::{B256, Bytes};
-use grid_core::{ChainId, bitcoin::header::Header};
+use alloy_primitives::{B256, Bytes, U256};
+use grid_core::{
+    ChainId,
+    bitcoin::{header::Header, target},
+};
 
 pub(super) use grid_core::bitcoin::header::sha256d as hash;
 
@@ -23,6 +26,18 @@ pub(super) fn parse_shown(text: &str) -> Option<B256> {
     alloy_primitives::hex::decode_to_slice(text, &mut bytes).ok()?;
     bytes.reverse();
     Some(B256::new(bytes))
+}
+
+/// Hash of the parent.
+pub(super) const fn parent(raw: &[u8; LEN]) -> B256 {
+    Header::parse(raw).prev
+}
+
+/// Whether the hash is at most the target that the header itself claims. Whether it may claim that
+/// target is the light client's question; this one makes an invented header expensive.
+pub(super) fn has_work(raw: &[u8; LEN], hash: &B256) -> bool {
+    let target = target::valid(Header::parse(raw).bits, &U256::MAX);
+    target.is_some_and(|target| target::hash_number(hash) <= target)
 }
 
 /// The common form, with the recomputed hash.

@@ -2,7 +2,7 @@
 
 use alloy_primitives::{B256, hex};
 use bitcoin::{Block, consensus, hashes::Hash as _};
-use grid_core::{CompatHeader, bitcoin::spv, proof::Inclusion};
+use grid_core::{CompatHeader, bitcoin::spv};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -61,9 +61,7 @@ impl BitcoinSource {
         let proof = spv::prove(&raws, place as u64).map_err(unusable)?;
         let bip34 = spv::bip34_height(&self.chain);
         spv::verify(proof.as_ref(), header.txRoot, header.height, bip34).map_err(unusable)?;
-        let spv::TxProof { raw, index, branch, coinbase, coinbase_branch } = proof;
-        let inclusion = Inclusion::BitcoinTx { raw, index, branch, coinbase, coinbase_branch };
-        Ok(Material { header, inclusion })
+        Ok(Material { header, inclusion: proof.into() })
     }
 
     /// The block of a transaction: by the mempool and the transaction index, or, on a node without

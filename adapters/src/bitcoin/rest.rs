@@ -1,6 +1,6 @@
 //! Bitcoin Core's REST interface: two exchanges for 2,000 headers, 80 bytes each.
 //!
-//! REST serves the active chain only and is off by default (`rest=1` switches it on). It is asked for
+//! REST serves the active chain only, whole from one state of it, and is off by default (`rest=1` switches it on). It is asked for
 //! once; a node that turns out to have it off is asked by JSON-RPC.
 
 use core::sync::atomic::Ordering;
@@ -86,9 +86,19 @@ impl BitcoinSource {
             return Err(self.reorganised(from));
         }
         let mut headers = Vec::with_capacity(raws.len());
-        for (height, raw) in (from..).zip(raws) {
+        for (height, raw) in (from..u64::MAX).zip(raws) {
             let asked = headers.is_empty().then_some(&first);
-            self.push(&mut headers, height, raw, asked)?;
+            let parent = headers.last().map(|last: &SourceHeader| last.compat.blockHash);
+            self.push(&mut headers, height, raw, asked).map_err(|error| match (error, parent) {
+                // The node answers from one state of its chain, so no reorganisation tears this.
+                (AdapterError::Reorganised { endpoint, .. }, Some(parent)) => {
+                    let claimed = header::shown(&header::parent(raw));
+                    let computed = header::shown(&parent);
+                    let height = height.saturating_sub(1);
+                    AdapterError::EditedHeader { endpoint, height, claimed, computed }
+                }
+                (error, _) => error,
+            })?;
         }
         Ok(headers)
     }

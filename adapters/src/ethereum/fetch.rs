@@ -75,13 +75,13 @@ impl EthereumSource {
         if below == 0 {
             return Ok(vec![head]);
         }
-        let calls: Vec<Call> = (from..)
+        let calls: Vec<Call> = (from..=head.compat.height)
             .take(count)
             .map(|height| ("eth_getBlockByNumber", json!([format!("{height:#x}"), false])))
             .collect();
         let mut headers: Vec<SourceHeader> = Vec::with_capacity(count);
         let answers = self.rpc.batch_as::<Option<RpcHeader>>(&calls).await?;
-        for (height, answer) in (from..).zip(answers) {
+        for (height, answer) in (from..=head.compat.height).zip(answers) {
             // Behind a load balancer another machine may not have the block yet.
             let Some(claimed) = answer? else { break };
             let (_, next) = self.at(height, claimed)?;

@@ -29,7 +29,7 @@ impl Excerpt {
             .map(|c| if c.is_control() || c == char::REPLACEMENT_CHARACTER { '·' } else { c })
             .take(characters)
             .collect();
-        if out.len() < text.len() || head.len() < bytes.len() {
+        if text.chars().nth(characters).is_some() || head.len() < bytes.len() {
             out.push('…');
         }
         Self(out)

@@ -1,0 +1,8 @@
+//! Sources against servers that misbehave in every way that servers do: each fault has to come out as its
+//! own error, in bounded time, and never as a wrong header.
+
+mod bitcoin;
+mod ethereum;
+mod fake;
+mod http;
+mod pool;
