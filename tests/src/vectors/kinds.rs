@@ -1,0 +1,157 @@
+//! The kinds of files, by folder and name.
+
+use std::path::Path;
+
+use super::{Outcome, bitcoin_checkpoints, bitcoin_headers, bitcoin_tables, eth_headers};
+
+/// Reads one file and counts its cases. An error says why the file cannot be read at all.
+pub type Runner = fn(&Path, &mut Outcome) -> Result<(), String>;
+
+/// What is done with the files of a kind.
+#[derive(Debug, Clone, Copy)]
+pub enum Action {
+    /// Run them.
+    Run(Runner),
+    /// The capability that they test is not built yet.
+    NotYet(&'static str),
+    /// They accompany a vector and hold no case of their own.
+    Companion,
+}
+
+/// One kind of files. A file may be of several kinds: a block holds headers and receipts.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    /// Name in the report.
+    pub name: &'static str,
+    /// A folder somewhere above the file, or empty for any.
+    folder: &'static str,
+    /// Patterns of the file's name, with `*` for any text.
+    names: &'static [&'static str],
+    /// What is done with them.
+    pub action: Action,
+}
+
+const fn kind(
+    name: &'static str,
+    folder: &'static str,
+    names: &'static [&'static str],
+    action: Action,
+) -> Kind {
+    Kind { name, folder, names, action }
+}
+
+use Action::{Companion, NotYet, Run};
+
+/// Beacon light client: a later capability.
+const SYNC: Action = NotYet("the beacon light client");
+
+/// All kinds, in the order of the report.
+pub const KINDS: &[Kind] = &[
+    kind("bitcoin header chains", "headers", &["*_*_*.bin"], Run(bitcoin_headers::segment)),
+    kind("bitcoin BIP54 chains", "bip54", &["*.bin"], Run(bitcoin_headers::bip54)),
+    kind("bitcoin BIP54 manifest", "bip54", &["manifest.json"], Companion),
+    kind("bitcoin compact targets", "", &["*compact_vectors*.csv"], Run(bitcoin_tables::compact)),
+    kind("bitcoin next-work cases", "", &["*pow_tests*.csv"], Run(bitcoin_tables::next_work)),
+    kind("bitcoin retargets", "", &["*_retargets.csv"], Run(bitcoin_tables::retargets)),
+    kind("bitcoin chain work", "", &["*chainwork*.csv"], Run(bitcoin_checkpoints::chain_work)),
+    kind(
+        "bitcoin checkpoint headers",
+        "checkpoints",
+        &["*_headers.csv"],
+        Run(bitcoin_checkpoints::headers),
+    ),
+    kind(
+        "bitcoin electrum checkpoints",
+        "",
+        &["electrum_*checkpoints*.json"],
+        Run(bitcoin_checkpoints::electrum),
+    ),
+    kind(
+        "bitcoin core checkpoints",
+        "",
+        &["*core_checkpoints*.json"],
+        Run(bitcoin_checkpoints::core),
+    ),
+    kind("bitcoin block manifest", "blocks", &["manifest.csv"], Companion),
+    kind(
+        "bitcoin double-spend tables",
+        "",
+        &["doublespend_*.csv"],
+        NotYet("confirmation by double-spend probability"),
+    ),
+    kind(
+        "execution headers of blocks",
+        "mainnet-blocks",
+        &["block-*.json"],
+        Run(eth_headers::block),
+    ),
+    kind("execution headers of anvil", "anvil", &["*chain*.json"], Run(eth_headers::anvil)),
+    kind("execution header chain", "", &["chain-decoded.json"], Run(eth_headers::decoded_chain)),
+    kind("execution blocks in RLP", "", &["chain.rlp"], Run(eth_headers::chain_rlp)),
+    kind("RPC: raw headers", "debug_getRawHeader", &["*.io"], Run(eth_headers::raw_header_calls)),
+    kind("RPC: raw blocks", "debug_getRawBlock", &["*.io"], Run(eth_headers::raw_block_calls)),
+    kind("RPC: blocks by number", "eth_getBlockByNumber", &["*.io"], Run(eth_headers::block_calls)),
+    kind("RPC: blocks by hash", "eth_getBlockByHash", &["*.io"], Run(eth_headers::block_calls)),
+    kind(
+        "RPC: other methods",
+        "rpc-conformance",
+        &["*.io"],
+        NotYet("a conformance run of the JSON-RPC server"),
+    ),
+    kind("RPC: chain set-up", "rpc-conformance", &["*.json"], Companion),
+    kind("beacon sync protocol, official", "official-generator", &["*"], SYNC),
+    kind("beacon sync protocol, with execution", "anvil-carrying", &["*"], SYNC),
+    kind("beacon updates of mainnet", "mainnet-lightclient", &["*"], SYNC),
+    kind("beacon default roots", "", &["default-field-roots.json"], Companion),
+    kind("descriptions", "", &["README*", "*.md"], Companion),
+];
+
+impl Kind {
+    /// Whether a file, by its path below the data folder, is of this kind.
+    pub fn matches(&self, relative: &Path) -> bool {
+        let in_folder = self.folder.is_empty()
+            || relative
+                .parent()
+                .is_some_and(|parent| parent.components().any(|c| c.as_os_str() == self.folder));
+        let name = relative.file_name().unwrap_or_default().to_string_lossy();
+        in_folder && self.names.iter().any(|pattern| glob(pattern, &name))
+    }
+
+    /// A kind for what no narrower one takes: it does not count where another one runs the file.
+    pub fn is_rest(&self) -> bool {
+        !matches!(self.action, Run(_))
+    }
+}
+
+/// Matches a name against a pattern with `*` for any text, the empty one included.
+fn glob(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((head, rest)) => name.strip_prefix(head).is_some_and(|tail| {
+            tail.char_indices()
+                .map(|(at, _)| at)
+                .chain([tail.len()])
+                .any(|at| glob(rest, &tail[at..]))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_whole_names() {
+        assert!(glob("*_*_*.bin", "mainnet_0000000_0049999.bin"));
+        assert!(glob("*", ""));
+        assert!(!glob("*.bin", "a.bin.json"));
+        assert!(!glob("block-*.json", "a-block-1.json"));
+    }
+
+    #[test]
+    fn folders_are_recognised_below_any_root() {
+        let headers = KINDS[0];
+        assert!(headers.matches(Path::new("other/headers/regtest_0_9.bin")));
+        assert!(!headers.matches(Path::new("other/blocks/regtest_0_9.bin")));
+    }
+}

@@ -1,0 +1,148 @@
+//! Runs every file of a folder and prints what was read, passed and failed.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
+
+use walkdir::WalkDir;
+
+use super::{
+    Outcome,
+    kinds::{Action, KINDS},
+};
+
+/// More unknown files than this are counted but not named.
+const NAMED: usize = 20;
+
+/// What a run over a folder has shown.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Outcome of each kind that was run, by its place in the table of kinds.
+    pub outcomes: BTreeMap<usize, Outcome>,
+    /// Files whose capability is not built yet, by kind.
+    pub not_yet: BTreeMap<usize, u64>,
+    /// Files that only accompany others, by kind.
+    pub companions: BTreeMap<usize, u64>,
+    /// Files of no known kind, by their path below the folder.
+    pub unknown: Vec<PathBuf>,
+}
+
+/// Runs every file below `root` that is of a known kind.
+///
+/// # Errors
+/// The reason, when the folder itself cannot be read.
+pub fn run(root: &Path) -> Result<Report, String> {
+    let mut report = Report::default();
+    for entry in WalkDir::new(root).follow_links(true).sort_by_file_name() {
+        let entry = entry.map_err(|error| format!("cannot read the folder: {error}"))?;
+        if entry.file_type().is_file() {
+            let relative = entry.path().strip_prefix(root).unwrap_or_else(|_| entry.path());
+            report.take(entry.path(), relative);
+        }
+    }
+    Ok(report)
+}
+
+impl Report {
+    fn take(&mut self, path: &Path, relative: &Path) {
+        let kinds: Vec<_> =
+            KINDS.iter().enumerate().filter(|(_, kind)| kind.matches(relative)).collect();
+        let runs = kinds.iter().any(|(_, kind)| !kind.is_rest());
+        if kinds.is_empty() {
+            self.unknown.push(relative.to_owned());
+        }
+        for (index, kind) in kinds {
+            match kind.action {
+                Action::Run(runner) => {
+                    let outcome = self.outcomes.entry(index).or_default();
+                    outcome.files += 1;
+                    let before = outcome.cases + outcome.not_compared;
+                    let described = outcome.failures.len();
+                    if let Err(reason) = runner(path, outcome) {
+                        outcome.case("the file", Err(reason));
+                    } else if outcome.cases + outcome.not_compared == before {
+                        outcome.case("the file", Err(String::from("it holds no case")));
+                    }
+                    for failure in outcome.failures.iter_mut().skip(described) {
+                        *failure = format!("{}: {failure}", relative.display());
+                    }
+                }
+                // A kind for the rest does not take what another one runs.
+                _ if runs => {}
+                Action::NotYet(_) => *self.not_yet.entry(index).or_default() += 1,
+                Action::Companion => *self.companions.entry(index).or_default() += 1,
+            }
+            if kind.is_rest() && !runs {
+                break;
+            }
+        }
+    }
+
+    /// Failed cases of all kinds.
+    pub fn failed(&self) -> u64 {
+        self.outcomes.values().map(|outcome| outcome.failed).sum()
+    }
+
+    /// Judged cases of all kinds.
+    pub fn cases(&self) -> u64 {
+        self.outcomes.values().map(|outcome| outcome.cases).sum()
+    }
+
+    /// The report as text: a line for each kind.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let mut line = |line: String| {
+            text.push_str(&line);
+            text.push('\n');
+        };
+        line(format!(
+            "{:<40} {:>6} {:>8} {:>8} {:>7} {:>13}",
+            "kind", "files", "cases", "passed", "failed", "not compared"
+        ));
+        for (index, outcome) in &self.outcomes {
+            let passed = outcome.cases.saturating_sub(outcome.failed);
+            line(format!(
+                "{:<40} {:>6} {:>8} {passed:>8} {:>7} {:>13}",
+                name(*index),
+                outcome.files,
+                outcome.cases,
+                outcome.failed,
+                outcome.not_compared
+            ));
+        }
+        for (index, files) in &self.not_yet {
+            let why = match KINDS.get(*index).map(|kind| kind.action) {
+                Some(Action::NotYet(what)) => what,
+                _ => "",
+            };
+            line(format!("{:<40} {files:>6} not covered yet: needs {why}", name(*index)));
+        }
+        for (index, files) in &self.companions {
+            line(format!("{:<40} {files:>6} no cases of their own", name(*index)));
+        }
+        let mut rest = String::new();
+        for path in self.unknown.iter().take(NAMED) {
+            let _ = write!(rest, "\n  {}", path.display());
+        }
+        line(format!("{:<40} {:>6}{rest}", "of an unknown kind", self.unknown.len()));
+        for outcome in self.outcomes.values() {
+            for failure in &outcome.failures {
+                line(format!("FAILED {failure}"));
+            }
+        }
+        let files: u64 = self.outcomes.values().map(|outcome| outcome.files).sum();
+        line(format!(
+            "vectors: {files} files, {} cases, {} passed, {} failed",
+            self.cases(),
+            self.cases().saturating_sub(self.failed()),
+            self.failed()
+        ));
+        text
+    }
+}
+
+fn name(index: usize) -> &'static str {
+    KINDS.get(index).map_or("", |kind| kind.name)
+}
