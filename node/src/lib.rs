@@ -21,3 +21,6 @@ pub use error::NodeError;
 pub use metrics::NodeMetrics;
 pub use node::{Caller, Node, NodeHandle};
 pub use rpc::RpcError;
+
+#[cfg(test)]
+mod tests;

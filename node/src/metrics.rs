@@ -1,8 +1,7 @@
 //! The node's metrics. The doc comment of a field is its HELP text.
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Opts, Registry,
-    core::Collector,
+    Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
 };
 
 /// Handles of the node's metrics, zero from the start.

@@ -260,7 +260,9 @@ impl Caller {
         let params = match params {
             Value::Null => Vec::new(),
             Value::Array(params) => params,
-            other => return Err(RpcError::internal(format!("parameters must be an array: {other}"))),
+            other => {
+                return Err(RpcError::internal(format!("parameters must be an array: {other}")));
+            }
         };
         self.module.call(method, params).await.map_err(|error| match error {
             MethodsError::JsonRpc(error) => error.into(),

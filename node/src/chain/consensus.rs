@@ -104,7 +104,10 @@ impl GridChain {
         let header = &executed.block.header;
         // The body may differ from the cached block's in nothing, or it is not that block.
         if header.number != height || alloy_rlp::encode(&executed.block) != body.as_ref() {
-            return Ok(Verdict::Invalid(format!("body is not that of {}", name_block(height, hash))));
+            return Ok(Verdict::Invalid(format!(
+                "body is not that of {}",
+                name_block(height, hash)
+            )));
         }
         if origin == Origin::Live {
             if header.beneficiary != proposer {

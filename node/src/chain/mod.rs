@@ -19,8 +19,8 @@ use alloy_primitives::B256;
 use grid_consensus::Head;
 use grid_core::{
     ChainKey,
-    light_client::LightClient,
     grid::Extension,
+    light_client::LightClient,
     state::{self, Account, StorageError},
     transition::{self, ExecutedBlock, IndexEvent, Parent},
 };
@@ -186,7 +186,8 @@ impl GridChain {
                 }
             };
             let check = |one: &_| {
-                transition::check(view, one, base_fee).map_or_else(|no| no.is_transient(), |()| true)
+                transition::check(view, one, base_fee)
+                    .map_or_else(|no| no.is_transient(), |()| true)
             };
             let refused = self.mempool.refresh(Instant::now(), nonce_of, check);
             if refused > 0 {
@@ -222,10 +223,7 @@ impl GridChain {
     fn index_metrics(&self, view: &View) -> Result<(), ChainFailure> {
         for entry in state::query::entries(view)? {
             let name = self.name(view, ChainKey(entry.chain))?;
-            self.metrics
-                .index_headers
-                .with_label_values(&[name.as_str()])
-                .set(gauge(entry.count));
+            self.metrics.index_headers.with_label_values(&[name.as_str()]).set(gauge(entry.count));
         }
         Ok(())
     }

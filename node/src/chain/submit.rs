@@ -67,8 +67,7 @@ impl GridChain {
             Err(TxReject::Storage(error)) => return Err(ChainFailure::from(error).into()),
             Err(reject) => return Err(reject.into()),
         }
-        let account =
-            Account::read(&view, &transaction.signer()).map_err(ChainFailure::from)?;
+        let account = Account::read(&view, &transaction.signer()).map_err(ChainFailure::from)?;
         Ok(self.mempool.add(transaction, account.nonce)?)
     }
 }

@@ -28,11 +28,11 @@ impl Entry {
 
     /// Whether this transaction pays at least 10 % more than `old`, in both of its fees.
     pub(super) fn replaces(&self, old: &Self) -> bool {
-        let raised = |new: u128, old: u128| {
-            new > old && new.saturating_mul(10) >= old.saturating_mul(11)
-        };
+        let raised =
+            |new: u128, old: u128| new > old && new.saturating_mul(10) >= old.saturating_mul(11);
         raised(self.transaction.max_fee_per_gas(), old.transaction.max_fee_per_gas())
-            && (raised(self.tip_cap(), old.tip_cap()) || (self.tip_cap() == 0 && old.tip_cap() == 0))
+            && (raised(self.tip_cap(), old.tip_cap())
+                || (self.tip_cap() == 0 && old.tip_cap() == 0))
     }
 }
 

@@ -82,10 +82,7 @@ pub(super) fn number(value: &Value) -> Option<u64> {
         Value::Number(number) => number.as_u64(),
         Value::String(text) => {
             let digits = text.strip_prefix("0x")?;
-            (1..=16)
-                .contains(&digits.len())
-                .then(|| u64::from_str_radix(digits, 16).ok())
-                .flatten()
+            (1..=16).contains(&digits.len()).then(|| u64::from_str_radix(digits, 16).ok()).flatten()
         }
         _ => None,
     }

@@ -3,9 +3,7 @@
 use alloy_consensus::{Sealed, TxEnvelope, transaction::Recovered};
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{B256, U64, U256};
-use alloy_rpc_types_eth::{
-    Block, BlockTransactions, Header, Transaction, TransactionInfo,
-};
+use alloy_rpc_types_eth::{Block, BlockTransactions, Header, Transaction, TransactionInfo};
 
 use super::{
     Methods, RpcError,

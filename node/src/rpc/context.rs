@@ -51,10 +51,7 @@ pub(super) fn newest(view: &View, id: Option<BlockId>) -> Result<(), RpcError> {
             "the state of block {height} is not kept, only that of the newest block {}; ask for \"latest\"",
             view.height()
         ))),
-        None => Err(RpcError::not_found(format!(
-            "unknown block; the newest is {}",
-            view.height()
-        ))),
+        None => Err(RpcError::not_found(format!("unknown block; the newest is {}", view.height()))),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Fees: what to pay, and what was paid.
 
-use alloy_consensus::{Transaction as _};
+use alloy_consensus::Transaction as _;
 use alloy_eips::BlockNumberOrTag;
 use alloy_primitives::U256;
 use alloy_rpc_types_eth::FeeHistory;

@@ -5,10 +5,10 @@ use alloy_primitives::{Address, B256, Bytes};
 use grid_core::{
     ChainId, ChainKey, CompatHeader,
     api::{AccountInfo, BlockRef, ChainInfo, GridTip, Locator},
-    light_client::LightClient,
     grid::{CommitCertificate, Extension, ValidatorSet},
     header_tree::TrackedHeader,
     index::ChainEntry,
+    light_client::LightClient,
     modules::ChainRecord,
     state::{self, Account},
 };
@@ -46,9 +46,9 @@ fn chains(context: &Context) -> Result<Vec<ChainInfo>, RpcError> {
         let client = client(context, &view, &record)?;
         let tree = client.tree();
         let accumulator = state::query::accumulator(&view, key)?;
-        let confirmed = accumulator.as_ref().and_then(|range| {
-            Some(BlockRef { height: range.tip_height()?, hash: range.tip_hash })
-        });
+        let confirmed = accumulator
+            .as_ref()
+            .and_then(|range| Some(BlockRef { height: range.tip_height()?, hash: range.tip_hash }));
         let base = block_ref(tree.base());
         all.push(ChainInfo {
             key: key.0,
@@ -229,7 +229,9 @@ fn certificate(context: &Context, args: &mut Args) -> Result<CommitCertificate, 
     let view = context.view()?;
     let height = decided_height(&view, args.height("height")?)?;
     view.certificate(height)?.ok_or_else(|| {
-        RpcError::not_found(format!("block {height} has no certificate; genesis is agreed on by configuration"))
+        RpcError::not_found(format!(
+            "block {height} has no certificate; genesis is agreed on by configuration"
+        ))
     })
 }
 

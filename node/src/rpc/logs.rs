@@ -45,7 +45,8 @@ fn search(context: &Context, args: &mut Args) -> Result<Vec<Log>, RpcError> {
         let place = BlockNumHash { number: height, hash: header.hash_slow() };
         let rows = hashes.zip(&receipts);
         // The range was already applied, so the block is not to be asked about it again.
-        let anywhere = Filter { block_option: FilterBlockOption::AtBlockHash(place.hash), ..filter.clone() };
+        let anywhere =
+            Filter { block_option: FilterBlockOption::AtBlockHash(place.hash), ..filter.clone() };
         anywhere.append_matching_block_logs(&mut found, place, header.timestamp, rows, false);
         if found.len() > MAX_LOGS {
             return Err(RpcError::limit(format!(

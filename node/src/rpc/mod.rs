@@ -24,8 +24,8 @@ use std::sync::Arc;
 use jsonrpsee::RpcModule;
 use serde::Serialize;
 
-pub use args::MAX_PARAMS_BYTES;
 use args::Args;
+pub use args::MAX_PARAMS_BYTES;
 use context::Context;
 pub use error::RpcError;
 pub use fees::MAX_FEE_HISTORY;

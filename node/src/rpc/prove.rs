@@ -1,12 +1,7 @@
 //! `grid_prove` and `grid_proveState`.
 
 use alloy_primitives::{B256, Bytes};
-use grid_core::{
-    api::ProveAnswer,
-    index, mmr,
-    proof::Segment,
-    state,
-};
+use grid_core::{api::ProveAnswer, index, mmr, proof::Segment, state};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -46,7 +41,10 @@ fn prove(context: &Context, args: &mut Args) -> Result<ProveAnswer, RpcError> {
     let key = record.key();
     let entries = state::query::entries(&view)?;
     let place = entries.iter().position(|entry| entry.chain == key.0).ok_or_else(|| {
-        RpcError::not_found(format!("chain {} is {}, so it is not in the index", record.id, record.status))
+        RpcError::not_found(format!(
+            "chain {} is {}, so it is not in the index",
+            record.id, record.status
+        ))
     })?;
     let internal = |error: String| RpcError::internal(error);
     let entry = entries.get(place).ok_or_else(|| internal("no entry".into()))?;

@@ -20,10 +20,7 @@ pub(crate) struct RpcServer {
 }
 
 /// Binds the address, so that a taken port is found before anything else starts.
-pub(crate) async fn bind(
-    address: SocketAddr,
-    limits: &RpcLimits,
-) -> Result<RpcServer, NodeError> {
+pub(crate) async fn bind(address: SocketAddr, limits: &RpcLimits) -> Result<RpcServer, NodeError> {
     let config = ServerConfig::builder()
         .max_request_body_size(limits.request_bytes)
         .max_response_body_size(limits.response_bytes)

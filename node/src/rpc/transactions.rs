@@ -19,9 +19,11 @@ pub(super) fn register(methods: &mut Methods) {
         let view = context.view()?;
         match view.transaction(&hash)? {
             Some((height, index)) => transaction(&view, height, index),
-            None => Ok(context.chain.mempool().get(&hash).map(|waiting| {
-                Transaction::from_transaction(waiting, TransactionInfo::default())
-            })),
+            None => {
+                Ok(context.chain.mempool().get(&hash).map(|waiting| {
+                    Transaction::from_transaction(waiting, TransactionInfo::default())
+                }))
+            }
         }
     });
     methods.add("eth_getRawTransactionByHash", 1, |context, args| {

@@ -106,8 +106,7 @@ impl<'t> Writer<'t> {
     pub(super) fn append(&mut self, header: &CompatHeader) -> Result<(), StoreError> {
         let chain = header.chain_key();
         let key = &chain.0.0;
-        let (first, mut range) =
-            self.take(chain)?.unwrap_or_else(|| (header.height, Mmr::new()));
+        let (first, mut range) = self.take(chain)?.unwrap_or_else(|| (header.height, Mmr::new()));
         if first.checked_add(range.count()) != Some(header.height) {
             let reason = format!(
                 "header {} of chain {chain} does not continue {} headers from {first}",

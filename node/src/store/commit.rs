@@ -23,9 +23,7 @@ impl Store {
         let write = self.begin_write()?;
         check_next(&write, executed, certificate)?;
         let bytes = tables::encode_certificate(certificate);
-        write
-            .open_table(tables::CERTIFICATES)?
-            .insert(certificate.height, bytes.as_slice())?;
+        write.open_table(tables::CERTIFICATES)?.insert(certificate.height, bytes.as_slice())?;
         write_block(&write, executed)?;
         prune_bodies(&write, executed.block.header.number)?;
         write.commit()?;
@@ -97,9 +95,7 @@ fn write_block(write: &WriteTransaction, executed: &ExecutedBlock) -> Result<(),
     write_state(write, executed)?;
     write_index(write, executed)?;
     write_validators(write, height, &executed.next_validators)?;
-    write
-        .open_table(tables::META)?
-        .insert(tables::META_HEAD, height.to_be_bytes().as_slice())?;
+    write.open_table(tables::META)?.insert(tables::META_HEAD, height.to_be_bytes().as_slice())?;
     Ok(())
 }
 
@@ -116,9 +112,7 @@ fn write_transactions(
         senders: executed.senders.clone(),
         receipts: executed.receipts.clone(),
     };
-    write
-        .open_table(tables::RECEIPTS)?
-        .insert(height, alloy_rlp::encode(&stored).as_slice())?;
+    write.open_table(tables::RECEIPTS)?.insert(height, alloy_rlp::encode(&stored).as_slice())?;
     let mut places = write.open_table(tables::TRANSACTIONS)?;
     for (transaction, index) in transactions.iter().zip(0u32..) {
         places.insert(&transaction.trie_hash().0, (height, index))?;
@@ -165,8 +159,7 @@ fn write_validators(
     height: u64,
     next: &ValidatorSet,
 ) -> Result<(), StoreError> {
-    let json =
-        serde_json::to_vec(next).map_err(|error| StoreError::value("validators", error))?;
+    let json = serde_json::to_vec(next).map_err(|error| StoreError::value("validators", error))?;
     let mut validators = write.open_table(tables::VALIDATORS)?;
     let newest = match validators.last()? {
         Some((_, stored)) => stored.value() == json.as_slice(),
@@ -181,9 +174,6 @@ fn write_validators(
 /// Proposals at or below a committed height have served their purpose.
 fn prune_bodies(write: &WriteTransaction, height: u64) -> Result<(), StoreError> {
     let end = [u8::MAX; 32];
-    write
-        .open_table(tables::BODIES)?
-        .retain_in(..=(height, &end), |_, _| false)?;
+    write.open_table(tables::BODIES)?.retain_in(..=(height, &end), |_, _| false)?;
     Ok(())
 }
-

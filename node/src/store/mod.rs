@@ -109,9 +109,7 @@ impl Store {
                 });
             }
             let bytes = tables::encode_certificate(certificate);
-            write
-                .open_table(tables::CERTIFICATES)?
-                .insert(certificate.height, bytes.as_slice())?;
+            write.open_table(tables::CERTIFICATES)?.insert(certificate.height, bytes.as_slice())?;
         }
         write.commit()?;
         Ok(())

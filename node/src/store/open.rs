@@ -46,8 +46,7 @@ impl Store {
     }
 
     fn check_identity(&self) -> Result<(), StoreError> {
-        let corrupt =
-            |reason: String| StoreError::Corrupt { path: self.path.clone(), reason };
+        let corrupt = |reason: String| StoreError::Corrupt { path: self.path.clone(), reason };
         let read = self.db.begin_read()?;
         let meta = read
             .open_table(tables::META)
@@ -93,9 +92,7 @@ fn create(
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(source) => return Err(io_error(&new, source)),
     }
-    let db = builder(cache)
-        .create(&new)
-        .map_err(|error| database_error(&new, error))?;
+    let db = builder(cache).create(&new).map_err(|error| database_error(&new, error))?;
     let store = Store { db, path: new.clone(), genesis: genesis.hash };
     store.commit_genesis(genesis)?;
     drop(store);
@@ -117,9 +114,7 @@ fn open_file(path: &Path, cache: usize) -> Result<Database, StoreError> {
     if size == 0 {
         return Err(StoreError::Corrupt { path: path.into(), reason: "it is empty".into() });
     }
-    let open = || {
-        builder(cache).set_check_integrity_on_open(size <= CHECK_UP_TO).open(path)
-    };
+    let open = || builder(cache).set_check_integrity_on_open(size <= CHECK_UP_TO).open(path);
     // redb documents that a file altered from outside may make it panic instead of fail.
     match catch_unwind(AssertUnwindSafe(open)) {
         Ok(result) => result.map_err(|error| database_error(path, error)),

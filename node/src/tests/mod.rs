@@ -1,0 +1,7 @@
+//! A whole node: real engine, real database, real sockets.
+
+mod index;
+mod kill;
+mod lifecycle;
+mod rpc;
+pub(crate) mod support;
