@@ -14,9 +14,6 @@ use serde_json::{Value, json};
 
 use crate::home::Home;
 
-/// JSON-RPC's own code for "what you ask for does not exist (yet)".
-pub(crate) const NOT_FOUND: i64 = -32001;
-
 /// A Grid node's JSON-RPC, as the commands use it.
 #[derive(Debug)]
 pub(crate) struct GridRpc {
@@ -64,7 +61,10 @@ impl GridRpc {
         let chains = self.chains().await?;
         let known: Vec<String> = chains.iter().map(|chain| chain.id.to_string()).collect();
         chains.into_iter().find(|chain| chain.id == *id).ok_or_else(|| {
-            eyre!("chain {id} is not registered on the main chain; registered are: {}", known.join(", "))
+            eyre!(
+                "chain {id} is not registered on the main chain; registered are: {}",
+                known.join(", ")
+            )
         })
     }
 
@@ -84,7 +84,12 @@ impl GridRpc {
     }
 
     /// Gas that a call would use.
-    pub(crate) async fn estimate_gas(&self, from: Address, to: Address, input: &Bytes) -> Result<u64> {
+    pub(crate) async fn estimate_gas(
+        &self,
+        from: Address,
+        to: Address,
+        input: &Bytes,
+    ) -> Result<u64> {
         let call = json!([{ "from": from, "to": to, "input": input }]);
         let gas: alloy_primitives::U64 = self.ask("eth_estimateGas", call).await?;
         Ok(gas.to())
@@ -108,7 +113,7 @@ impl GridRpc {
 }
 
 /// The relayer's own view, from its HTTP interface; `None` where it does not answer.
-pub(crate) async fn relayer_status(home: &Home) -> Option<Value> {
+pub(crate) async fn relayer_status(home: &Home) -> Option<grid_relayer::Status> {
     let listen = home.config().ok()?.relayer.listen;
     grid_adapters::http::get_json(&format!("http://{listen}/v1/status")).await.ok()
 }

@@ -16,7 +16,11 @@ pub(crate) struct Output {
 impl Output {
     /// Prints a value: as JSON, or as the text that `people` makes of it. A reader that went away (a closed pipe)
     /// ends the command quietly.
-    pub(crate) fn show<T: Serialize>(self, value: &T, people: impl FnOnce(&T) -> String) -> Result<()> {
+    pub(crate) fn show<T: Serialize>(
+        self,
+        value: &T,
+        people: impl FnOnce(&T) -> String,
+    ) -> Result<()> {
         let text = if self.json { serde_json::to_string_pretty(value)? } else { people(value) };
         write_line(&text)
     }
@@ -32,7 +36,10 @@ pub(crate) fn write_line(text: &str) -> Result<()> {
 }
 
 /// A plain table with a head line.
-pub(crate) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+pub(crate) fn table<const N: usize>(
+    head: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table.set_header(head.to_vec());

@@ -24,10 +24,14 @@ impl TrustFile {
     /// Reads a trust file.
     pub(crate) fn read(file: &Path) -> Result<Self> {
         let text = fs::read_to_string(file).wrap_err_with(|| {
-            format!("cannot read the trust file {} (give another with --trust, or --block-hash)", file.display())
+            format!(
+                "cannot read the trust file {} (give another with --trust, or --block-hash)",
+                file.display()
+            )
         })?;
-        serde_json::from_str(&text)
-            .wrap_err_with(|| format!("{} is not a trust file (chainId, validators)", file.display()))
+        serde_json::from_str(&text).wrap_err_with(|| {
+            format!("{} is not a trust file (chainId, validators)", file.display())
+        })
     }
 
     /// Writes a trust file.

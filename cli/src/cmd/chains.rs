@@ -53,12 +53,16 @@ pub(super) async fn headers(home: &Home, args: &HeadersArgs, out: Output) -> Res
     };
     let chain = rpc.chain(&id).await?;
     let Some(confirmed) = chain.confirmed else {
-        bail!("{id} has no confirmed header yet: its rule is {}, it is tracked up to {}", chain.rule, chain.tracked.height);
+        bail!(
+            "{id} has no confirmed header yet: its rule is {}, it is tracked up to {}",
+            chain.rule,
+            chain.tracked.height
+        );
     };
     let newest = confirmed.height;
-    let from = args
-        .from
-        .unwrap_or_else(|| newest.saturating_sub(args.count.saturating_sub(1)).max(chain.first_height));
+    let from = args.from.unwrap_or_else(|| {
+        newest.saturating_sub(args.count.saturating_sub(1)).max(chain.first_height)
+    });
     if from < chain.first_height {
         bail!("height {from} is below the start of {id}'s index, {}", chain.first_height);
     }

@@ -6,7 +6,10 @@ use grid_adapters::{
     Endpoint, HttpJsonRpc, SourceChain,
     ethereum::{EthereumSource, FollowHead},
 };
-use grid_core::{ChainId, modules::BitcoinCheckpoint};
+use grid_core::{
+    ChainId,
+    bitcoin::{Checkpoint, rules::PeriodStart},
+};
 use serde_json::{Value, json};
 
 use crate::{config::ChainSection, home::Home, sources};
@@ -22,10 +25,12 @@ pub(super) async fn bitcoin(
     section: &ChainSection,
     source: &dyn SourceChain,
     height: u64,
-) -> Result<BitcoinCheckpoint> {
+) -> Result<Checkpoint> {
     if !height.is_multiple_of(PERIOD) {
         let below = height / PERIOD * PERIOD;
-        bail!("--bitcoin-start {height}: a trusted start is a multiple of {PERIOD}, for example {below}");
+        bail!(
+            "--bitcoin-start {height}: a trusted start is a multiple of {PERIOD}, for example {below}"
+        );
     }
     let span = MEDIAN_SPAN - 1;
     let headers = source
@@ -41,13 +46,20 @@ pub(super) async fn bitcoin(
     let raw: [u8; 80] = start.raw.as_ref().try_into().wrap_err("a Bitcoin header has 80 bytes")?;
     let [.., b0, b1, b2, b3, _, _, _, _] = raw;
     let time = |time: u64| u32::try_from(time).wrap_err("a Bitcoin header's time has 32 bits");
-    Ok(BitcoinCheckpoint {
+    Ok(Checkpoint {
         height,
-        header: start.raw.clone(),
+        header: raw.into(),
         chain_work: chain_work(home, section, start.compat.blockHash).await?,
-        previous_times: before.iter().map(|header| time(header.compat.time)).collect::<Result<_>>()?,
-        period_start_time: time(start.compat.time)?,
-        period_start_bits: u32::from_le_bytes([b0, b1, b2, b3]),
+        previous_times: before
+            .iter()
+            .map(|header| time(header.compat.time))
+            .collect::<Result<_>>()?,
+        period_start: PeriodStart {
+            time: time(start.compat.time)?,
+            bits: u32::from_le_bytes([b0, b1, b2, b3]),
+        },
+        // The start of a period is never a minimum-difficulty exception.
+        last_real_bits: None,
     })
 }
 
@@ -65,7 +77,10 @@ async fn chain_work(home: &Home, section: &ChainSection, hash: B256) -> Result<U
 }
 
 /// The id of the chain behind an Ethereum endpoint, and a header of it in RLP.
-pub(super) async fn ethereum(section: &ChainSection, start: Option<u64>) -> Result<(ChainId, Bytes)> {
+pub(super) async fn ethereum(
+    section: &ChainSection,
+    start: Option<u64>,
+) -> Result<(ChainId, Bytes)> {
     let url = section.rpc.first().ok_or_else(|| eyre!("no endpoint"))?;
     let endpoint = Endpoint::new(url, "chain.rpc[0]")?;
     let number: U64 = HttpJsonRpc::new(endpoint.clone())?

@@ -13,7 +13,8 @@ pub(super) fn run(home: &Home, command: &ConfigCommand, out: Output) -> Result<(
             out.show(&answer, |_| format!("{file} is good: {} chain(s)", config.chains.len()))
         }
         ConfigCommand::Show => {
-            let text = toml::to_string_pretty(&config).wrap_err("cannot print the configuration")?;
+            let text =
+                toml::to_string_pretty(&config).wrap_err("cannot print the configuration")?;
             out.show(&config, |_| text)
         }
     }

@@ -13,7 +13,7 @@ use grid_core::{
     confirm::ConfirmationRule,
     genesis::{self, Genesis},
     grid::Validator,
-    modules::{ChainRecord, ChainStatus, ClientParams, DEFAULT_WINDOW},
+    modules::{ChainRecord, ChainStatus, ClientParams, record::DEFAULT_WINDOW},
 };
 use rand::RngCore as _;
 use serde::Serialize;
@@ -59,7 +59,8 @@ pub(super) async fn run(home: &Home, args: &InitArgs, out: Output) -> Result<()>
         .wrap_err_with(|| format!("cannot create {}", home.keys_dir().display()))?;
     let keys = make_keys(home)?;
     let [validator, relayer, user] = &keys;
-    let records = records.into_iter().map(|record| with_attester(record, relayer.address)).collect();
+    let records =
+        records.into_iter().map(|record| with_attester(record, relayer.address)).collect();
     let genesis = genesis(args, validator.address, &[relayer.address, user.address], records)?;
     let block = genesis::build(&genesis).wrap_err("the genesis is not usable")?;
     write(&home.genesis_file(), &(serde_json::to_string_pretty(&genesis)? + "\n"))?;
@@ -124,11 +125,12 @@ fn configuration(args: &InitArgs) -> Result<Config> {
 }
 
 fn bitcoin_section(args: &InitArgs, text: &str) -> Result<ChainSection> {
-    let (network, url) = text
-        .split_once('=')
-        .ok_or_else(|| eyre!("--bitcoin {text:?}: expected NETWORK=URL, for example regtest=http://127.0.0.1:18443"))?;
-    let params = NetworkParams::by_name(network)
-        .ok_or_else(|| eyre!("--bitcoin: {network:?} is none of mainnet, testnet3, testnet4, signet, regtest"))?;
+    let (network, url) = text.split_once('=').ok_or_else(|| {
+        eyre!(
+            "--bitcoin {text:?}: expected NETWORK=URL, for example regtest=http://127.0.0.1:18443"
+        )
+    })?;
+    let params = NetworkParams::by_name(network).wrap_err("--bitcoin")?;
     let absolute = |file: &Option<std::path::PathBuf>| {
         file.as_ref().map(std::path::absolute).transpose().wrap_err("cannot resolve a file's path")
     };
@@ -216,7 +218,7 @@ fn make_keys(home: &Home) -> Result<[KeyInfo; 3]> {
         Err(_) => {
             let mut bytes = zeroize::Zeroizing::new([0u8; 24]);
             rand::rngs::OsRng.fill_bytes(bytes.as_mut());
-            let password = zeroize::Zeroizing::new(hex::encode(bytes.as_ref()));
+            let password = zeroize::Zeroizing::new(hex::encode(*bytes));
             keys::write_private(&home.password_file(), &password)?;
             password
         }
@@ -241,11 +243,17 @@ fn genesis(
     for text in &args.fund {
         let (address, amount) = text
             .split_once('=')
-            .and_then(|(address, amount)| Some((address.parse::<Address>().ok()?, amount.parse::<u64>().ok()?)))
-            .ok_or_else(|| eyre!("--fund {text:?}: expected ADDRESS=AMOUNT, the amount in whole GRID"))?;
+            .and_then(|(address, amount)| {
+                Some((address.parse::<Address>().ok()?, amount.parse::<u64>().ok()?))
+            })
+            .ok_or_else(|| {
+                eyre!("--fund {text:?}: expected ADDRESS=AMOUNT, the amount in whole GRID")
+            })?;
         alloc.insert(address, unit * U256::from(amount));
     }
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).wrap_err("the clock is before 1970")?;
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .wrap_err("the clock is before 1970")?;
     Ok(Genesis {
         chain_id: args.chain_id,
         time_ms: u64::try_from(now.as_millis()).wrap_err("the clock is too far ahead")?,

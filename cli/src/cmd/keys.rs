@@ -28,11 +28,7 @@ pub(super) fn run(home: &Home, command: &KeysCommand, out: Output) -> Result<()>
                 table(
                     ["NAME", "ADDRESS", "FILE"],
                     listed.iter().map(|key| {
-                        [
-                            key.name.clone(),
-                            key.address.to_string(),
-                            key.file.display().to_string(),
-                        ]
+                        [key.name.clone(), key.address.to_string(), key.file.display().to_string()]
                     }),
                 )
             })

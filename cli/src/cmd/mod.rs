@@ -6,6 +6,7 @@ mod config;
 mod init;
 mod keys;
 mod prove;
+mod proven;
 mod run;
 mod status;
 mod submit;

@@ -8,7 +8,7 @@ use grid_adapters::{ProofRequest, SourceChain};
 use grid_core::{
     ChainId, CompatHeader,
     api::ChainInfo,
-    proof::{self, CrossChainProof, Inclusion, TrustAnchor, Trust},
+    proof::{self, Anchor, CrossChainProof, Inclusion, Segment, Trust, TrustAnchor},
 };
 use tokio::time::{Instant, sleep};
 
@@ -30,7 +30,10 @@ pub(super) async fn run(home: &Home, command: &ProveCommand) -> Result<()> {
         ProveCommand::BtcTx { txid, common, block } => {
             let request = ProofRequest::BitcoinTx {
                 txid: displayed_hash("transaction id", txid)?,
-                block_hash: block.as_deref().map(|text| displayed_hash("block hash", text)).transpose()?,
+                block_hash: block
+                    .as_deref()
+                    .map(|text| displayed_hash("block hash", text))
+                    .transpose()?,
             };
             (common, from_source(home, &rpc, ChainKind::Bitcoin, common, request).await?)
         }
@@ -56,7 +59,7 @@ pub(super) async fn run(home: &Home, command: &ProveCommand) -> Result<()> {
         ProveCommand::Header { chain, height, common } => {
             let info = confirmed(&rpc, chain, *height, common).await?;
             let header = rpc.header(&info.id, *height).await?;
-            (common, join(&rpc, &info.id, header, Inclusion::HeaderOnly).await?)
+            (common, join(&rpc, &info.id, header, Inclusion::HeaderOnly {}).await?)
         }
     };
     write(common, &proof)
@@ -113,7 +116,10 @@ async fn confirmed(
     loop {
         let info = rpc.chain(chain).await?;
         if height < info.first_height {
-            bail!("height {height} of {chain} is below the start of its index, {}", info.first_height);
+            bail!(
+                "height {height} of {chain} is below the start of its index, {}",
+                info.first_height
+            );
         }
         let reached = info.confirmed.map(|at| at.height);
         if reached.is_some_and(|reached| reached >= height) {
@@ -147,7 +153,9 @@ async fn state_height(
     let info = rpc.chain(source.id()).await?;
     match info.confirmed {
         Some(at) => Ok(at.height),
-        None => bail!("{} has no confirmed block yet; tracked up to {}", info.id, info.tracked.height),
+        None => {
+            bail!("{} has no confirmed block yet; tracked up to {}", info.id, info.tracked.height)
+        }
     }
 }
 
@@ -161,23 +169,36 @@ async fn join(
     let tip = rpc.tip().await?;
     let answer = rpc.prove(chain, header.height).await?;
     if answer.header != header {
-        bail!("the main chain reorganised {chain} at height {} meanwhile; try again", header.height);
+        bail!(
+            "the main chain reorganised {chain} at height {} meanwhile; try again",
+            header.height
+        );
     }
     let trust = Trust {
         chain_id: tip.chain_id,
         anchor: TrustAnchor::Validators(answer.validators.clone()),
     };
-    let proof = proof::from_answer(answer, inclusion).wrap_err("the node's proof path is malformed")?;
+    let segment =
+        Segment::from_abi(&answer.segment).wrap_err("the node's proof path is malformed")?;
+    let anchor =
+        Anchor::Certificate { certificate: answer.certificate, validators: answer.validators };
+    let proof = proof::build::assemble(header, answer.source, inclusion, segment, anchor)
+        .wrap_err("the source's inclusion proof does not fit its header")?;
     proof::verify(&proof, &trust).wrap_err("the assembled proof does not verify")?;
     Ok(proof)
 }
 
 fn write(common: &ProveArgs, proof: &CrossChainProof) -> Result<()> {
-    let bytes = if common.binary { proof.to_binary() } else { proof.to_json().into_bytes() };
+    let bytes = if common.binary { proof.to_abi().to_vec() } else { proof.to_json()?.into_bytes() };
     match &common.out {
         Some(file) => {
             fs::write(file, &bytes).wrap_err_with(|| format!("cannot write {}", file.display()))?;
-            eprintln!("wrote {} ({} bytes); check it with: grid verify {}", file.display(), bytes.len(), file.display());
+            eprintln!(
+                "wrote {} ({} bytes); check it with: grid verify {}",
+                file.display(),
+                bytes.len(),
+                file.display()
+            );
             Ok(())
         }
         None if common.binary => write_line(&alloy_primitives::hex::encode_prefixed(&bytes)),

@@ -4,13 +4,13 @@ use std::{fs, sync::Arc, time::Duration};
 
 use eyre::{Result, WrapErr as _, bail, eyre};
 use grid_adapters::{Endpoint, HttpJsonRpc};
+use grid_core::Level;
 use grid_core::genesis::Genesis;
-use grid_node::{Node, NodeConfig, NodeHandle};
+use grid_node::{Caller, Node, NodeConfig, NodeHandle};
 use grid_relayer::{
     HttpTransport, LaneConfig, MainChain, Relayer, RelayerConfig, RelayerHandle, RpcMainChain,
     RpcTransport, TransportError,
 };
-use grid_core::Level;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -26,7 +26,7 @@ pub(super) async fn start(home: &Home) -> Result<()> {
     logging::install(&config.log.filter, config.log.json)?;
     let cancel = cancel_on_signal()?;
     let node = start_node(home, &config, &cancel).await?;
-    let main = RpcMainChain::new(InProcess(node.clone()), MAIN_CHAIN_DEADLINE);
+    let main = RpcMainChain::new(InProcess(node.caller()), MAIN_CHAIN_DEADLINE);
     let relayer = start_relayer(home, &config, Arc::new(main), &cancel).await;
     let relayer = match relayer {
         Ok(relayer) => relayer,
@@ -77,7 +77,11 @@ pub(super) async fn relayer(home: &Home) -> Result<()> {
     relayer.join().await.wrap_err("the relayer stopped")
 }
 
-async fn start_node(home: &Home, config: &Config, cancel: &CancellationToken) -> Result<NodeHandle> {
+async fn start_node(
+    home: &Home,
+    config: &Config,
+    cancel: &CancellationToken,
+) -> Result<NodeHandle> {
     let file = home.resolve(&config.node.genesis);
     let text = fs::read_to_string(&file)
         .wrap_err_with(|| format!("node.genesis: cannot read {}", file.display()))?;
@@ -93,10 +97,12 @@ async fn start_node(home: &Home, config: &Config, cancel: &CancellationToken) ->
             genesis.validators.iter().map(|v| v.account.to_string()).collect::<Vec<_>>().join(", ")
         );
     }
-    let mut node = NodeConfig::new(home.resolve(&config.node.data), genesis, signer.into_credential());
+    let mut node =
+        NodeConfig::new(home.resolve(&config.node.data), genesis, signer.into_credential());
     node.block_interval = config.node.block_interval;
     node.rpc = Some(config.node.rpc);
-    node.cache_bytes = usize::try_from(config.node.cache_mib).unwrap_or(32).saturating_mul(1024 * 1024);
+    node.cache_bytes =
+        usize::try_from(config.node.cache_mib).unwrap_or(32).saturating_mul(1024 * 1024);
     Node::start(node, cancel.clone()).await.wrap_err("the main chain cannot start")
 }
 
@@ -117,15 +123,19 @@ async fn start_relayer(
         relayer.lanes[usize::from(level.code())] = LaneConfig { poll, ..LaneConfig::of(level) };
     }
     let sources = sources::all(home, config)?;
-    Relayer::start(relayer, sources, main, cancel.clone()).await.wrap_err("the relayer cannot start")
+    Relayer::start(relayer, sources, main, cancel.clone())
+        .await
+        .wrap_err("the relayer cannot start")
 }
 
 /// Cancelled by SIGINT and SIGTERM.
 fn cancel_on_signal() -> Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
     let cancel = CancellationToken::new();
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| eyre!("signals: {error}"))?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| eyre!("signals: {error}"))?;
+    let mut interrupt =
+        signal(SignalKind::interrupt()).map_err(|error| eyre!("signals: {error}"))?;
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(|error| eyre!("signals: {error}"))?;
     let token = cancel.clone();
     tokio::spawn(async move {
         tokio::select! {
@@ -140,12 +150,12 @@ fn cancel_on_signal() -> Result<CancellationToken> {
 
 /// Calls the node in this process.
 #[derive(Debug)]
-struct InProcess(NodeHandle);
+struct InProcess(Caller);
 
 #[async_trait::async_trait]
 impl RpcTransport for InProcess {
     async fn call(&self, method: &str, params: Value) -> Result<Value, TransportError> {
-        self.0.call(method, params).await.map_err(|error| TransportError::Refused {
+        self.0.call(method, params).await.map_err(|error| TransportError::Server {
             method: method.into(),
             code: i64::from(error.code),
             message: error.message,

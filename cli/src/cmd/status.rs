@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use alloy_primitives::utils::format_ether;
 use eyre::Result;
-use grid_core::api::{ChainInfo, GridTip};
+use grid_core::api::{BlockRef, ChainInfo, GridTip};
 use serde::Serialize;
-use serde_json::Value;
 use tokio::time::sleep;
 
 use super::chains::security;
@@ -23,7 +23,7 @@ struct Status {
     main_chain: GridTip,
     chains: Vec<ChainInfo>,
     /// The relayer's `/v1/status`; null where it does not answer.
-    relayer: Option<Value>,
+    relayer: Option<grid_relayer::Status>,
 }
 
 pub(super) async fn run(home: &Home, args: &StatusArgs, out: Output) -> Result<()> {
@@ -57,59 +57,61 @@ pub(super) async fn run(home: &Home, args: &StatusArgs, out: Output) -> Result<(
 fn people(status: &Status) -> String {
     let tip = &status.main_chain;
     let mut text = format!(
-        "Grid eip155:{}  block {}  {}\nindex root    {}\n\n",
+        "Grid eip155:{}  block {}  {}\nindex root  {}\n\n",
         tip.chain_id, tip.height, tip.hash, tip.index_root
     );
-    let relayed = |chain: &ChainInfo, key: &str| -> Option<Value> {
-        status
-            .relayer
-            .as_ref()?
-            .get("chains")?
-            .as_array()?
-            .iter()
-            .find(|entry| entry.get("id").and_then(Value::as_str) == Some(chain.id.as_str()))?
-            .get(key)
-            .cloned()
-    };
-    let text_of = |value: Option<Value>| match value {
-        None | Some(Value::Null) => "-".to_owned(),
-        Some(Value::String(text)) => text,
-        Some(other) => other.to_string(),
-    };
+    let seen =
+        |chain: &ChainInfo| status.relayer.as_ref()?.chains.iter().find(|seen| seen.id == chain.id);
+    let height = |at: Option<BlockRef>| at.map_or_else(|| "-".into(), |at| at.height.to_string());
     text.push_str(&table(
-        ["CHAIN", "SECURITY", "LEVEL", "SOURCE", "TRACKED", "CONFIRMED", "STATE"],
+        ["CHAIN", "SECURITY", "LEVEL", "SOURCE", "TRACKED", "CONFIRMED", "STATE", "LAG"],
         status.chains.iter().map(|chain| {
+            let relayed = seen(chain);
             [
                 chain.id.to_string(),
                 security(chain.security),
                 chain.level.to_string(),
-                text_of(relayed(chain, "sourceHeight")),
+                height(relayed.and_then(|seen| seen.source)),
                 chain.tracked.height.to_string(),
-                chain.confirmed.map_or_else(|| "-".into(), |at| at.height.to_string()),
-                match chain.status.as_str() {
-                    "active" => text_of(relayed(chain, "state")),
-                    other => other.to_owned(),
+                height(chain.confirmed),
+                match (chain.status.as_str(), relayed) {
+                    ("active", Some(seen)) => seen.state.to_string(),
+                    ("active", None) => "not relayed".into(),
+                    (other, _) => other.to_owned(),
                 },
+                relayed.map_or_else(|| "-".into(), |seen| format!("{} s", seen.lag_seconds)),
             ]
         }),
     ));
-    for chain in &status.chains {
-        if let Some(Value::String(reason)) = relayed(chain, "reason") {
-            text.push_str(&format!("\n{}: {reason}", chain.id));
-        }
-    }
-    match &status.relayer {
-        None => text.push_str("\nrelayer       does not answer at relayer.listen"),
-        Some(relayer) => {
-            let field = |key: &str| text_of(relayer.get(key).cloned());
+    text.push_str(&relayer_lines(status.relayer.as_ref()));
+    text
+}
+
+fn relayer_lines(relayer: Option<&grid_relayer::Status>) -> String {
+    let Some(relayer) = relayer else {
+        return "\nrelayer     does not answer at relayer.listen".into();
+    };
+    let mut text = format!(
+        "\nrelayer     {}  {}  balance {} GRID  open transactions {}",
+        if relayer.ready { "ready" } else { "NOT READY" },
+        relayer.wallet.address,
+        format_ether(relayer.wallet.balance),
+        relayer.wallet.live,
+    );
+    for chain in &relayer.chains {
+        let open: Vec<String> =
+            chain.items.iter().map(|(stage, count)| format!("{stage} {count}")).collect();
+        if !open.is_empty() {
             text.push_str(&format!(
-                "\nrelayer       ready {}  pending {}  parked {}  oldest {} s",
-                field("ready"),
-                field("pending"),
-                field("parked"),
-                field("oldestSeconds"),
+                "\n            {}: {}, oldest {} s",
+                chain.id,
+                open.join(", "),
+                chain.oldest_age_seconds
             ));
         }
+    }
+    for problem in &relayer.problems {
+        text.push_str(&format!("\nproblem     {problem}"));
     }
     text
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_primitives::{Bytes, TxKind, U256};
 use alloy_signer_local::PrivateKeySigner;
+use alloy_sol_types::SolCall as _;
 use eyre::{Result, WrapErr as _, bail};
-use grid_core::modules::abi;
+use grid_core::modules::abi::{PROOFS, Proofs};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -41,7 +42,7 @@ pub(super) async fn run(home: &Home, args: &SubmitArgs, out: Output) -> Result<(
     let chain_id = rpc.tip().await?.chain_id;
     let password = keys::password(Some(&home.password_file()))?;
     let signer = keys::open(&key_file(home, &args.key), &password)?;
-    let input = abi::submit_proof(&proof.to_binary());
+    let input = Bytes::from(Proofs::submitCall { proof: proof.to_abi() }.abi_encode());
     let raw = build(&rpc, &signer, chain_id, input).await?;
     let hash = rpc.send(&raw).await.wrap_err("the main chain refused the submission")?;
     let deadline = Instant::now() + INCLUSION;
@@ -50,7 +51,10 @@ pub(super) async fn run(home: &Home, args: &SubmitArgs, out: Output) -> Result<(
             break receipt;
         }
         if Instant::now() >= deadline {
-            bail!("transaction {hash} is in no block after {} s; look again with `cast receipt`", INCLUSION.as_secs());
+            bail!(
+                "transaction {hash} is in no block after {} s; look again with `cast receipt`",
+                INCLUSION.as_secs()
+            );
         }
         sleep(POLL).await;
     };
@@ -78,11 +82,10 @@ async fn build(
     chain_id: u64,
     input: Bytes,
 ) -> Result<Bytes> {
-    use alloy_consensus::transaction::SignerRecoverable as _;
     let account = rpc.account(signer.address()).await?;
     // The estimate runs the call: a proof that the chain refuses is refused here, with its reason, for free.
     let gas = rpc
-        .estimate_gas(signer.address(), abi::PROOFS, &input)
+        .estimate_gas(signer.address(), PROOFS, &input)
         .await
         .wrap_err("the main chain would refuse this proof")?;
     let price = rpc.gas_price().await?;
@@ -92,7 +95,7 @@ async fn build(
         gas_limit: gas.saturating_add(gas / 5),
         max_fee_per_gas: price.saturating_mul(2).saturating_add(PRIORITY_FEE),
         max_priority_fee_per_gas: PRIORITY_FEE,
-        to: TxKind::Call(abi::PROOFS),
+        to: TxKind::Call(PROOFS),
         value: U256::ZERO,
         access_list: Default::default(),
         input,
@@ -102,7 +105,6 @@ async fn build(
         signer.sign_hash_sync(&tx.signature_hash())?
     };
     let envelope = TxEnvelope::from(tx.into_signed(signature));
-    debug_assert_eq!(envelope.recover_signer().ok(), Some(signer.address()));
     let mut raw = Vec::new();
     alloy_eips::eip2718::Encodable2718::encode_2718(&envelope, &mut raw);
     Ok(raw.into())

@@ -3,8 +3,9 @@
 use std::{fs, path::Path, process::ExitCode};
 
 use eyre::{Result, WrapErr as _, bail};
-use grid_core::proof::{self, CrossChainProof, Proven, Trust, TrustAnchor};
+use grid_core::proof::{self, CrossChainProof, Trust, TrustAnchor};
 
+use super::proven::describe;
 use crate::{args::VerifyArgs, home::Home, output::Output, trust::TrustFile};
 
 /// A proof file larger than this is not read.
@@ -20,8 +21,13 @@ pub(super) fn read_proof(file: &Path) -> Result<CrossChainProof> {
     }
     let bytes =
         fs::read(file).wrap_err_with(|| format!("cannot read the proof {}", file.display()))?;
-    CrossChainProof::from_file_bytes(&bytes)
-        .wrap_err_with(|| format!("{} is not a proof", file.display()))
+    // JSON begins with a brace, the binary form never does: it begins with an ABI offset.
+    let proof = if bytes.first() == Some(&b'{') {
+        CrossChainProof::from_json(&bytes).map_err(eyre::Report::from)
+    } else {
+        CrossChainProof::from_abi(&bytes).map_err(eyre::Report::from)
+    };
+    proof.wrap_err_with(|| format!("{} is not a proof", file.display()))
 }
 
 pub(super) fn run(home: &Home, args: &VerifyArgs, out: Output) -> Result<ExitCode> {
@@ -56,7 +62,7 @@ fn refuse(args: &VerifyArgs, out: Output, reason: &str) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-fn people(proven: &Proven, trust: &Trust) -> String {
+fn people(proven: &proof::Proven, trust: &Trust) -> String {
     let whom = match &trust.anchor {
         TrustAnchor::Validators(set) => {
             format!("{} validator(s) of Grid chain {}", set.as_slice().len(), trust.chain_id)
@@ -64,5 +70,5 @@ fn people(proven: &Proven, trust: &Trust) -> String {
         TrustAnchor::BlockHash(hash) => format!("the Grid block hash {hash}"),
         _ => "the given anchor".to_owned(),
     };
-    format!("VERIFIED\n{proven}\n  trusting      {whom}")
+    format!("VERIFIED\n{}  trusting      {whom}", describe(proven))
 }

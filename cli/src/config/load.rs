@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use grid_core::bitcoin::network::NetworkParams;
 use toml::{Table, Value};
 
 use super::{ChainKind, Config, ConfigError, Fault};
@@ -45,9 +46,8 @@ fn override_from(table: &mut Table, environment: impl IntoIterator<Item = (Strin
             let Some(key) = rest.strip_prefix(section).and_then(|key| key.strip_prefix('_')) else {
                 continue;
             };
-            let entry = table
-                .entry(section.to_owned())
-                .or_insert_with(|| Value::Table(Table::new()));
+            let entry =
+                table.entry(section.to_owned()).or_insert_with(|| Value::Table(Table::new()));
             let Value::Table(entry) = entry else { continue };
             if let Some(lane) = key.strip_prefix("poll_") {
                 let poll =
@@ -210,13 +210,14 @@ fn check_bitcoin(
             at("network"),
             "is missing: one of mainnet, testnet3, testnet4, signet, regtest",
         )),
-        Some(name) if grid_core::bitcoin::network::NetworkParams::by_name(name).is_none() => {
-            faults.push(Fault::new(
-                at("network"),
-                format!("{name:?} is none of mainnet, testnet3, testnet4, signet, regtest"),
-            ));
-        }
-        Some(_) => {}
+        Some(name) => match NetworkParams::by_name(name) {
+            Err(error) => faults.push(Fault::new(at("network"), error.to_string())),
+            Ok(params) if params.chain_id() != chain.id => faults.push(Fault::new(
+                at("id"),
+                format!("{} is not {name}, whose id is {}", chain.id, params.chain_id()),
+            )),
+            Ok(_) => {}
+        },
     }
     if chain.user.is_some() != chain.rpc_password_file.is_some() {
         faults.push(Fault::new(at("user"), "user and rpc_password_file go together"));

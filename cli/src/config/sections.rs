@@ -128,7 +128,10 @@ pub(crate) struct LogSection {
 
 impl Default for LogSection {
     fn default() -> Self {
-        Self { filter: "info,arc_malachitebft=warn,informalsystems_malachitebft=warn".into(), json: false }
+        Self {
+            filter: "info,arc_malachitebft=warn,informalsystems_malachitebft=warn".into(),
+            json: false,
+        }
     }
 }
 

@@ -72,7 +72,11 @@ fn a_missing_value_is_named() {
 fn the_environment_overrides_and_is_checked_too() {
     let config = load_text(
         "[node]\nrpc = \"127.0.0.1:1\"\n",
-        &[("GRID_NODE_RPC", "127.0.0.1:2"), ("GRID_RELAYER_POLL_L0", "2s"), ("GRID_LOG_JSON", "true")],
+        &[
+            ("GRID_NODE_RPC", "127.0.0.1:2"),
+            ("GRID_RELAYER_POLL_L0", "2s"),
+            ("GRID_LOG_JSON", "true"),
+        ],
     )
     .unwrap();
     assert_eq!(config.node.rpc.port(), 2);
