@@ -171,7 +171,7 @@ mod tests {
         let tx = Tx::from_stripped(&GENESIS).unwrap();
         let mut shown = tx.id();
         shown.0.reverse();
-        let expected =
+        let expected: alloy_primitives::B256 =
             hex!("4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b").into();
         assert_eq!(shown, expected);
         assert!(tx.is_coinbase());

@@ -1,1 +1,287 @@
+use alloy_primitives::{Address, B256, Bytes, U256};
+use proptest::prelude::*;
 
+use super::*;
+use crate::{CompatHeader, Security, mmr::MmrError};
+
+extern crate self as grid_core;
+
+mod fixture;
+
+use fixture::{GRID, Validators, all_kinds, bitcoin_proof};
+
+fn refuse(proof: &CrossChainProof, trust: &Trust) -> VerifyError {
+    verify(proof, trust).expect_err("must be refused")
+}
+
+#[test]
+fn every_kind_verifies_and_says_what_was_proven() {
+    let validators = Validators::new(4);
+    let trust = validators.trust();
+    for (name, proof) in all_kinds(&validators) {
+        let proven = verify(&proof, &trust).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let proven = proven.into_inner();
+        assert_eq!(proven.claim, proof.claim, "{name}");
+        assert_eq!((proven.index_depth, proven.grid_height), (5, 42), "{name}");
+        assert_eq!(proven.security, Security::ProofOfWork);
+        assert_eq!(proof.grid_block(), Some((42, proven.grid_block_hash)));
+    }
+}
+
+#[test]
+fn claims_state_the_facts() {
+    let validators = Validators::new(1);
+    let claims: Vec<Claim> =
+        all_kinds(&validators).into_iter().map(|(_, proof)| proof.claim).collect();
+    let mut txid: B256 =
+        "0xf4184fc596403b9d638783cf57adfe4c75c605f6356fbc91338530e9831e9e16".parse().unwrap();
+    txid.0.reverse();
+    assert_eq!(claims[0], Claim::BitcoinTx { txid, index: 1 });
+    assert_eq!(claims[2], Claim::Receipt { index: 1, outcome: Outcome::Failure {}, log: None });
+    let log = ProvenLog {
+        index: 1,
+        address: Address::repeat_byte(9),
+        topics: vec![B256::repeat_byte(9), B256::repeat_byte(1)],
+        data: vec![9; 37].into(),
+    };
+    let outcome = Outcome::Success {};
+    assert_eq!(claims[3], Claim::Receipt { index: 0, outcome, log: Some(log) });
+    assert!(matches!(&claims[4], Claim::Account { account: Some(state), .. } if state.nonce == 7));
+    assert!(matches!(&claims[5], Claim::Account { account: None, .. }));
+    assert!(matches!(&claims[6], Claim::Storage { value, .. } if *value == U256::from(99)));
+}
+
+#[test]
+fn both_forms_round_trip() {
+    for (name, proof) in all_kinds(&Validators::new(2)) {
+        let abi = proof.to_abi();
+        assert_eq!(CrossChainProof::from_abi(&abi).unwrap(), proof, "{name}");
+        let json = proof.to_json().unwrap();
+        assert_eq!(CrossChainProof::from_json(json.as_bytes()).unwrap(), proof, "{name}");
+        let segment = &proof.segments[0];
+        assert_eq!(Segment::from_abi(&segment.to_abi()).unwrap(), *segment);
+    }
+}
+
+/// The heart of it: there is no byte in either form that nobody checks.
+fn every_changed_byte_is_refused(kinds: core::ops::Range<usize>) {
+    let validators = Validators::new(1);
+    let trust = validators.trust();
+    for (name, proof) in all_kinds(&validators).drain(kinds) {
+        let abi = proof.to_abi().to_vec();
+        for at in 0..abi.len() {
+            let mut bad = abi.clone();
+            bad[at] ^= if at % 2 == 0 { 0x01 } else { 0x80 };
+            let accepted =
+                CrossChainProof::from_abi(&bad).is_ok_and(|proof| verify(&proof, &trust).is_ok());
+            assert!(!accepted, "{name}: binary byte {at}");
+        }
+        let json = proof.to_json().unwrap().into_bytes();
+        for at in 0..json.len() {
+            let mut bad = json.clone();
+            // Another digit, or the other case of a letter.
+            bad[at] ^= if json[at].is_ascii_digit() { 0x01 } else { 0x20 };
+            let accepted =
+                CrossChainProof::from_json(&bad).is_ok_and(|proof| verify(&proof, &trust).is_ok());
+            assert!(!accepted, "{name}: JSON byte {at}");
+        }
+    }
+}
+
+#[test]
+fn every_changed_byte_of_a_bitcoin_proof_is_refused() {
+    every_changed_byte_is_refused(0..1);
+}
+
+#[test]
+fn every_changed_byte_of_a_transaction_or_receipt_proof_is_refused() {
+    every_changed_byte_is_refused(1..4);
+}
+
+#[test]
+fn every_changed_byte_of_an_account_storage_or_header_proof_is_refused() {
+    every_changed_byte_is_refused(4..8);
+}
+
+#[test]
+fn json_has_one_spelling() {
+    let proof = bitcoin_proof(&Validators::new(1), (1, 3));
+    let json = proof.to_json().unwrap();
+    let compact = serde_json::to_vec(&proof).unwrap();
+    let cases: [(Vec<u8>, Option<usize>); 6] = [
+        (json.trim_end().as_bytes().to_vec(), Some(json.len() - 1)),
+        (format!("{json}\n").into_bytes(), Some(json.len())),
+        (json.replacen("  \"version\"", "   \"version\"", 1).into_bytes(), Some(4)),
+        (compact, Some(1)),
+        (json.replacen("\"version\": 1,", "\"version\": 1, \"extra\": 2,", 1).into_bytes(), None),
+        (json.replacen("0xff104c", "0xFF104C", 1).into_bytes(), Some(json.find("ff104c").unwrap())),
+    ];
+    for (number, (bad, expected)) in cases.into_iter().enumerate() {
+        match (CrossChainProof::from_json(&bad), expected) {
+            (Err(JsonError::NotCanonical { at }), Some(expected)) => {
+                assert_eq!(at, expected, "case {number}");
+            }
+            (Err(JsonError::Json(_)), None) => {}
+            (other, _) => panic!("case {number}: {other:?}"),
+        }
+    }
+    let huge = vec![b' '; MAX_JSON_BYTES + 1];
+    assert!(matches!(CrossChainProof::from_json(&huge), Err(JsonError::TooLong(_))));
+    let huge = vec![0; MAX_PROOF_BYTES + 1];
+    assert!(matches!(CrossChainProof::from_abi(&huge), Err(CodecError::TooLong(_))));
+}
+
+#[test]
+fn each_link_has_its_own_error() {
+    let validators = Validators::new(4);
+    let trust = validators.trust();
+    let good = bitcoin_proof(&validators, (5, 11));
+    let error = |change: fn(&mut CrossChainProof)| {
+        let mut bad = good.clone();
+        change(&mut bad);
+        refuse(&bad, &trust)
+    };
+    assert_eq!(error(|p| p.version = 2), VerifyError::Version(2));
+    assert_eq!(error(|p| p.segments.clear()), VerifyError::Segments(0));
+    assert_eq!(
+        error(|p| p.segments.push(p.segments[0].clone())),
+        VerifyError::Segments(2),
+        "more levels are for a later version"
+    );
+    let other: crate::ChainId = "bip122:0f9188f13cb7b2c71f2a335e3a4fc328".parse().unwrap();
+    assert!(matches!(
+        error(|p| p.source = "bip122:0f9188f13cb7b2c71f2a335e3a4fc328".parse().unwrap()),
+        VerifyError::SourceChain { source_id, .. } if source_id == other
+    ));
+    assert!(matches!(
+        error(|p| p.segments[0].entry.chain = B256::ZERO),
+        VerifyError::EntryChain { .. }
+    ));
+    assert!(matches!(error(|p| p.claim = Claim::Header {}), VerifyError::Claim(_)));
+    assert_eq!(
+        error(|p| p.segments[0].entry.firstHeight = 171),
+        VerifyError::BelowFirstHeight { height: 170, first_height: 171 }
+    );
+    assert_eq!(
+        error(|p| p.segments[0].accumulator.leaf_index = 6),
+        VerifyError::LeafIndex { height: 170, expected: 5, found: 6 }
+    );
+    assert_eq!(
+        error(|p| p.segments[0].accumulator.count = 12),
+        VerifyError::LeafCount { expected: 11, found: 12 }
+    );
+    assert!(matches!(
+        error(|p| p.segments[0].accumulator.siblings.clear()),
+        VerifyError::Accumulator(MmrError::Siblings { .. })
+    ));
+    assert!(matches!(error(|p| p.header.time += 1), VerifyError::AccumulatorRoot { .. }));
+    assert!(matches!(error(|p| p.segments[0].entry.security = 2), VerifyError::IndexRoot { .. }));
+    assert!(matches!(error(|p| p.segments[0].index.count = 0), VerifyError::Index(_)));
+    assert!(matches!(
+        error(|p| p.segments[0].grid_header = Bytes::from(vec![0; 5000])),
+        VerifyError::GridHeader(_)
+    ));
+    assert!(matches!(
+        error(|p| p.inclusion = Inclusion::Transaction { index: 0, nodes: vec![] }),
+        VerifyError::Kind { kind: "transaction", .. }
+    ));
+}
+
+#[test]
+fn trust_decides() {
+    let validators = Validators::new(4);
+    let strangers = Validators::new(5);
+    let good = bitcoin_proof(&validators, (5, 11));
+    let (_, hash) = good.grid_block().unwrap();
+    let trust = validators.trust();
+
+    assert!(matches!(refuse(&good, &strangers.trust()), VerifyError::UntrustedValidators { .. }));
+    let elsewhere = Trust { chain_id: GRID + 1, ..trust.clone() };
+    assert!(matches!(refuse(&good, &elsewhere), VerifyError::Certificate(_)));
+
+    // Three of four sign more than two thirds, two do not.
+    let signed =
+        |signers| CrossChainProof { anchor: validators.certify(42, hash, signers), ..good.clone() };
+    assert!(verify(&signed(3), &trust).is_ok());
+    assert!(matches!(refuse(&signed(2), &trust), VerifyError::Certificate(_)));
+    let other_block = validators.certify(42, B256::ZERO, 4);
+    let bad = CrossChainProof { anchor: other_block, ..good.clone() };
+    assert!(matches!(refuse(&bad, &trust), VerifyError::CertificateBlock { .. }));
+    let bad = CrossChainProof { anchor: validators.certify(43, hash, 4), ..good.clone() };
+    assert!(matches!(refuse(&bad, &trust), VerifyError::CertificateBlock { .. }));
+
+    // A trusted hash needs no certificate, but one that is carried must be right.
+    let by_hash = |anchor| Trust { chain_id: GRID, anchor: TrustAnchor::BlockHash(anchor) };
+    let bare = CrossChainProof { anchor: Anchor::BlockHash { hash }, ..good.clone() };
+    assert!(verify(&bare, &by_hash(hash)).is_ok());
+    assert!(verify(&good, &by_hash(hash)).is_ok());
+    assert_eq!(refuse(&bare, &trust), VerifyError::NoCertificate);
+    assert!(matches!(refuse(&signed(2), &by_hash(hash)), VerifyError::Certificate(_)));
+    let other = B256::repeat_byte(1);
+    assert!(matches!(refuse(&good, &by_hash(other)), VerifyError::UntrustedBlock { .. }));
+    let misnamed = CrossChainProof { anchor: Anchor::BlockHash { hash: other }, ..good };
+    assert!(matches!(refuse(&misnamed, &by_hash(hash)), VerifyError::AnchorHash { .. }));
+}
+
+#[test]
+fn a_certificate_cannot_vouch_for_a_header_that_names_other_validators() {
+    let (validators, strangers) = (Validators::new(4), Validators::new(5));
+    let mut bad = bitcoin_proof(&validators, (5, 11));
+    let index_root = {
+        let segment = &bad.segments[0];
+        crate::index::root_of(&segment.entry, &segment.index).unwrap()
+    };
+    bad.segments[0].grid_header = fixture::grid_header(index_root, &validators.set);
+    let (_, hash) = bad.grid_block().unwrap();
+    bad.anchor = strangers.certify(42, hash, 5);
+    assert!(matches!(refuse(&bad, &strangers.trust()), VerifyError::ValidatorsHash { .. }));
+}
+
+#[test]
+fn the_claim_hash_names_the_fact_and_its_block() {
+    let proof = bitcoin_proof(&Validators::new(1), (1, 3));
+    let hash = proof.claim.hash(&proof.header);
+    let elsewhere = CompatHeader { height: 171, ..proof.header.clone() };
+    assert_ne!(hash, proof.claim.hash(&elsewhere));
+    assert_ne!(hash, Claim::Header {}.hash(&proof.header));
+}
+
+/// Building all kinds takes longer than checking one.
+static KINDS: std::sync::LazyLock<(Validators, Vec<(&str, CrossChainProof)>)> =
+    std::sync::LazyLock::new(|| {
+        let validators = Validators::new(1);
+        let proofs = all_kinds(&validators);
+        (validators, proofs)
+    });
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..2048)) {
+        prop_assert!(CrossChainProof::from_abi(&bytes).is_err());
+        prop_assert!(CrossChainProof::from_json(&bytes).is_err());
+        prop_assert!(Segment::from_abi(&bytes).is_err());
+    }
+
+    #[test]
+    fn damaged_proofs_never_panic_and_never_verify(
+        kind in 0usize..8,
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        length in any::<prop::sample::Index>(),
+    ) {
+        let (validators, proofs) = &*KINDS;
+        let (_, proof) = &proofs[kind];
+        let abi = proof.to_abi().to_vec();
+        let mut bad = abi.clone();
+        for (at, byte) in cuts {
+            let at = at.index(bad.len());
+            bad[at] = byte;
+        }
+        if bad != abi {
+            let accepted = CrossChainProof::from_abi(&bad)
+                .is_ok_and(|proof| verify(&proof, &validators.trust()).is_ok());
+            prop_assert!(!accepted);
+        }
+        let cut = &abi[..length.index(abi.len())];
+        prop_assert!(CrossChainProof::from_abi(cut).is_err());
+    }
+}

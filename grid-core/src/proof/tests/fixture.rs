@@ -1,0 +1,251 @@
+//! A small world for tests and benchmarks: foreign blocks, a Grid block that indexes them, and the
+//! validators that signed it. The including module names this crate `grid_core`.
+
+use alloy_consensus::Header;
+use alloy_primitives::{Address, B256, Bytes, Signature, U256, hex, keccak256};
+use alloy_sol_types::SolValue;
+use k256::ecdsa::SigningKey;
+
+use super::grid_core::{
+    ChainId, CompatHeader,
+    bitcoin::spv,
+    ethereum::mpt,
+    grid::{CommitCertificate, Extension, RecoverableSignature, Validator, ValidatorSet},
+    index::{ChainEntry, index_root},
+    mmr::{self, Mmr},
+    proof::{Anchor, CrossChainProof, Inclusion, Segment, Trust, TrustAnchor, build},
+};
+
+/// The Grid chain's number.
+pub(crate) const GRID: u64 = 7_001;
+
+/// Mainnet's block 170: the first payment.
+pub(crate) const BLOCK_170: [&[u8]; 2] = [
+    &hex!(
+        "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff0704ffff001d0102ffffffff0100f2052a01000000434104d46c4968bde02899d2aa0963367c7a6ce34eec332b32e42e5f3407e052d64ac625da6f0718e7b302140434bd725706957c092db53805b821a85b23a7ac61725bac00000000"
+    ),
+    &hex!(
+        "0100000001c997a5e56e104102fa209c6a852dd90660a20b2d9c352423edce25857fcd3704000000004847304402204e45e16932b8af514961a1d3a1a25fdf3f4f7732e9d624c6c61548ab5fb8cd410220181522ec8eca07de4860a4acdd12909d831cc56cbbac4622082221a8768d1d0901ffffffff0200ca9a3b00000000434104ae1a62fe09c5f51b13905f07f06b99a2f7159b2225f374cd378d71302fa28414e7aab37397f554a7df5f142c21c1b7303b8a0626f1baded5c72a704f7e6cd84cac00286bee0000000043410411db93e1dcdb8a016b49840f8c53bc1eb68a382e97b1482ecad7b148a6909a5cb2e0eaddfb84ccf9744464f82e160bfa9b8b64f9d4c03f999b8643f656b412a3ac00000000"
+    ),
+];
+
+/// The transactions root in the header of block 170.
+pub(crate) const BLOCK_170_ROOT: B256 =
+    B256::new(hex!("ff104ccb05421ab93e63f8c3ce5c2c2e9dbb37de2764b3a3175c8166562cac7d"));
+
+/// Bitcoin's main network.
+pub(crate) fn bitcoin() -> ChainId {
+    "bip122:000000000019d6689c085ae165831e93".parse().expect("a CAIP-2 id")
+}
+
+/// A foreign header with the given roots (transactions, receipts, state).
+pub(crate) fn header(chain: &ChainId, height: u64, roots: [B256; 3]) -> CompatHeader {
+    CompatHeader {
+        chain: chain.key().0,
+        height,
+        blockHash: keccak256(height.to_be_bytes()),
+        parentHash: keccak256(height.wrapping_sub(1).to_be_bytes()),
+        time: 1_700_000_000 + height,
+        txRoot: roots[0],
+        receiptsRoot: roots[1],
+        stateRoot: roots[2],
+        indexRoot: B256::ZERO,
+    }
+}
+
+/// Grid validators with their keys, by increasing address.
+pub(crate) struct Validators {
+    /// Keys in the order of the set.
+    pub(crate) keys: Vec<SigningKey>,
+    /// The set, power 1 each.
+    pub(crate) set: ValidatorSet,
+}
+
+impl Validators {
+    /// `count` validators with fixed keys.
+    pub(crate) fn new(count: u8) -> Self {
+        let address = |key: &SigningKey| Address::from_public_key(key.verifying_key());
+        let mut keys: Vec<SigningKey> = (1..=count)
+            .map(|seed| SigningKey::from_slice(&[seed; 32]).expect("a valid scalar"))
+            .collect();
+        keys.sort_by_key(address);
+        let members = keys.iter().map(|key| Validator { account: address(key), power: 1 });
+        let set = ValidatorSet::new(members.collect()).expect("a valid set");
+        Self { keys, set }
+    }
+
+    /// A certificate by the first `signers` of them.
+    pub(crate) fn certify(&self, height: u64, block_hash: B256, signers: usize) -> Anchor {
+        let mut certificate =
+            CommitCertificate { height, round: 1, block_hash, signatures: Vec::new() };
+        let digest = certificate.digest(GRID);
+        certificate.signatures = self.keys[..signers]
+            .iter()
+            .map(|key| {
+                let signature = key.sign_prehash_recoverable(digest.as_slice()).expect("signs");
+                RecoverableSignature::from(Signature::from(signature))
+            })
+            .collect();
+        Anchor::Certificate { certificate, validators: self.set.clone() }
+    }
+
+    /// Trust in this set.
+    pub(crate) fn trust(&self) -> Trust {
+        Trust { chain_id: GRID, anchor: TrustAnchor::Validators(self.set.clone()) }
+    }
+}
+
+/// Indexes `header` as leaf `at` of `count` headers of its chain, beside two other chains, in a Grid block
+/// signed by all `validators`, and proves `inclusion`.
+pub(crate) fn prove(
+    chain: &ChainId,
+    header: &CompatHeader,
+    inclusion: Inclusion,
+    (at, count): (u64, u64),
+    validators: &Validators,
+) -> CrossChainProof {
+    let first_height = header.height - at;
+    let (mut range, mut nodes) = (Mmr::new(), Vec::new());
+    for leaf in 0..count {
+        let other = CompatHeader { height: first_height + leaf, ..header.clone() };
+        let new = mmr::append_with_nodes(&mut range, other.leaf());
+        nodes.extend(new.into_iter().map(|(_, node)| node));
+    }
+    let accumulator = mmr::prove(&nodes, count, at).expect("the leaf exists");
+    let entry = ChainEntry {
+        chain: chain.key().0,
+        level: 3,
+        security: 1,
+        firstHeight: first_height,
+        count,
+        accumulatorRoot: range.root(),
+        tipHash: B256::repeat_byte(0x77),
+    };
+    let others = [0x00, 0xff].map(|byte| ChainEntry {
+        chain: B256::repeat_byte(byte),
+        tipHash: B256::repeat_byte(byte),
+        ..entry.clone()
+    });
+    let [low, high] = others;
+    let entries = [low, entry, high];
+    let grid_header = grid_header(index_root(&entries), &validators.set);
+    let hash = keccak256(&grid_header);
+    let segment: Segment =
+        build::segment(accumulator, &entries, 1, grid_header).expect("the entry exists");
+    let anchor = validators.certify(42, hash, validators.keys.len());
+    build::assemble(header.clone(), chain.clone(), inclusion, segment, anchor)
+        .expect("the inclusion fits the header")
+}
+
+/// RLP of Grid block 42.
+pub(crate) fn grid_header(index_root: B256, validators: &ValidatorSet) -> Bytes {
+    let extension = Extension {
+        version: 1,
+        timeMs: 1_700_000_123_456,
+        indexRoot: index_root,
+        validatorsHash: validators.hash(),
+        nextValidatorsHash: validators.hash(),
+        collectionHash: B256::repeat_byte(5),
+        extra: Bytes::new(),
+    };
+    let header = Header {
+        number: 42,
+        timestamp: 1_700_000_123,
+        gas_limit: 30_000_000,
+        base_fee_per_gas: Some(7),
+        extra_data: extension.abi_encode().into(),
+        ..Header::default()
+    };
+    alloy_rlp::encode(header).into()
+}
+
+/// The first payment, in block 170.
+pub(crate) fn bitcoin_proof(validators: &Validators, range: (u64, u64)) -> CrossChainProof {
+    let header = header(&bitcoin(), 170, [BLOCK_170_ROOT, B256::ZERO, B256::ZERO]);
+    let inclusion = spv::prove(&BLOCK_170, 1).expect("a block").into();
+    prove(&bitcoin(), &header, inclusion, range, validators)
+}
+
+/// Three receipts: success with two logs, failure of type 2, success of a legacy transaction.
+pub(crate) fn receipts() -> Vec<Vec<u8>> {
+    use alloy_consensus::{Eip658Value, Receipt, ReceiptEnvelope};
+    use alloy_eips::eip2718::Encodable2718;
+    use alloy_primitives::Log;
+    let log = |byte: u8| {
+        let topics = vec![B256::repeat_byte(byte), B256::repeat_byte(1)];
+        Log::new_unchecked(Address::repeat_byte(byte), topics, Bytes::from(vec![byte; 37]))
+    };
+    let receipt = |ok: bool, logs: Vec<Log>| {
+        Receipt { status: Eip658Value::Eip658(ok), cumulative_gas_used: 21_000, logs }.with_bloom()
+    };
+    [
+        ReceiptEnvelope::Eip1559(receipt(true, vec![log(8), log(9)])),
+        ReceiptEnvelope::Eip1559(receipt(false, vec![])),
+        ReceiptEnvelope::Legacy(receipt(true, vec![log(3)])),
+    ]
+    .map(|receipt| receipt.encoded_2718())
+    .to_vec()
+}
+
+/// One proof of every kind of inclusion, with its name.
+pub(crate) fn all_kinds(validators: &Validators) -> Vec<(&'static str, CrossChainProof)> {
+    let chain = ChainId::eip155(1);
+    let range = (5, 11);
+    let transactions: Vec<Vec<u8>> = (0..5u8).map(|i| [&[2u8][..], &[i; 40]].concat()).collect();
+    let receipts = receipts();
+    let slot = B256::with_last_byte(3);
+    let (storage_root, storage_nodes) = storage(slot, U256::from(99));
+    let owner = Address::repeat_byte(0x42);
+    let (state_root, account_nodes) = state(owner, storage_root);
+    let stranger = Address::repeat_byte(0x44);
+    let absence = absence(stranger, owner, storage_root);
+    let roots =
+        [mpt::ordered_trie_root(&transactions), mpt::ordered_trie_root(&receipts), state_root];
+    let header = header(&chain, 1_000, roots);
+    let nodes = |values: &[Vec<u8>], index| mpt::prove_ordered(values, index).expect("in range");
+    let inclusions = [
+        ("transaction", Inclusion::Transaction { index: 3, nodes: nodes(&transactions, 3) }),
+        ("receipt", Inclusion::Receipt { index: 1, nodes: nodes(&receipts, 1), log: None }),
+        ("log", Inclusion::Receipt { index: 0, nodes: nodes(&receipts, 0), log: Some(1) }),
+        ("account", Inclusion::Account { address: owner, nodes: account_nodes.clone() }),
+        ("absent account", Inclusion::Account { address: stranger, nodes: absence }),
+        ("storage", Inclusion::Storage { address: owner, account_nodes, slot, storage_nodes }),
+        ("header", Inclusion::HeaderOnly {}),
+    ];
+    let mut proofs = vec![("bitcoin", bitcoin_proof(validators, range))];
+    for (name, inclusion) in inclusions {
+        proofs.push((name, prove(&chain, &header, inclusion, range, validators)));
+    }
+    proofs
+}
+
+fn state_entries(owner: Address, storage_root: B256) -> std::collections::BTreeMap<B256, Vec<u8>> {
+    let account = |nonce: u64, storage_root: B256| {
+        let balance = U256::from(1_000_000_007u64);
+        let code_hash = keccak256([]);
+        alloy_rlp::encode(alloy_trie::TrieAccount::new(nonce, balance, storage_root, code_hash))
+    };
+    let mut entries: std::collections::BTreeMap<B256, Vec<u8>> = (0..4u8)
+        .map(|i| {
+            (keccak256(Address::repeat_byte(i)), account(u64::from(i), alloy_trie::EMPTY_ROOT_HASH))
+        })
+        .collect();
+    entries.insert(keccak256(owner), account(7, storage_root));
+    entries
+}
+
+fn state(owner: Address, storage_root: B256) -> (B256, Vec<Bytes>) {
+    mpt::prove_hashed(&state_entries(owner, storage_root), &keccak256(owner))
+}
+
+fn absence(address: Address, owner: Address, storage_root: B256) -> Vec<Bytes> {
+    mpt::prove_hashed(&state_entries(owner, storage_root), &keccak256(address)).1
+}
+
+fn storage(slot: B256, value: U256) -> (B256, Vec<Bytes>) {
+    let mut entries: std::collections::BTreeMap<B256, Vec<u8>> = (10..12u8)
+        .map(|i| (keccak256(B256::with_last_byte(i)), alloy_rlp::encode(U256::from(i))))
+        .collect();
+    entries.insert(keccak256(slot), alloy_rlp::encode(value));
+    mpt::prove_hashed(&entries, &keccak256(slot))
+}
