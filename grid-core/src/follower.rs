@@ -153,3 +153,119 @@ impl Follower {
         effects.push(Effect::Confirmed { from, to });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        bitcoin::{BitcoinClient, Header, NetworkParams, testing::run},
+        ethereum::AttestError,
+    };
+
+    const NOW_MS: u64 = 2_000_000_000_000;
+
+    fn follower(blocks: u64) -> (Follower, Header) {
+        let params = NetworkParams::regtest();
+        let genesis = Header::parse(&params.genesis.0);
+        let client = BitcoinClient::from_genesis(params).expect("built in");
+        let rule = ConfirmationRule::Depth { blocks };
+        let mut follower = Follower::new(LightClient::Bitcoin(client), rule);
+        assert_eq!(
+            follower.step(Input::Clock(NOW_MS)),
+            if blocks > 1 { vec![] } else { vec![Effect::Confirmed { from: 0, to: 0 }] }
+        );
+        (follower, genesis)
+    }
+
+    fn headers(headers: &[Header]) -> Input {
+        Input::Headers(Evidence::BitcoinHeaders(headers.iter().map(Header::to_bytes).collect()))
+    }
+
+    #[test]
+    fn tips_and_confirmations_are_reported_once() {
+        let (mut follower, genesis) = follower(3);
+        let chain = run(&genesis, 5, 600, 1);
+        let effects = follower.step(headers(&chain[..4]));
+        let expected = [
+            Effect::NewTip { height: 4, hash: chain[3].hash() },
+            Effect::Confirmed { from: 0, to: 2 },
+        ];
+        assert_eq!(effects, expected);
+        assert_eq!(follower.step(headers(&chain[..4])), []);
+        let expected = [
+            Effect::NewTip { height: 5, hash: chain[4].hash() },
+            Effect::Confirmed { from: 3, to: 3 },
+        ];
+        assert_eq!(follower.step(headers(&chain)), expected);
+        assert_eq!(follower.confirmed(), Some(3));
+    }
+
+    #[test]
+    fn a_reorganisation_takes_back_what_it_unconfirms() {
+        let (mut follower, genesis) = follower(2);
+        let main = run(&genesis, 4, 600, 1);
+        follower.step(headers(&main));
+        let side = run(&main[0], 4, 601, 2);
+        assert_eq!(follower.step(headers(&side[..3])), [], "a tie changes nothing");
+        let hashes = |headers: &[Header]| headers.iter().map(Header::hash).collect::<Vec<_>>();
+        let mut removed = hashes(&main[1..]);
+        removed.reverse();
+        let expected = [
+            Effect::NewTip { height: 5, hash: side[3].hash() },
+            Effect::Reorg { common: (1, main[0].hash()), removed, added: hashes(&side) },
+            Effect::Reverted { from: 2, to: 3 },
+            Effect::Confirmed { from: 2, to: 4 },
+        ];
+        assert_eq!(follower.step(headers(&side)), expected);
+    }
+
+    #[test]
+    fn time_alone_confirms_and_never_runs_backwards() {
+        let (follower, genesis) = follower(1);
+        let client = follower.client().clone();
+        let mut follower = Follower::new(client, ConfirmationRule::Age { secs: 60 });
+        let chain = run(&genesis, 2, 600, 1);
+        let ripe = |header: &Header| (u64::from(header.time) + 60) * 1000;
+        follower.step(Input::Clock(u64::from(chain[0].time) * 1000));
+        follower.step(headers(&chain));
+        assert_eq!(follower.confirmed(), Some(0));
+        assert_eq!(follower.next_clock_ms(), Some(ripe(&chain[0])));
+        assert_eq!(follower.step(Input::Clock(ripe(&chain[0]) - 1)), []);
+        let confirmed = [Effect::Confirmed { from: 1, to: 1 }];
+        assert_eq!(follower.step(Input::Clock(ripe(&chain[0]))), confirmed);
+        assert_eq!(follower.step(Input::Clock(0)), []);
+        assert_eq!(follower.step(Input::Clock(u64::MAX)), [Effect::Confirmed { from: 2, to: 2 }]);
+        assert_eq!(follower.next_clock_ms(), None);
+    }
+
+    #[test]
+    fn what_is_refused_is_reported_after_what_was_stored() {
+        let (mut follower, genesis) = follower(10);
+        let mut chain = run(&genesis, 3, 600, 1);
+        chain[2].version = 1;
+        let chain = [chain[0], chain[1], crate::bitcoin::testing::mine(chain[2])];
+        let effects = follower.step(headers(&chain));
+        assert!(matches!(
+            effects[..],
+            [Effect::NewTip { height: 2, .. }, Effect::Rejected { reason: ClientError::Header(_) }]
+        ));
+        let foreign =
+            Evidence::AttestedHeaders { headers: vec![Default::default()], signatures: vec![] };
+        let expected = ClientError::WrongKind { expected: "bitcoin headers" };
+        assert_eq!(follower.step(Input::Headers(foreign)), [Effect::Rejected { reason: expected }]);
+        let nothing = Evidence::BitcoinHeaders(vec![]);
+        let rejected = [Effect::Rejected { reason: ClientError::Empty }];
+        assert_eq!(follower.step(Input::Headers(nothing)), rejected);
+        assert!(!ClientError::from(AttestError::Order(1)).is_transient());
+    }
+
+    #[test]
+    fn old_headers_are_pruned_by_whole_chunks() {
+        let (mut follower, genesis) = follower(1);
+        follower.step(headers(&run(&genesis, 300, 600, 1)));
+        follower.prune(100);
+        assert_eq!(follower.client().tree().base().header.height, 192);
+        follower.prune(1_000);
+        assert_eq!(follower.client().tree().len(), 109);
+    }
+}

@@ -161,6 +161,8 @@ pub struct HeaderTree {
     chunks: BTreeMap<u64, Vec<u32>>,
     dirty: BTreeSet<u64>,
     next_seq: u64,
+    /// [`MAX_HEADERS`], less in a test.
+    most: usize,
 }
 
 impl HeaderTree {
@@ -183,7 +185,17 @@ impl HeaderTree {
         let chunks = BTreeMap::from([(chunk_of(height), vec![0])]);
         let rest = Vec::with_capacity(capacity);
         let dirty = BTreeSet::new();
-        Self { base, rest, links, index, best: vec![0], chunks, dirty, next_seq: 0 }
+        Self {
+            base,
+            rest,
+            links,
+            index,
+            best: vec![0],
+            chunks,
+            dirty,
+            next_seq: 0,
+            most: MAX_HEADERS,
+        }
     }
 
     /// The lowest header, trusted.
@@ -327,6 +339,7 @@ impl HeaderTree {
                 .collect();
             tree.dirty = core::mem::take(&mut self.dirty);
             tree.next_seq = self.next_seq;
+            tree.most = self.most;
             *self = tree;
         }
     }
@@ -346,7 +359,7 @@ impl HeaderTree {
         if header.weight <= parent_weight {
             return Err(TreeError::Weight { hash, weight: header.weight, parent: parent_weight });
         }
-        if self.links.len() >= MAX_HEADERS {
+        if self.links.len() >= self.most {
             return Err(TreeError::Full);
         }
         Ok(self.push_checked(header, seq))

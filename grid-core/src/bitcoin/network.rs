@@ -62,8 +62,11 @@ pub enum NetworkError {
         /// The spacing.
         spacing: u32,
     },
-    /// The limit is zero.
-    #[error("powLimit must not be zero")]
+    /// The limit is zero, or so large that retargeting would cut off the product with the longest
+    /// period.
+    #[error(
+        "powLimit must not be zero, and powLimit times four timespans must stay below 2^256 unless noRetargeting is set"
+    )]
     PowLimit,
 }
 
@@ -206,7 +209,9 @@ impl NetworkParams {
         if timespan.checked_rem(spacing) != Some(0) || timespan < spacing.saturating_mul(2) {
             return Err(NetworkError::Interval { timespan, spacing });
         }
-        if self.pow_limit.is_zero() {
+        let longest = U256::from(timespan).saturating_mul(U256::from(4));
+        let fits = self.no_retargeting || self.pow_limit.checked_mul(longest).is_some();
+        if self.pow_limit.is_zero() || !fits {
             return Err(NetworkError::PowLimit);
         }
         Ok(())

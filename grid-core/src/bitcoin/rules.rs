@@ -5,6 +5,9 @@
 //! the parent — the last eleven times, the period's first block, the last real difficulty — is
 //! carried along in a [`BranchContext`], so each rule is O(1) on any branch.
 
+#[cfg(test)]
+mod tests;
+
 use alloy_primitives::{B256, U256};
 use thiserror::Error;
 
@@ -281,7 +284,7 @@ pub fn retarget(params: &NetworkParams, first_time: u32, last_time: u32, base: u
     let span = i64::from(last_time)
         .saturating_sub(i64::from(first_time))
         .clamp(wanted / 4, wanted.saturating_mul(4));
-    // As in Core the product is cut to 256 bits; no network's limit lets it get there.
+    // Core cuts the product to 256 bits; `NetworkParams::validate` refuses limits that get there.
     let scaled = target::decode(base)
         .target
         .wrapping_mul(U256::from(span.unsigned_abs()))

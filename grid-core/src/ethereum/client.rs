@@ -1,5 +1,8 @@
 //! A client of an Ethereum-like chain that follows registered attesters.
 
+#[cfg(test)]
+mod tests;
+
 use alloy_primitives::{Bytes, U256};
 
 use super::{
@@ -167,7 +170,7 @@ impl AttestedClient {
 
 fn tracked(chain: ChainKey, sealed: &SealedEthHeader, seen: u64) -> TrackedHeader {
     let header = compat(chain, sealed);
-    // Weight must rise with each block and start above nothing: height 0 has weight 0.
+    // One more than the parent's, so that the longest branch weighs most.
     let weight = U256::from(header.height);
     TrackedHeader { header, weight, seen, raw: RawHeader::Ethereum }
 }

@@ -191,7 +191,7 @@ impl HeaderTree {
         dirty.into_iter().map(|chunk| (chunk, self.encode_chunk(chunk))).collect()
     }
 
-    fn encode_chunk(&self, chunk: u64) -> Option<Vec<u8>> {
+    pub(super) fn encode_chunk(&self, chunk: u64) -> Option<Vec<u8>> {
         let nodes = self.chunks.get(&chunk)?;
         let has_base = chunk == chunk_of(self.base.header.height);
         let family = match self.base.raw {
