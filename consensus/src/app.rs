@@ -230,7 +230,10 @@ impl App {
         body: Bytes,
     ) -> Result<ProposedValue<Grid>, EngineError> {
         let Proposed { height, round, pol_round, proposer, value } = proposed;
-        let verdict = self.validate(height, proposer, value, body, Origin::Live).await?;
+        // A block that is proposed again has a quorum of prevotes from an earlier round (without
+        // them the engine votes nil on it), an older time and perhaps another builder.
+        let origin = if pol_round.is_nil() { Origin::Live } else { Origin::Sync };
+        let verdict = self.validate(height, proposer, value, body, origin).await?;
         let validity = match verdict {
             Verdict::Valid => Validity::Valid,
             Verdict::Invalid(reason) => {

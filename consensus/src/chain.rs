@@ -29,11 +29,12 @@ pub trait Chain: Send + Sync + 'static {
 
     /// Builds a block for `height` on top of the head. The body is durable before this returns.
     ///
-    /// The engine asks at most once for a `(height, round)` in the life of a WAL and remembers the
-    /// answer, so this may use the clock and the mempool freely.
+    /// The answer is remembered: nobody asks twice for one height and round, not even after a crash.
+    /// So this may use the clock and the mempool freely.
     ///
     /// # Errors
-    /// [`ChainError`] where no block can be built; the round then passes without a proposal.
+    /// [`ChainError`] where no block can be built; the run then ends with it, like after every other
+    /// [`ChainError`]: a validator that silently proposes nothing helps nobody.
     fn build(&self, height: u64, proposer: Address) -> Result<ProposedBlock, ChainError>;
 
     /// Judges a block of another validator (or, after a restart, of our own) on top of the head.
@@ -58,7 +59,8 @@ pub trait Chain: Send + Sync + 'static {
     fn body(&self, height: u64, hash: B256) -> Result<Option<Bytes>, ChainError>;
 
     /// Commits the block that `certificate` decides: block, certificate and post-state in one
-    /// transaction. Called again with an already committed block (after a crash) it changes nothing.
+    /// transaction. The body was built or found valid here before, perhaps in an earlier process. Called
+    /// again with the head (after a crash) it changes nothing.
     ///
     /// # Errors
     /// [`ChainError`] where the block can't be made durable; the engine then stops.
@@ -102,9 +104,12 @@ pub struct ProposedBlock {
 /// How a block came to be judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// Proposed now: its time must be close to this node's clock.
+    /// Proposed now, for the first time: `proposer` built it, and its time must be close to this
+    /// node's clock.
     Live,
-    /// Fetched from a peer as already decided: judged by content alone, never by the clock.
+    /// Fetched from a peer as already decided, or proposed again in a later round because more than
+    /// two thirds of the power already prevoted for it: judged by content alone, never by the clock.
+    /// `proposer` need not be its builder.
     Sync,
 }
 

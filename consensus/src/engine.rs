@@ -73,7 +73,7 @@ pub(crate) async fn start(
 ) -> Result<(Channels<Grid>, Running), EngineError> {
     let consensus = match net {
         Net::Solo => p2p::solo(),
-        Net::P2p { listen, peers } => p2p::config(listen, peers)?,
+        Net::P2p { listen, peers } => p2p::config(chain_id, listen, peers)?,
     };
     let moniker = unique(moniker);
     // Peers say every second how far they are: what a node that fell behind waits for.
@@ -154,5 +154,29 @@ pub(crate) async fn stagnation(progress: &mut watch::Receiver<u64>, limit: Durat
             Ok(Err(_)) => std::future::pending().await,
             Err(_) => return *progress.borrow(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_watchdog_names_the_height_that_stands() {
+        let (progress, mut watched) = watch::channel(1);
+        let limit = Duration::from_millis(20);
+        assert_eq!(stagnation(&mut watched, limit).await, 1);
+        // Progress between two looks is seen, and then the wait starts anew.
+        progress.send_replace(2);
+        assert_eq!(stagnation(&mut watched, limit).await, 2);
+        // A loop that has ended is not a standstill.
+        drop(progress);
+        let waited = timeout(limit * 5, stagnation(&mut watched, limit)).await;
+        assert!(waited.is_err(), "{waited:?}");
+    }
+
+    #[test]
+    fn no_two_engines_of_a_process_share_a_name() {
+        assert_ne!(unique("node"), unique("node"));
     }
 }

@@ -144,7 +144,7 @@ fn check_history(head: &Head, last_proposal: u64) -> Result<(), EngineError> {
     Err(EngineError::Safety {
         height: next,
         reason: format!(
-            "this node proposed a block at height {last_proposal}, but the chain's head is at {}: the chain's data was put back or replaced; restore it, or remove the engine's home only if no other node has the chain",
+            "this node proposed a block at height {last_proposal}, but the chain's head is at {}: the chain's data was put back or replaced, and deciding those heights again would be an equivocation; restore the data, or, to begin a chain that nobody else has anew, remove the engine's home as well",
             head.height
         ),
     })

@@ -1,6 +1,6 @@
 //! The libp2p network: identity and settings.
 
-use std::{io, path::Path};
+use std::{io, path::Path, time::Duration};
 
 use arc_malachitebft_app_channel::{
     NetworkIdentity,
@@ -12,7 +12,6 @@ use arc_malachitebft_app_channel::{
 };
 use arc_malachitebft_core_types::SigningScheme;
 use arc_malachitebft_signing::Signer;
-use std::time::Duration;
 
 use crate::{
     codec::Borsh,
@@ -22,8 +21,10 @@ use crate::{
     sign::Keyring,
 };
 
-/// Version of what nodes say to each other; peers of another one are turned away.
-const PROTOCOL: &str = "/grid/consensus/1";
+/// What nodes speak: chain and version. Peers that speak something else are turned away.
+fn protocol(chain_id: u64) -> String {
+    format!("/grid/{chain_id}/consensus/1")
+}
 
 /// The libp2p identity: an ed25519 key of its own, so that the validator's key signs votes only,
 /// and a proof by the validator's key that the two belong together.
@@ -67,7 +68,11 @@ pub(crate) fn solo() -> ConsensusConfig {
 }
 
 /// The engine's settings for a network of fixed peers.
-pub(crate) fn config(listen: &str, peers: &[String]) -> Result<ConsensusConfig, EngineError> {
+pub(crate) fn config(
+    chain_id: u64,
+    listen: &str,
+    peers: &[String],
+) -> Result<ConsensusConfig, EngineError> {
     let mut config = solo();
     config.p2p.listen_addr = multiaddr("listen", listen)?;
     if !listen.contains("/tcp/") {
@@ -79,7 +84,7 @@ pub(crate) fn config(listen: &str, peers: &[String]) -> Result<ConsensusConfig, 
     }
     config.p2p.persistent_peers =
         peers.iter().map(|peer| multiaddr("peer", peer)).collect::<Result<_, _>>()?;
-    config.p2p.protocol_names.consensus = PROTOCOL.to_owned();
+    config.p2p.protocol_names.consensus = protocol(chain_id);
     // The engine admits few connections from one address and slows them down. Validators behind one
     // address (a development network on one machine, a data centre's gateway) are normal here, and
     // who may send what is decided by validator proofs and signed parts, not by address.

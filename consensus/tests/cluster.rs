@@ -1,4 +1,4 @@
-//! Four validators over libp2p on the loopback interface.
+//! Four validators and a follower over libp2p on the loopback interface.
 
 mod common;
 
@@ -7,7 +7,11 @@ use std::{net::TcpListener, path::Path, sync::Arc};
 use common::{Engine, FileChain, address, validators};
 use grid_consensus::{Chain, Net};
 
+/// Validators; the node after them has a key that is not in the set.
 const COUNT: u8 = 4;
+
+/// Validators and the follower.
+const NODES: u8 = COUNT + 1;
 
 /// Bodies of three parts.
 const PADDING: usize = 150_000;
@@ -15,7 +19,7 @@ const PADDING: usize = 150_000;
 /// Ports that were free a moment ago.
 fn ports() -> Vec<u16> {
     let listeners: Vec<_> =
-        (0..COUNT).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
+        (0..NODES).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
     listeners.iter().map(|l| l.local_addr().expect("an address").port()).collect()
 }
 
@@ -37,21 +41,21 @@ async fn four_validators_agree_and_one_that_was_away_catches_up() {
     let dir = tempfile::tempdir().expect("a directory");
     let dir = dir.path();
     let ports = ports();
-    let mut chains: Vec<_> = (0..COUNT).map(|number| open(dir, number)).collect();
+    let mut chains: Vec<_> = (0..NODES).map(|number| open(dir, number)).collect();
     let mut engines: Vec<_> =
-        (0..COUNT).map(|number| start(dir, &chains[usize::from(number)], number, &ports)).collect();
+        (0..NODES).map(|number| start(dir, &chains[usize::from(number)], number, &ports)).collect();
     for (engine, chain) in engines.iter_mut().zip(&chains) {
         engine.reach(chain, 8).await;
     }
 
-    // Without one of them, the others go on (in rounds that are its turn, a round later).
+    // Without one of them, the others go on (at heights that are its turn, a round later).
     let last = usize::from(COUNT - 1);
     engines.remove(last).stop().await;
     let away = chains[last].head().height;
     engines[0].reach(&chains[0], away + 6).await;
 
     chains[last] = open(dir, COUNT - 1);
-    engines.push(start(dir, &chains[last], COUNT - 1, &ports));
+    engines.insert(last, start(dir, &chains[last], COUNT - 1, &ports));
     engines[last].reach(&chains[last], away + 10).await;
     for engine in engines {
         engine.stop().await;

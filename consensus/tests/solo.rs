@@ -2,7 +2,10 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use common::{CHAIN_ID, Engine, FileChain, address, validators};
 use grid_consensus::{Chain, EngineError};
@@ -121,16 +124,50 @@ async fn cancelling_stops_at_once_whatever_the_interval() {
     assert!(certificate.verify(CHAIN_ID + 1, &validators(1)).is_err(), "bound to its chain");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_chain_that_cannot_commit_ends_the_run() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let data = dir.path().join("chain");
-    let chain = FileChain::open(&data, validators(1));
-    let mut engine = Engine::start(&dir.path().join("home"), &chain, 0, 0);
+/// Runs until a decision can't be stored: the engine's log then holds a whole height.
+async fn decided_but_not_stored(data: &Path, home: &Path) -> u64 {
+    let chain = FileChain::open(data, validators(1));
+    let mut engine = Engine::start(home, &chain, 0, 0);
     engine.reach(&chain, 3).await;
     // A file in the place of the directory: every write fails from here on.
-    std::fs::rename(data.join("blocks"), data.join("moved")).expect("renamed");
-    std::fs::write(data.join("blocks"), b"").expect("written");
+    let (blocks, moved) = (data.join("blocks"), data.join("moved"));
+    std::fs::rename(&blocks, &moved).expect("renamed");
+    std::fs::write(&blocks, b"").expect("written");
     let error = engine.failure().await;
     assert!(matches!(error, EngineError::Chain { .. }), "{error}");
+    std::fs::remove_file(&blocks).expect("removed");
+    std::fs::rename(&moved, &blocks).expect("renamed");
+    chain.head().height
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chain_that_cannot_commit_ends_the_run_and_the_log_decides_the_same_block_later() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (data, home) = (dir.path().join("chain"), dir.path().join("home"));
+    let head = decided_but_not_stored(&data, &home).await;
+    let chain = FileChain::open(&data, validators(1));
+    let mut engine = Engine::start(&home, &chain, 0, 0);
+    engine.reach(&chain, head + 3).await;
+    engine.stop().await;
+    assert!(chain.check().len() as u64 >= head + 3);
+    assert!(chain.journal().values().all(|hashes| hashes.len() == 1), "{:?}", chain.journal());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_log_ends_the_run_once_and_is_usable_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (data, home) = (dir.path().join("chain"), dir.path().join("home"));
+    let head = decided_but_not_stored(&data, &home).await;
+    let log = home.join("wal").join("consensus.wal");
+    let mut bytes = std::fs::read(&log).expect("a log");
+    *bytes.last_mut().expect("entries") ^= 1;
+    std::fs::write(&log, bytes).expect("written");
+
+    let chain = FileChain::open(&data, validators(1));
+    let error = Engine::start(&home, &chain, 0, 0).failure().await;
+    assert!(matches!(error, EngineError::Died { .. }), "{error}");
+    let mut engine = Engine::start(&home, &chain, 0, 0);
+    engine.reach(&chain, head + 3).await;
+    engine.stop().await;
+    assert!(chain.journal().values().all(|hashes| hashes.len() == 1), "{:?}", chain.journal());
 }

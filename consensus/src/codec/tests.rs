@@ -1,8 +1,8 @@
 use std::fmt::Debug;
 
-use arc_malachitebft_app_channel::app::{
-    types::PeerId,
-    types::streaming::{StreamId, StreamMessage},
+use arc_malachitebft_app_channel::app::types::{
+    PeerId,
+    streaming::{StreamId, StreamMessage},
 };
 use arc_malachitebft_core_types::{
     NilOrVal, PolkaSignature, RoundCertificate, RoundCertificateType, RoundSignature,
@@ -112,7 +112,7 @@ fn network_messages_survive() {
     survives(&StreamMessage::<Part>::new(id, 1, StreamContent::Fin));
     survives(&ValidatorProof::<Grid>::new(vec![1; 20], vec![2; 38], signature(3)));
     survives(&Status::<Grid> {
-        peer_id: PeerId::random(),
+        peer_id: peer(),
         tip_height: Height(5),
         history_min_height: Height(1),
     });
@@ -128,4 +128,10 @@ fn network_messages_survive() {
     survives(&response);
     let length = Borsh.encoded_len(&response).expect("a length");
     assert_eq!(length, Borsh.encode(&response).expect("encodes").len());
+}
+
+/// The identity form of an ed25519 key.
+fn peer() -> PeerId {
+    let bytes = [[0x00, 0x24, 0x08, 0x01, 0x12, 0x20].as_slice(), &[7; 32]].concat();
+    PeerId::from_bytes(&bytes).expect("a peer id")
 }
