@@ -145,6 +145,19 @@ impl Store {
     /// [`StoreError::Open`], [`StoreError::Damaged`], [`StoreError::Newer`] or
     /// [`StoreError::Incompatible`], each with the file and the fix.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, SqliteSynchronous::Full).await
+    }
+
+    /// As [`Self::open`], but a power failure may lose the last commits: for simulations only.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    #[cfg(any(test, feature = "sim"))]
+    pub async fn open_volatile(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, SqliteSynchronous::Off).await
+    }
+
+    async fn open_with(path: &Path, synchronous: SqliteSynchronous) -> Result<Self, StoreError> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|error| StoreError::Open {
                 path: path.into(),
@@ -155,7 +168,7 @@ impl Store {
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
+            .synchronous(synchronous)
             .busy_timeout(BUSY)
             .foreign_keys(true);
         let write = pool(1)

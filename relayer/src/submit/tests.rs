@@ -1,1 +1,257 @@
+//! The nonce owner against a main chain that enforces nonces.
 
+use core::time::Duration;
+use std::sync::Arc;
+
+use alloy_primitives::{B256, Bytes};
+use alloy_signer_local::PrivateKeySigner;
+use alloy_sol_types::{SolCall as _, SolValue as _};
+use grid_core::{ChainId, CompatHeader, api::BlockRef, modules::abi::LightClients};
+
+use super::*;
+use crate::{
+    sim::{Faults, SimMain},
+    store::{NewItem, Stage},
+};
+
+const LEASE: Duration = Duration::from_secs(30);
+const TERMS: Terms = Terms { chain_id: 7, base_fee: 1_000 };
+
+struct Bench {
+    faults: Arc<Faults>,
+    main: Arc<SimMain>,
+    store: Store,
+    submitter: Submitter,
+    signer: PrivateKeySigner,
+    folder: tempfile::TempDir,
+    now: u64,
+}
+
+fn header(height: u64) -> CompatHeader {
+    let hash = |height: u64| alloy_primitives::keccak256(height.to_be_bytes());
+    CompatHeader {
+        chain: chain().key().0,
+        height,
+        blockHash: hash(height),
+        parentHash: hash(height.wrapping_sub(1)),
+        time: 0,
+        txRoot: B256::ZERO,
+        receiptsRoot: B256::ZERO,
+        stateRoot: B256::ZERO,
+        indexRoot: B256::ZERO,
+    }
+}
+
+fn chain() -> ChainId {
+    ChainId::eip155(31_337)
+}
+
+fn item(height: u64) -> NewItem {
+    let call = LightClients::submitAttestedHeadersCall {
+        chain: chain().key().0,
+        headers: vec![header(height).abi_encode().into()],
+        signatures: vec![Bytes::from_static(&[0; 65])],
+    };
+    let header = header(height);
+    NewItem {
+        chain: chain(),
+        from: height,
+        parent: header.parentHash,
+        last: BlockRef { height, hash: header.blockHash },
+        payload: call.abi_encode().into(),
+    }
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let faults = Faults::new(1);
+        let main = Arc::new(SimMain::new(faults.clone()));
+        main.register(&chain(), BlockRef { height: 0, hash: header(0).blockHash });
+        let signer = PrivateKeySigner::random();
+        let store = Store::open_volatile(&folder.path().join("relayer.db")).await.unwrap();
+        let submitter = Self::submitter(&main, &store, &signer);
+        Self { faults, main, store, submitter, signer, folder, now: 1_000_000 }
+    }
+
+    fn submitter(main: &Arc<SimMain>, store: &Store, signer: &PrivateKeySigner) -> Submitter {
+        let config = SubmitConfig { max_attempts: 3, ..SubmitConfig::default() };
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let main: Arc<dyn MainChain> = main.clone();
+        let submitter =
+            Submitter::new(main, store.clone(), signer.clone(), config, metrics, Board::default());
+        submitter.set_terms(TERMS);
+        submitter
+    }
+
+    /// A new process on the same file.
+    async fn restart(&mut self) {
+        self.store.close().await;
+        self.store =
+            Store::open_volatile(&self.folder.path().join("relayer.db")).await.unwrap();
+        self.submitter = Self::submitter(&self.main, &self.store, &self.signer);
+    }
+
+    async fn submit(&mut self, heights: core::ops::RangeInclusive<u64>) {
+        for height in heights {
+            let item = item(height);
+            self.store.plan(&item, self.now, Duration::ZERO).await.unwrap();
+            let claims = self.store.claim("w", &chain(), 9, self.now, LEASE).await.unwrap();
+            for claim in claims {
+                self.submitter.submit(&claim, TERMS, self.now).await.unwrap();
+            }
+        }
+    }
+
+    /// Blocks and looks until no transaction is open; hands in again what was planned anew.
+    async fn finish(&mut self) {
+        for _ in 0..60 {
+            self.main.mine();
+            self.now += 1_100;
+            self.submitter.settle(self.now).await.unwrap();
+            for claim in self.store.claim("w", &chain(), 9, self.now, LEASE).await.unwrap() {
+                self.submitter.submit(&claim, TERMS, self.now).await.unwrap();
+            }
+            let open = self.store.live(&self.submitter.address()).await.unwrap();
+            let planned = self.store.items(&chain(), Stage::Planned, 9).await.unwrap();
+            if open.is_empty() && planned.is_empty() {
+                return;
+            }
+        }
+        panic!("still open: {:?}", self.store.live(&self.submitter.address()).await);
+    }
+
+    async fn stage(&self, height: u64) -> Stage {
+        self.store.item(&item(height).key()).await.unwrap().unwrap().stage
+    }
+
+    fn tip(&self) -> u64 {
+        self.main.tracked(&chain()).unwrap().height
+    }
+}
+
+#[tokio::test]
+async fn several_items_in_flight_are_included_in_order() {
+    let mut bench = Bench::new().await;
+    bench.submit(1..=4).await;
+    assert_eq!(bench.main.waiting(), 4);
+    bench.finish().await;
+    assert_eq!((bench.tip(), bench.main.nonce(&bench.signer.address())), (4, 4));
+    assert_eq!(bench.stage(4).await, Stage::Included);
+}
+
+#[tokio::test]
+async fn a_crash_before_sending_sends_the_stored_bytes() {
+    let mut bench = Bench::new().await;
+    let item = item(1);
+    bench.store.plan(&item, bench.now, LEASE).await.unwrap();
+    let claim = bench.store.claim("w", &chain(), 1, bench.now, LEASE).await.unwrap().remove(0);
+    // The first call asks for the account, the second would send.
+    bench.faults.light_fuse(2);
+    let submit = bench.submitter.submit(&claim, TERMS, bench.now);
+    assert!(tokio::time::timeout(Duration::from_millis(300), submit).await.is_err(), "killed");
+    bench.faults.light_fuse(0);
+    assert_eq!(bench.main.waiting(), 0);
+    bench.restart().await;
+    assert_eq!(bench.stage(1).await, Stage::Sent);
+    bench.submitter.settle(bench.now).await.unwrap();
+    assert_eq!(bench.main.waiting(), 1);
+    bench.finish().await;
+    assert_eq!((bench.tip(), bench.main.nonce(&bench.signer.address())), (1, 1));
+}
+
+#[tokio::test]
+async fn a_lost_mempool_is_filled_again() {
+    let mut bench = Bench::new().await;
+    bench.submit(1..=3).await;
+    bench.main.forget_mempool();
+    bench.restart().await;
+    bench.finish().await;
+    assert_eq!((bench.tip(), bench.main.nonce(&bench.signer.address())), (3, 3));
+}
+
+#[tokio::test]
+async fn rows_behind_the_account_are_given_up_and_their_items_sent_anew() {
+    let mut bench = Bench::new().await;
+    bench.submit(1..=2).await;
+    bench.main.forget_mempool();
+    // Somebody else uses two nonces of the key.
+    bench.main.use_nonce(&bench.signer.address());
+    bench.main.use_nonce(&bench.signer.address());
+    bench.restart().await;
+    bench.finish().await;
+    assert_eq!((bench.tip(), bench.main.nonce(&bench.signer.address())), (2, 4));
+}
+
+#[tokio::test]
+async fn a_gap_below_open_rows_is_filled() {
+    let mut bench = Bench::new().await;
+    bench.submit(1..=3).await;
+    bench.main.forget_mempool();
+    // The database lost the first row: an old copy was restored.
+    let signer = bench.signer.address();
+    let live = bench.store.live(&signer).await.unwrap();
+    bench.store.settle_known(&signer, &live[0], "lost", bench.now).await.unwrap();
+    bench.restart().await;
+    for _ in 0..20 {
+        bench.main.mine();
+        bench.now += 1_000;
+        bench.submitter.settle(bench.now).await.unwrap();
+    }
+    assert!(bench.main.nonce(&signer) >= 3, "the gap was not filled");
+}
+
+#[tokio::test]
+async fn a_main_chain_that_was_set_back_gets_new_transactions() {
+    let mut bench = Bench::new().await;
+    for _ in 0..40 {
+        bench.main.use_nonce(&bench.signer.address());
+    }
+    bench.submit(1..=2).await;
+    bench.main.wipe();
+    bench.restart().await;
+    bench.finish().await;
+    assert_eq!((bench.tip(), bench.main.nonce(&bench.signer.address())), (2, 2));
+}
+
+#[tokio::test]
+async fn known_content_is_done_and_poison_is_parked() {
+    let mut bench = Bench::new().await;
+    bench.submit(1..=1).await;
+    bench.finish().await;
+    // The same content once more, refused for free.
+    bench.now += 100_000;
+    bench.submit(1..=1).await;
+    assert_eq!(bench.stage(1).await, Stage::Sent);
+    bench.now += 100;
+    bench.submitter.settle(bench.now).await.unwrap();
+    bench.now += 4_000;
+    bench.submitter.settle(bench.now).await.unwrap();
+    assert_eq!(bench.stage(1).await, Stage::Included);
+    assert_eq!(bench.main.nonce(&bench.signer.address()), 1);
+    // A header whose parent nobody has.
+    bench.submit(9..=9).await;
+    bench.finish().await;
+    let parked = bench.store.item(&item(9).key()).await.unwrap().unwrap();
+    assert_eq!((parked.stage, parked.attempt), (Stage::Parked, 3));
+    assert!(parked.reason.unwrap().contains("reverted"));
+    // It blocks nobody else's nonce.
+    bench.submit(2..=2).await;
+    bench.finish().await;
+    assert_eq!(bench.tip(), 2);
+}
+
+#[tokio::test]
+async fn a_stuck_transaction_is_replaced_with_higher_fees() {
+    let mut bench = Bench::new().await;
+    bench.submit(1..=1).await;
+    let before = bench.store.live(&bench.signer.address()).await.unwrap();
+    bench.now += 31_000;
+    bench.submitter.settle(bench.now).await.unwrap();
+    let after = bench.store.live(&bench.signer.address()).await.unwrap();
+    assert_eq!(after[0].transactions.len(), 2);
+    assert!(after[0].transactions[1].max_fee * 10 > before[0].transactions[0].max_fee * 11);
+    assert_eq!(bench.main.waiting(), 1);
+    bench.finish().await;
+    assert_eq!((bench.tip(), bench.main.nonce(&bench.signer.address())), (1, 1));
+}
