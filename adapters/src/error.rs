@@ -61,7 +61,7 @@ pub enum AdapterError {
     /// The node belongs to another network.
     #[error(
         "{endpoint} is a node of another network: it serves {found_name} ({found}), \
-         the configuration says {expected_name} ({expected}); correct the url or the chain id"
+         the configuration says {expected_name} ({expected}); correct the address or the chain id"
     )]
     WrongNetwork {
         /// Endpoint.
@@ -74,6 +74,18 @@ pub enum AdapterError {
         found: String,
         /// Its name for people.
         found_name: String,
+    },
+    /// The node speaks JSON-RPC and is of another kind.
+    #[error(
+        "{endpoint} is no {family} node: it does not know the method {method}; correct the address"
+    )]
+    WrongKind {
+        /// Endpoint.
+        endpoint: String,
+        /// The configured kind.
+        family: &'static str,
+        /// The method that every such node has.
+        method: &'static str,
     },
     /// The node is still downloading its chain.
     #[error("{endpoint} is still downloading its chain: block {blocks} of {headers} known headers")]
@@ -164,6 +176,21 @@ pub enum AdapterError {
         /// A known cause, or nothing.
         hint: &'static str,
     },
+    /// A state proof does not lead to the header's state root.
+    #[error(
+        "{endpoint}: its proof does not fit the state root {root} of block {height}: {reason}; ask \
+         again if the chain was just reorganised, otherwise use another endpoint or block"
+    )]
+    Unproven {
+        /// Endpoint.
+        endpoint: String,
+        /// Height.
+        height: u64,
+        /// State root in the header.
+        root: String,
+        /// Where the proof fails.
+        reason: String,
+    },
     /// An answer is well-formed JSON-RPC and still makes no sense.
     #[error("{endpoint}: unusable answer to {method}: {reason}")]
     BadAnswer {
@@ -253,6 +280,7 @@ impl AdapterError {
             Self::Endpoint(_) => Class::Halt { reason: "bad-endpoint" },
             Self::Rpc(error) => error.class(),
             Self::WrongNetwork { .. } => Class::Halt { reason: "wrong-network" },
+            Self::WrongKind { .. } => Class::Halt { reason: "wrong-kind" },
             Self::Syncing { .. } => Class::Wait { until: "synced" },
             Self::NoHead { .. } => Class::Wait { until: "head" },
             Self::Reorganised { .. } => Class::Retry { after: SOON },
@@ -260,6 +288,7 @@ impl AdapterError {
             Self::EditedHeader { .. } => Class::Halt { reason: "edited-header" },
             Self::NoWork { .. } => Class::Halt { reason: "no-work" },
             Self::RootMismatch { .. } => Class::Reject { reason: "root-mismatch" },
+            Self::Unproven { .. } => Class::Reject { reason: "unproven" },
             Self::BadAnswer { .. } => Class::Retry { after: Duration::from_secs(5) },
             Self::NotFound { .. } => Class::Reject { reason: "not-found" },
             Self::NotIncluded { .. } => Class::Wait { until: "included" },

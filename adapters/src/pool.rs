@@ -120,6 +120,8 @@ const fn counts_against(error: &AdapterError) -> bool {
             | AdapterError::WrongFamily { .. }
             | AdapterError::Reorganised { .. }
             | AdapterError::Stale { .. }
+            | AdapterError::RootMismatch { .. }
+            | AdapterError::Unproven { .. }
     )
 }
 

@@ -86,7 +86,7 @@ impl BitcoinSource {
         raw: &[u8; header::LEN],
         asked: Option<&B256>,
     ) -> Result<(), AdapterError> {
-        let next = header::normalise(&self.chain, height, raw);
+        let next = header::normalise(self.key, height, raw);
         if let Some(asked) = asked
             && *asked != next.compat.blockHash
         {

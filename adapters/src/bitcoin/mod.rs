@@ -14,14 +14,14 @@ use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use alloy_primitives::B256;
 use async_trait::async_trait;
-use grid_core::ChainId;
+use grid_core::{ChainId, ChainKey};
 pub use network::network_name;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
-    AdapterError, Endpoint, HttpJsonRpc, Material, ProofRequest, SourceChain, SourceHeader,
-    SourceTip,
+    AdapterError, Endpoint, HttpJsonRpc, Material, ProofRequest, RpcError, SourceChain,
+    SourceHeader, SourceTip, rpc::METHOD_NOT_FOUND,
 };
 
 /// Whether headers may come over REST (`rest=1` in `bitcoin.conf`), which is many times faster.
@@ -39,6 +39,7 @@ pub enum RestMode {
 #[derive(Debug)]
 pub struct BitcoinSource {
     chain: ChainId,
+    key: ChainKey,
     rpc: HttpJsonRpc,
     rest: AtomicU8,
     checked: AtomicBool,
@@ -69,7 +70,7 @@ impl BitcoinSource {
         }
         let rpc = HttpJsonRpc::new(endpoint)?;
         let rest = AtomicU8::new(rest::Availability::of(rest) as u8);
-        Ok(Self { chain, rpc, rest, checked: AtomicBool::new(false) })
+        Ok(Self { key: chain.key(), chain, rpc, rest, checked: AtomicBool::new(false) })
     }
 
     /// The node's tip, after making sure that the node is of this network: one exchange.
@@ -79,7 +80,17 @@ impl BitcoinSource {
         let (Some(info), Some(genesis)) = (answers.next(), answers.next()) else {
             return Err(self.bad_answer("getblockchaininfo", "two answers expected".into()));
         };
-        let info: ChainInfo = serde_json::from_value(info?)
+        let info = match info {
+            Err(RpcError::Server { code: METHOD_NOT_FOUND, .. }) => {
+                return Err(AdapterError::WrongKind {
+                    endpoint: self.rpc.endpoint().into(),
+                    family: "Bitcoin",
+                    method: "getblockchaininfo",
+                });
+            }
+            info => info?,
+        };
+        let info: ChainInfo = serde_json::from_value(info)
             .map_err(|error| self.bad_answer("getblockchaininfo", error.to_string()))?;
         let genesis = self.hash("getblockhash", genesis?.as_str().unwrap_or_default())?;
         let found = ChainId::bip122(&genesis);

@@ -40,7 +40,7 @@ impl EthereumSource {
         &self,
         claimed: RpcHeader,
     ) -> Result<(Header, SourceHeader), AdapterError> {
-        header::rebuild(self.rpc.endpoint(), &self.chain, claimed)
+        header::rebuild(self.rpc.endpoint(), self.key, claimed)
     }
 
     /// The canonical header at a height, whatever the followed head.

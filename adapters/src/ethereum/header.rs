@@ -3,7 +3,7 @@
 use alloy_consensus::Header;
 use alloy_primitives::{Bytes, keccak256};
 use grid_core::{
-    ChainId,
+    ChainKey,
     ethereum::{SealedEthHeader, header},
 };
 
@@ -15,7 +15,7 @@ pub(super) type RpcHeader = alloy_rpc_types_eth::Header;
 /// Rebuilds the consensus header, recomputes its hash and refuses a node that claims another.
 pub(super) fn rebuild(
     endpoint: &str,
-    chain: &ChainId,
+    chain: ChainKey,
     claimed: RpcHeader,
 ) -> Result<(Header, SourceHeader), AdapterError> {
     let header = claimed.inner;
@@ -30,6 +30,6 @@ pub(super) fn rebuild(
         });
     }
     let sealed = SealedEthHeader { header, hash };
-    let compat = header::compat(chain.key(), &sealed);
+    let compat = header::compat(chain, &sealed);
     Ok((sealed.header, SourceHeader { compat, raw: Bytes::from(raw) }))
 }

@@ -1,6 +1,6 @@
 //! Transactions and receipts: the whole list of the block, rebuilt and checked against its root.
 
-use alloy_consensus::{Header, ReceiptEnvelope, TxEnvelope};
+use alloy_consensus::{EthereumTxEnvelope, Header, ReceiptEnvelope, TxEip4844};
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{B256, Bytes, U64, keccak256};
 use alloy_rpc_types_eth::{Transaction, TransactionReceipt};
@@ -8,11 +8,17 @@ use grid_core::{ethereum::mpt, proof::Inclusion};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{EthereumSource, METHOD_NOT_FOUND, header::RpcHeader};
-use crate::{AdapterError, Material, RpcError, SourceHeader, rpc::Call};
+use super::{EthereumSource, header::RpcHeader};
+use crate::{
+    AdapterError, Material, RpcError, SourceHeader,
+    rpc::{Call, METHOD_NOT_FOUND},
+};
 
 /// EIP-2718 type of a blob transaction.
 const BLOB_TYPE: u8 = 3;
+
+/// A transaction as blocks hold it: blob transactions without their sidecar, even where a node sends it.
+type BodyTransaction = Transaction<EthereumTxEnvelope<TxEip4844>>;
 
 /// Where a transaction is; every field is null while it is pending.
 #[derive(Debug, Deserialize)]
@@ -30,7 +36,8 @@ struct FullBlock {
     transactions: Vec<Value>,
 }
 
-/// A transaction's block, checked against its transactions root.
+/// A transaction's block. The transaction at `index` is the one that was asked for; that the whole list is
+/// the block's own shows only in the root.
 struct Located {
     header: Header,
     normalised: SourceHeader,
@@ -42,8 +49,16 @@ struct Located {
 impl EthereumSource {
     pub(super) async fn transaction(&self, hash: B256) -> Result<Material, AdapterError> {
         let located = self.locate(hash).await?;
-        let nodes =
-            self.ordered_proof("eth_getBlockByHash", &located.transactions, located.index)?;
+        let blobs = located.transactions.iter().any(|raw| raw.first() == Some(&BLOB_TYPE));
+        let hint = if blobs {
+            "; the block has a blob transaction, for which development nodes compute another root"
+        } else {
+            ""
+        };
+        let Header { number, transactions_root, .. } = located.header;
+        let transactions = &located.transactions;
+        self.require_root("transactions", number, transactions_root, transactions, hint)?;
+        let nodes = self.ordered_proof("eth_getBlockByHash", transactions, located.index)?;
         let index = located.index as u64;
         Ok(Material {
             header: located.normalised.compat,
@@ -102,14 +117,6 @@ impl EthereumSource {
             return Err(self.bad_answer("eth_getBlockByHash", reason));
         }
         let transactions = self.encoded(block_hash, block.transactions).await?;
-        let blobs = transactions.iter().any(|raw| raw.first() == Some(&BLOB_TYPE));
-        let hint = if blobs {
-            "; the block has a blob transaction, for which development nodes compute another root"
-        } else {
-            ""
-        };
-        let root = header.transactions_root;
-        self.require_root("transactions", header.number, root, &transactions, hint)?;
         let index = usize::try_from(index.to::<u64>()).unwrap_or(usize::MAX);
         if transactions.get(index).map(keccak256) != Some(hash) {
             let reason = format!("{hash} is not at its claimed place {index} in {block_hash}");
@@ -125,7 +132,7 @@ impl EthereumSource {
         let rebuilt: Result<Vec<Bytes>, _> = listed
             .into_iter()
             .map(|json| {
-                serde_json::from_value::<Transaction<TxEnvelope>>(json)
+                serde_json::from_value::<BodyTransaction>(json)
                     .map(|transaction| transaction.inner.inner().encoded_2718().into())
             })
             .collect();

@@ -15,21 +15,19 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use alloy_primitives::{U64, U256};
 use async_trait::async_trait;
 pub use follow::{FollowHead, FollowHeadError};
-use grid_core::ChainId;
+use grid_core::{ChainId, ChainKey};
 use serde_json::{Value, json};
 
 use crate::{
     AdapterError, Endpoint, HttpJsonRpc, Material, ProofRequest, RpcError, SourceChain,
-    SourceHeader, SourceTip,
+    SourceHeader, SourceTip, rpc::METHOD_NOT_FOUND,
 };
-
-/// JSON-RPC: the node has no such method.
-const METHOD_NOT_FOUND: i64 = -32601;
 
 /// One Ethereum execution node.
 #[derive(Debug)]
 pub struct EthereumSource {
     chain: ChainId,
+    key: ChainKey,
     number: u64,
     rpc: HttpJsonRpc,
     follow: FollowHead,
@@ -67,7 +65,7 @@ impl EthereumSource {
             )));
         };
         let rpc = HttpJsonRpc::new(endpoint)?;
-        Ok(Self { chain, number, rpc, follow, checked: AtomicBool::new(false) })
+        Ok(Self { key: chain.key(), chain, number, rpc, follow, checked: AtomicBool::new(false) })
     }
 
     /// Makes sure, once per connection, that the node is of this chain.
@@ -75,7 +73,16 @@ impl EthereumSource {
         if self.checked.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let found: U256 = self.rpc.call_as("eth_chainId", json!([])).await?;
+        let found: U256 = match self.rpc.call_as("eth_chainId", json!([])).await {
+            Err(RpcError::Server { code: METHOD_NOT_FOUND, .. }) => {
+                return Err(AdapterError::WrongKind {
+                    endpoint: self.rpc.endpoint().into(),
+                    family: "Ethereum",
+                    method: "eth_chainId",
+                });
+            }
+            answer => answer?,
+        };
         if found != U256::from(self.number) {
             let found_name =
                 u64::try_from(found).map_or_else(|_| "an unknown chain".into(), network_name);

@@ -90,12 +90,13 @@ impl EthereumSource {
     }
 
     /// The node's proof does not lead to the header's state root: the block was replaced between two
-    /// questions, or the node is wrong.
+    /// questions, or the node is wrong (anvil is, for its block 0).
     fn unproven(&self, header: &CompatHeader, error: &mpt::MptError) -> AdapterError {
-        let reason = format!(
-            "the proof does not fit the state root {} of block {}: {error}",
-            header.stateRoot, header.height
-        );
-        self.bad_answer("eth_getProof", reason)
+        AdapterError::Unproven {
+            endpoint: self.rpc.endpoint().into(),
+            height: header.height,
+            root: header.stateRoot.to_string(),
+            reason: error.to_string(),
+        }
     }
 }

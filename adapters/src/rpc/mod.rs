@@ -18,6 +18,8 @@ use crate::{
 /// One call of a batch: method and parameters.
 pub type Call = (&'static str, Value);
 
+/// JSON-RPC: the server has no such method.
+pub(crate) const METHOD_NOT_FOUND: i64 = -32601;
 /// Characters of a method's error message that are kept.
 const MAX_MESSAGE: usize = 400;
 /// Bytes of a method's error data that are kept.

@@ -2,6 +2,7 @@
 //! own error, in bounded time, and never as a wrong header.
 
 mod bitcoin;
+mod blocks;
 mod ethereum;
 mod fake;
 mod http;
