@@ -10,17 +10,18 @@
 //! key-value store, 64 heights a value.
 
 mod chunk;
+mod error;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{B256, U256, map::B256Map};
-use thiserror::Error;
 
 use crate::{CompatHeader, bitcoin::rules::BranchContext};
 
 pub use chunk::{CHUNK_HEIGHTS, ChunkError, TreeKind, TreeMeta};
+pub use error::TreeError;
 
 /// The most headers that one tree holds, some 100 MiB. A chain whose confirmed headers are pruned
 /// stays far below; the bound is there so that no chain can take all memory.
@@ -79,60 +80,6 @@ pub struct Reorg {
     pub removed: Vec<B256>,
     /// Headers taken up, lowest first.
     pub added: Vec<B256>,
-}
-
-/// Why a tree refuses a header or its stored form.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum TreeError {
-    /// The parent is not tracked.
-    #[error("parent {parent} of header {hash} is not tracked; submit its ancestors first")]
-    UnknownParent {
-        /// The header.
-        hash: B256,
-        /// Its parent.
-        parent: B256,
-    },
-    /// The height is not the parent's plus one.
-    #[error("header {hash} has height {height}, its parent's height asks for {expected}")]
-    Height {
-        /// The header.
-        hash: B256,
-        /// Its height.
-        height: u64,
-        /// The parent's height plus one.
-        expected: u64,
-    },
-    /// The cumulative weight is not above the parent's.
-    #[error("header {hash} has weight {weight}, its parent already has {parent}")]
-    Weight {
-        /// The header.
-        hash: B256,
-        /// Its cumulative weight.
-        weight: U256,
-        /// The parent's cumulative weight.
-        parent: U256,
-    },
-    /// The header belongs to another chain or family.
-    #[error("header {hash} does not belong to the chain of this tree")]
-    Chain {
-        /// The header.
-        hash: B256,
-    },
-    /// The tree holds [`MAX_HEADERS`].
-    #[error("the tree holds {MAX_HEADERS} headers; prune it before adding more")]
-    Full,
-    /// A stored chunk cannot be read.
-    #[error("chunk {chunk} of the header tree: {error}")]
-    Chunk {
-        /// Number of the chunk: height / 64.
-        chunk: u64,
-        /// What is wrong with it.
-        error: ChunkError,
-    },
-    /// The stored chunks together are not the tree that the record describes.
-    #[error("stored header tree: {0}")]
-    Meta(ChunkError),
 }
 
 /// The few fields that walks touch, apart from the large headers so that they share cache lines.
@@ -319,16 +266,15 @@ impl HeaderTree {
                     next = Some(Self::with_base(header, link.seq, old_links.len()));
                     0
                 }
-                Some(tree) if kept.get(link.parent as usize).is_some_and(|at| *at != NONE) => {
-                    tree.push_checked(header, link.seq)
-                }
-                _ => {
-                    if link.height >= new_base_height {
-                        self.dirty.insert(chunk_of(link.height));
-                    }
-                    NONE
-                }
+                Some(tree) => match kept.get(link.parent as usize).copied() {
+                    Some(parent) if parent != NONE => tree.push_checked(header, link.seq, parent),
+                    _ => NONE,
+                },
+                None => NONE,
             };
+            if place == NONE && link.height >= new_base_height {
+                self.dirty.insert(chunk_of(link.height));
+            }
             kept.push(place);
         }
         if let Some(mut tree) = next {
@@ -362,13 +308,12 @@ impl HeaderTree {
         if self.links.len() >= self.most {
             return Err(TreeError::Full);
         }
-        Ok(self.push_checked(header, seq))
+        Ok(self.push_checked(header, seq, below))
     }
 
-    /// Appends a header known to fit.
-    fn push_checked(&mut self, header: TrackedHeader, seq: u64) -> u32 {
-        let CompatHeader { height, blockHash, parentHash, time, .. } = header.header;
-        let parent = self.index.get(&parentHash).copied().unwrap_or(NONE);
+    /// Appends a header known to fit `parent`.
+    fn push_checked(&mut self, header: TrackedHeader, seq: u64, parent: u32) -> u32 {
+        let CompatHeader { height, blockHash, time, .. } = header.header;
         let node = u32::try_from(self.links.len()).unwrap_or(NONE);
         let above_base = height.saturating_sub(self.base.header.height);
         let skip_height = self.base.header.height.saturating_add(skip_height(above_base));

@@ -137,6 +137,7 @@ impl Accepted {
 /// The light client of one chain.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "a handful exist, each with thousands of headers")]
 pub enum LightClient {
     /// Proof of work.
     Bitcoin(BitcoinClient),

@@ -122,7 +122,7 @@ impl Checkpoint {
         if height == 0 && self.header != params.genesis {
             return Err(CheckpointError::Genesis { hash });
         }
-        let needed = height.min(MEDIAN_TIME_SPAN as u64 - 1);
+        let needed = height.min(const { MEDIAN_TIME_SPAN as u64 - 1 });
         let found = self.previous_times.len();
         if (found as u64) < needed || found > MEDIAN_TIME_SPAN || found as u64 > height {
             return Err(CheckpointError::PreviousTimes { height, needed, found });
@@ -364,10 +364,10 @@ impl BitcoinClient {
     /// Checks a proven header in its parent's context and inserts it.
     fn store(&mut self, proven: &Proven, now_ms: u64) -> Result<TipChange, HeaderError> {
         let Proven { bytes, header, hash, work } = proven;
-        let missing = HeaderError::ParentNotFound { parent: header.prev };
-        let below = self.tree.get(&header.prev).ok_or(missing.clone())?;
-        let RawHeader::Bitcoin { bytes: parent_bytes, context } = &below.raw else {
-            return Err(missing);
+        let Some((below, RawHeader::Bitcoin { bytes: parent_bytes, context })) =
+            self.tree.get(&header.prev).map(|below| (below, &below.raw))
+        else {
+            return Err(HeaderError::ParentNotFound { parent: header.prev });
         };
         let parent =
             Parent { height: below.header.height, bits: Header::parse(parent_bytes).bits, context };

@@ -15,7 +15,9 @@ use super::{header::Header, network::NetworkParams, target};
 use crate::header_tree::TreeError;
 
 /// Times that the median is taken of.
-pub const MEDIAN_TIME_SPAN: usize = 11;
+pub const MEDIAN_TIME_SPAN: usize = MEDIAN_COUNT as usize;
+
+const MEDIAN_COUNT: u8 = 11;
 
 /// How far a header's time may be ahead of the clock, seconds (Core `MAX_FUTURE_BLOCK_TIME`).
 pub const MAX_FUTURE_BLOCK_TIME: u64 = 7_200;
@@ -35,15 +37,10 @@ pub enum HeaderError {
         /// The claimed compact target.
         bits: u32,
     },
-    /// The parent is unknown, or below the oldest tracked header.
+    /// The parent is unknown, or below the oldest tracked header. Refused headers are not kept, so
+    /// what Core calls `bad-prevblk` is this as well.
     #[error("prev-blk-not-found: parent {parent} is not tracked; submit its ancestors first")]
     ParentNotFound {
-        /// The parent, internal byte order.
-        parent: B256,
-    },
-    /// The parent was refused.
-    #[error("bad-prevblk: parent {parent} was refused")]
-    BadParent {
         /// The parent, internal byte order.
         parent: B256,
     },
@@ -122,10 +119,7 @@ impl HeaderError {
     pub const fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::TimeTooNew { .. }
-                | Self::ParentNotFound { .. }
-                | Self::TooLittleWork { .. }
-                | Self::Tree(TreeError::Full)
+            Self::TimeTooNew { .. } | Self::ParentNotFound { .. } | Self::Tree(TreeError::Full)
         )
     }
 }
@@ -176,7 +170,7 @@ impl BranchContext {
         if let Some(last) = self.times.last_mut() {
             *last = time;
         }
-        self.count = self.count.saturating_add(1).min(MEDIAN_TIME_SPAN as u8);
+        self.count = self.count.saturating_add(1).min(MEDIAN_COUNT);
     }
 
     /// The context of a child of this branch.
@@ -197,7 +191,7 @@ impl BranchContext {
     #[must_use]
     pub fn median_time(&self) -> u32 {
         let mut times = self.times;
-        let count = usize::from(self.count).min(MEDIAN_TIME_SPAN);
+        let count = usize::from(self.count.min(MEDIAN_COUNT));
         let unused = MEDIAN_TIME_SPAN.saturating_sub(count);
         let Some(used) = times.get_mut(unused..) else { return 0 };
         used.sort_unstable();

@@ -58,6 +58,10 @@ fn grow(tree: &mut HeaderTree, from: B256, count: u64, salt: u64) -> Vec<B256> {
         .collect()
 }
 
+fn index(number: u64) -> usize {
+    usize::try_from(number).expect("small")
+}
+
 fn stored(tree: &HeaderTree) -> (TreeMeta, BTreeMap<u64, Vec<u8>>) {
     let chunks =
         tree.chunks.keys().map(|n| (*n, tree.encode_chunk(*n).expect("not empty"))).collect();
@@ -160,8 +164,8 @@ fn ancestors_are_found_on_long_branches() {
     for height in 5..=405 {
         let expected = match height {
             5 => root,
-            6..=105 => main[height as usize - 6],
-            _ => side[height as usize - 106],
+            6..=105 => main[index(height - 6)],
+            _ => side[index(height - 106)],
         };
         let found = tree.ancestor(&side[299], height).expect("on the branch");
         assert_eq!(found.header.blockHash, expected, "height {height}");
@@ -404,7 +408,7 @@ proptest! {
                 }
                 Operation::Prune(at) => {
                     let span = tree.tip().header.height - tree.base().header.height + 1;
-                    let height = tree.base().header.height + at.index(span as usize) as u64;
+                    let height = tree.base().header.height + at.index(index(span)) as u64;
                     tree.prune(height);
                     model.prune(height);
                 }

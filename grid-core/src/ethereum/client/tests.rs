@@ -9,7 +9,7 @@ use crate::{
     ChainId, ChainKey,
     ethereum::{
         AttestError, AttesterSet,
-        attest::{self, digest},
+        attest::{MAX_ATTESTERS, digest},
     },
     grid::RecoverableSignature,
     header_tree::TipChange,
@@ -215,7 +215,9 @@ fn attester_sets_are_checked_also_when_read() {
     assert_eq!(serde_json::from_str::<AttesterSet>(&json).ok(), Some(set));
     let none = json.replace("\"threshold\":2", "\"threshold\":0");
     assert!(serde_json::from_str::<AttesterSet>(&none).is_err());
-    assert!(attest::MAX_ATTESTERS >= 3);
+    let many = MAX_ATTESTERS + 1;
+    let addresses = (0..many).map(|at| Address::left_padding_from(&at.to_be_bytes())).collect();
+    assert_eq!(AttesterSet::new(1, addresses), Err(AttestError::SetSize(many)));
 }
 
 #[test]
