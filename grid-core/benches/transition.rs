@@ -39,17 +39,14 @@ fn measure(c: &mut Criterion, name: &str, items: u64, chain: &Chain, txs: &[Reco
     group.measurement_time(Duration::from_secs(5)).sample_size(20);
     group.throughput(Throughput::Elements(items));
     let time = chain.time_ms + 1_000;
-    let propose = || {
-        transition::propose(&chain.parent, &chain.state, txs.to_vec(), time, PROPOSER).unwrap()
-    };
+    let propose =
+        || transition::propose(&chain.parent, &chain.state, txs.to_vec(), time, PROPOSER).unwrap();
     let proposal = propose();
     assert_eq!(proposal.executed.receipts.len(), txs.len(), "{:?}", proposal.dropped);
     let block = &proposal.executed.block;
     group.bench_function("propose", |b| b.iter(|| black_box(propose())));
     group.bench_function("validate", |b| {
-        b.iter(|| {
-            black_box(transition::validate(&chain.parent, &chain.state, block).unwrap())
-        });
+        b.iter(|| black_box(transition::validate(&chain.parent, &chain.state, block).unwrap()));
     });
     group.finish();
 }

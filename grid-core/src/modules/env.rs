@@ -1,6 +1,6 @@
 //! What a call to a system contract sees and may change.
 
-use alloy_primitives::{Address, B256, Log, U256};
+use alloy_primitives::{Address, Log, U256};
 use alloy_sol_types::SolEvent;
 
 use super::{Clients, Gas};
@@ -20,8 +20,6 @@ pub(crate) struct BlockEnv {
     pub(crate) chain_id: u64,
     /// The chain's governor.
     pub(crate) governor: Address,
-    /// Hash of its parent.
-    pub(crate) parent_hash: B256,
 }
 
 /// One call, or the chain's own work at a block's start.

@@ -14,12 +14,11 @@ use super::{
     registry::{read_record, store_record},
 };
 use crate::{
-    ChainKey,
+    ChainKey, CompatHeader,
     header_tree::{CHUNK_HEIGHTS, HeaderTree},
     index::ChainEntry,
     light_client::LightClient,
-    mmr::Mmr,
-    state::{Accumulator, Overlay, StateRead, StorageError, keys},
+    state::{Accumulator, Checkpoints, Overlay, StateRead, StorageError, keys},
     transition::IndexEvent,
 };
 
@@ -76,128 +75,123 @@ pub(crate) fn evaluate(
     client: &mut LightClient,
 ) -> Result<(), StorageError> {
     let chain = record.key();
-    let Some(mut accumulator) = Accumulator::read(env.overlay, chain)? else {
+    let Some(accumulator) = Accumulator::read(env.overlay, chain)? else {
         return Err(StorageError::corrupt("accumulator"));
     };
-    let before = accumulator.clone();
-    if !cut_back(env, chain, &mut accumulator, client.tree()) {
+    let mut ranges =
+        Ranges { chain, accumulator, checkpoints: Checkpoints::read(env.overlay, chain)? };
+    let (accumulator, checkpoints) = (ranges.accumulator.clone(), ranges.checkpoints.clone());
+    if !ranges.cut_back(env, client.tree()) {
         light_client::save(env.overlay, chain, client);
         return freeze(env, record, client.tree(), &accumulator);
     }
     let now = env.block.time_ms;
-    let more = grow(env, record, &mut accumulator, client.tree());
-    prune(record, &mut accumulator, client);
+    let more = ranges.grow(env, record, client.tree());
+    ranges.prune(record, client);
     light_client::save(env.overlay, chain, client);
     let next = if more { Some(0) } else { record.rule.next_change_ms(client.tree(), now) };
     set_due(env.overlay, chain, next)?;
-    if accumulator != before {
-        accumulator.store(env.overlay, chain);
-        set_entry(env.overlay, chain, Some(entry_of(record, &accumulator)))?;
+    if ranges.checkpoints != checkpoints {
+        ranges.checkpoints.store(env.overlay, chain);
+    }
+    if ranges.accumulator != accumulator {
+        ranges.accumulator.store(env.overlay, chain);
+        set_entry(env.overlay, chain, Some(entry_of(record, &ranges.accumulator)))?;
     }
     Ok(())
 }
 
-/// Cuts the range back to the best branch. `false` where the fork lies below what the tree holds.
-fn cut_back(
-    env: &mut Env<'_, '_>,
+/// A chain's accumulator while it follows the header tree.
+struct Ranges {
     chain: ChainKey,
-    accumulator: &mut Accumulator,
-    tree: &HeaderTree,
-) -> bool {
-    let Some(confirmed) = accumulator.tip_height() else { return true };
-    if tree.is_best(&accumulator.tip_hash) {
-        return true;
-    }
-    let Some(reorg) = tree.path(&accumulator.tip_hash, &tree.tip().header.blockHash) else {
-        return false;
-    };
-    let (common, common_hash) = reorg.common;
-    if common < accumulator.checkpoint_height() || common >= confirmed {
-        return false;
-    }
-    let mut range = accumulator.checkpoint.clone();
-    if !append_best(&mut range, tree, accumulator.checkpoint_height(), common, |_| ()) {
-        return false;
-    }
-    accumulator.range = range;
-    accumulator.tip_hash = common_hash;
-    let from = common.saturating_add(1);
-    let depth = confirmed.saturating_sub(common);
-    env.log(
-        LIGHT_CLIENTS,
-        &LightClients::IndexReverted { chain: chain.0, fromHeight: from, depth },
-    );
-    env.events.push(IndexEvent::Reverted { chain, from, depth });
-    true
+    accumulator: Accumulator,
+    checkpoints: Checkpoints,
 }
 
-/// Appends the leaves of the best branch's headers `from..=to`; `false` where one is missing.
-fn append_best(
-    range: &mut Mmr,
-    tree: &HeaderTree,
-    from: u64,
-    to: u64,
-    mut each: impl FnMut(&crate::CompatHeader),
-) -> bool {
-    for height in from..=to {
-        let Some(tracked) = tree.best_at(height) else { return false };
-        range.append(tracked.header.leaf());
-        each(&tracked.header);
+impl Ranges {
+    /// Cuts the range back to the best branch. `false` where the fork lies below what the tree holds.
+    fn cut_back(&mut self, env: &mut Env<'_, '_>, tree: &HeaderTree) -> bool {
+        let chain = self.chain;
+        let Some(confirmed) = self.accumulator.tip_height() else { return true };
+        if tree.is_best(&self.accumulator.tip_hash) {
+            return true;
+        }
+        let Some(reorg) = tree.path(&self.accumulator.tip_hash, &tree.tip().header.blockHash)
+        else {
+            return false;
+        };
+        let common = reorg.common.0;
+        let from = common.saturating_add(1);
+        let Some(count) = from.checked_sub(self.accumulator.first_height) else { return false };
+        let Some(range) = self.checkpoints.back_to(count).cloned() else { return false };
+        let tip_hash = core::mem::replace(&mut self.accumulator.tip_hash, reorg.common.1);
+        let kept = core::mem::replace(&mut self.accumulator.range, range);
+        if common >= confirmed || !self.append(tree, common, |_| ()) {
+            self.accumulator.tip_hash = tip_hash;
+            self.accumulator.range = kept;
+            return false;
+        }
+        let depth = confirmed.saturating_sub(common);
+        env.log(
+            LIGHT_CLIENTS,
+            &LightClients::IndexReverted { chain: chain.0, fromHeight: from, depth },
+        );
+        env.events.push(IndexEvent::Reverted { chain, from, depth });
+        true
     }
-    true
-}
 
-/// Appends newly confirmed headers. `true` where the limit of the block left some over.
-fn grow(
-    env: &mut Env<'_, '_>,
-    record: &ChainRecord,
-    accumulator: &mut Accumulator,
-    tree: &HeaderTree,
-) -> bool {
-    let chain = record.key();
-    let Some(confirmed) = record.rule.confirmed_height(tree, env.block.time_ms) else {
-        return false;
-    };
-    let from = accumulator.next_height();
-    if confirmed < from {
-        return false;
+    /// Appends the leaves of the best branch up to a height; `false` where a header is missing.
+    fn append(&mut self, tree: &HeaderTree, to: u64, mut each: impl FnMut(&CompatHeader)) -> bool {
+        for height in self.accumulator.next_height()..=to {
+            let Some(tracked) = tree.best_at(height) else { return false };
+            let range = &mut self.accumulator.range;
+            if range.count() == 0 || height.checked_rem(CHUNK_HEIGHTS) == Some(0) {
+                self.checkpoints.note(range);
+            }
+            range.append(tracked.header.leaf());
+            self.accumulator.tip_hash = tracked.header.blockHash;
+            each(&tracked.header);
+        }
+        true
     }
-    let done = env.clients.indexed.entry(chain).or_default();
-    let wanted = confirmed.saturating_sub(from).saturating_add(1);
-    let count = wanted.min(MAX_INDEXED.saturating_sub(*done));
-    *done = done.saturating_add(count);
-    let Some(to) = count.checked_sub(1).map(|more| from.saturating_add(more)) else {
-        return true;
-    };
-    let events = &mut env.events;
-    let mut tip = accumulator.tip_hash;
-    append_best(&mut accumulator.range, tree, from, to, |header| {
-        tip = header.blockHash;
-        events.push(IndexEvent::Appended { chain, header: header.clone() });
-    });
-    accumulator.tip_hash = tip;
-    env.log(
-        LIGHT_CLIENTS,
-        &LightClients::Indexed { chain: chain.0, fromHeight: from, toHeight: to },
-    );
-    count < wanted
-}
 
-/// Moves the tree's base up to `window` headers below the confirmed tip, and the copy of the range with it.
-fn prune(record: &ChainRecord, accumulator: &mut Accumulator, client: &mut LightClient) {
-    let base = client.tree().base().header.height;
-    let Some(confirmed) = accumulator.tip_height() else { return };
-    // In whole chunks, so that most blocks do not prune.
-    let target = confirmed.saturating_sub(record.window);
-    let target = target.saturating_sub(target.checked_rem(CHUNK_HEIGHTS).unwrap_or(0));
-    if target <= base {
-        return;
+    /// Appends newly confirmed headers. `true` where the limit of the block left some over.
+    fn grow(&mut self, env: &mut Env<'_, '_>, record: &ChainRecord, tree: &HeaderTree) -> bool {
+        let chain = self.chain;
+        let Some(confirmed) = record.rule.confirmed_height(tree, env.block.time_ms) else {
+            return false;
+        };
+        let from = self.accumulator.next_height();
+        let Some(wanted) = confirmed.saturating_add(1).checked_sub(from).filter(|n| *n > 0) else {
+            return false;
+        };
+        let done = env.clients.indexed.entry(chain).or_default();
+        let count = wanted.min(MAX_INDEXED.saturating_sub(*done));
+        *done = done.saturating_add(count);
+        let Some(to) = count.checked_sub(1).map(|more| from.saturating_add(more)) else {
+            return true;
+        };
+        let events = &mut env.events;
+        self.append(tree, to, |header| {
+            events.push(IndexEvent::Appended { chain, header: header.clone() });
+        });
+        env.log(
+            LIGHT_CLIENTS,
+            &LightClients::Indexed { chain: chain.0, fromHeight: from, toHeight: to },
+        );
+        count < wanted
     }
-    let from = accumulator.checkpoint_height();
-    let Some(last_below) = target.checked_sub(1) else { return };
-    let mut checkpoint = accumulator.checkpoint.clone();
-    if append_best(&mut checkpoint, client.tree(), from, last_below, |_| ()) {
-        accumulator.checkpoint = checkpoint;
+
+    /// Moves the tree's base up to `window` headers below the confirmed tip, in whole chunks so that most
+    /// blocks do not prune.
+    fn prune(&mut self, record: &ChainRecord, client: &mut LightClient) {
+        let Some(confirmed) = self.accumulator.tip_height() else { return };
+        let target = confirmed.saturating_sub(record.window);
+        let target = target.saturating_sub(target.checked_rem(CHUNK_HEIGHTS).unwrap_or(0));
+        if target <= client.tree().base().header.height {
+            return;
+        }
+        self.checkpoints.forget_below(target.saturating_sub(self.accumulator.first_height));
         client.prune(target);
     }
 }

@@ -57,7 +57,6 @@ impl Module for LightClientsModule {
         LightClients::LightClientsCalls::SIGNATURES.to_vec()
     }
 
-    #[expect(private_interfaces, reason = "modules are written in this crate only")]
     fn call(&self, env: &mut Env<'_, '_>, input: &[u8]) -> Result<Vec<u8>, CallError> {
         use LightClients::{LightClientsCalls as Calls, *};
         match decode(input)? {
@@ -237,18 +236,18 @@ fn report(env: &mut Env<'_, '_>, chain: ChainKey, client: &LightClient, change: 
     env.events.push(IndexEvent::TipChanged { chain, height, hash });
 }
 
-/// Whether a submission tells its chain nothing new. `None` where the input is not a submission.
+/// Whether a call is a submission that tells its chain nothing new.
 ///
 /// # Errors
 /// [`CallError::Revert`] where the submission would be refused before any header is checked.
-pub(crate) fn is_known(state: &dyn StateRead, input: &[u8]) -> Result<Option<bool>, CallError> {
+pub(crate) fn is_known(state: &dyn StateRead, input: &[u8]) -> Result<bool, CallError> {
     use LightClients::LightClientsCalls as Calls;
     let call = decode(input)?;
     if !matches!(call, Calls::submitBitcoinHeaders(_) | Calls::submitAttestedHeaders(_)) {
-        return Ok(None);
+        return Ok(false);
     }
     let (chain, evidence) = evidence_of(call)?;
     let record = active_record(state, chain)?;
     let client = load(state, &record)?;
-    Ok(Some(knows(&client, &evidence)))
+    Ok(knows(&client, &evidence))
 }

@@ -20,11 +20,12 @@ mod registry;
 use alloy_primitives::{Address, B256, keccak256};
 use alloy_sol_types::SolValue;
 
+use crate::state::StateRead;
+
 pub(crate) use env::{BlockEnv, CallError, Env};
 pub use gas::Gas;
 pub(crate) use indexing::{begin_block, read_due, read_entries};
 pub(crate) use light_client::Clients;
-pub(crate) use light_clients::is_known;
 pub use record::{ChainRecord, ChainStatus, ClientParams, RecordError};
 pub(crate) use registry::{read_chain_list, read_record, store_new_record};
 
@@ -32,7 +33,7 @@ pub(crate) use registry::{read_chain_list, read_record, store_new_record};
 pub const MAX_CHAINS: usize = 256;
 
 /// A system contract.
-pub trait Module: Sync {
+pub(crate) trait Module: Sync {
     /// Where it is called.
     fn address(&self) -> Address;
     /// Its name, as in its Solidity interface.
@@ -47,18 +48,32 @@ pub trait Module: Sync {
     ///
     /// # Errors
     /// [`CallError`]: the caller undoes what the call wrote.
-    #[expect(private_interfaces, reason = "modules are written in this crate only")]
     fn call(&self, env: &mut Env<'_, '_>, input: &[u8]) -> Result<Vec<u8>, CallError>;
 }
 
 /// The contract collection, by address.
-pub static COLLECTION: [&dyn Module; 3] =
+static COLLECTION: [&dyn Module; 3] =
     [&registry::RegistryModule, &light_clients::LightClientsModule, &proofs::ProofsModule];
 
 /// The system contract at an address.
-#[must_use]
-pub fn at(address: &Address) -> Option<&'static dyn Module> {
+pub(crate) fn at(address: &Address) -> Option<&'static dyn Module> {
     COLLECTION.iter().find(|module| module.address() == *address).copied()
+}
+
+/// Whether a call would be refused because it says nothing new, as far as can be said without executing it.
+///
+/// # Errors
+/// [`CallError::Revert`] where it would be refused for another reason.
+pub(crate) fn is_known(
+    state: &dyn StateRead,
+    to: Address,
+    input: &[u8],
+) -> Result<bool, CallError> {
+    match to {
+        abi::LIGHT_CLIENTS => light_clients::is_known(state, input),
+        abi::PROOFS => proofs::is_known(state, input),
+        _ => Ok(false),
+    }
 }
 
 /// `keccak256(abi.encode((address, string name, uint32 version, string[] functions)[]))` over the collection.

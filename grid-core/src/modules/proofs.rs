@@ -3,9 +3,7 @@
 //! A proof is accepted if its Grid block is one of the last [`RECENT_BLOCKS`](keys::RECENT_BLOCKS) of this
 //! chain, whose hashes the state keeps: no certificate is needed, the chain knows its own blocks.
 
-use alloy_consensus::Header;
 use alloy_primitives::{Address, B256};
-use alloy_rlp::Decodable;
 use alloy_sol_types::{SolCall, SolInterface};
 
 use super::{
@@ -43,12 +41,9 @@ impl Module for ProofsModule {
         Proofs::ProofsCalls::SIGNATURES.to_vec()
     }
 
-    #[expect(private_interfaces, reason = "modules are written in this crate only")]
     fn call(&self, env: &mut Env<'_, '_>, input: &[u8]) -> Result<Vec<u8>, CallError> {
         use Proofs::{ProofsCalls as Calls, *};
-        let call = Calls::abi_decode_validate(input)
-            .map_err(|error| CallError::revert(format!("Proofs: bad call data: {error}")))?;
-        match call {
+        match decode(input)? {
             Calls::verify(call) => {
                 let proven = check(env, &call.proof)?;
                 let ret = verifyReturn {
@@ -81,7 +76,9 @@ fn check(env: &mut Env<'_, '_>, bytes: &[u8]) -> Result<Proven, CallError> {
     env.gas.charge_each(bytes.len(), gas::PROOF_BYTE)?;
     let refuse = |reason: String| CallError::Revert(format!("proof refused: {reason}"));
     let proof = CrossChainProof::from_abi(bytes).map_err(|error| refuse(error.to_string()))?;
-    let height = grid_height(&proof).ok_or_else(|| refuse("malformed Grid header".into()))?;
+    let Some((height, _)) = proof.grid_block() else {
+        return Err(refuse("malformed Grid header".into()));
+    };
     let hash = system::block_hash(env.overlay, height)?.ok_or_else(|| {
         refuse(format!(
             "Grid block {height} is not among this chain's last {} blocks",
@@ -91,15 +88,6 @@ fn check(env: &mut Env<'_, '_>, bytes: &[u8]) -> Result<Proven, CallError> {
     let trust = Trust { chain_id: env.block.chain_id, anchor: TrustAnchor::BlockHash(hash) };
     let verified = proof::verify(&proof, &trust).map_err(|error| refuse(error.to_string()))?;
     Ok(verified.into_inner())
-}
-
-/// The height that the proof's Grid header states.
-fn grid_height(proof: &CrossChainProof) -> Option<u64> {
-    let bytes = &proof.segments.last()?.grid_header;
-    if bytes.len() > proof::verify::MAX_GRID_HEADER_BYTES {
-        return None;
-    }
-    Some(Header::decode(&mut bytes.as_ref()).ok()?.number)
 }
 
 fn submit(env: &mut Env<'_, '_>, bytes: &[u8]) -> Result<B256, CallError> {
@@ -127,4 +115,22 @@ fn proven_at(state: &dyn StateRead, claim_hash: &B256) -> Result<Option<u64>, St
     let bytes = <[u8; 8]>::try_from(bytes.as_slice())
         .map_err(|_| StorageError::corrupt("height of a proven claim"))?;
     Ok(Some(u64::from_be_bytes(bytes)))
+}
+
+/// Whether a call submits a proof whose claim was accepted already. Everything else about the proof is judged
+/// in a block.
+///
+/// # Errors
+/// [`CallError::Revert`] where the call or its proof does not decode.
+pub(crate) fn is_known(state: &dyn StateRead, input: &[u8]) -> Result<bool, CallError> {
+    let call = decode(input)?;
+    let Proofs::ProofsCalls::submit(call) = call else { return Ok(false) };
+    let proof = CrossChainProof::from_abi(&call.proof)
+        .map_err(|error| CallError::Revert(format!("proof refused: {error}")))?;
+    Ok(proven_at(state, &proof.claim.hash(&proof.header))?.is_some())
+}
+
+fn decode(input: &[u8]) -> Result<Proofs::ProofsCalls, CallError> {
+    Proofs::ProofsCalls::abi_decode_validate(input)
+        .map_err(|error| CallError::revert(format!("Proofs: bad call data: {error}")))
 }

@@ -42,7 +42,6 @@ impl Module for RegistryModule {
         Registry::RegistryCalls::SIGNATURES.to_vec()
     }
 
-    #[expect(private_interfaces, reason = "modules are written in this crate only")]
     fn call(&self, env: &mut Env<'_, '_>, input: &[u8]) -> Result<Vec<u8>, CallError> {
         use Registry::{RegistryCalls as Calls, *};
         let call = Calls::abi_decode_validate(input)

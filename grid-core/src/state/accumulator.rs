@@ -5,10 +5,7 @@ use alloy_primitives::B256;
 use super::{Overlay, StateRead, StorageError, codec::Fields, keys};
 use crate::{ChainKey, mmr::Mmr};
 
-/// The range over a chain's confirmed headers, with a copy that trails at the light client's base.
-///
-/// A reorganisation below the confirmed tip starts again from the copy and appends the leaves of the
-/// headers that the light client still holds: the state needs no inner nodes.
+/// The range over a chain's confirmed headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accumulator {
     /// Height of the first leaf.
@@ -17,15 +14,13 @@ pub struct Accumulator {
     pub tip_hash: B256,
     /// The range.
     pub range: Mmr,
-    /// The range over the heights below the light client's base.
-    pub checkpoint: Mmr,
 }
 
 impl Accumulator {
     /// An empty one.
     #[must_use]
     pub const fn new(first_height: u64) -> Self {
-        Self { first_height, tip_hash: B256::ZERO, range: Mmr::new(), checkpoint: Mmr::new() }
+        Self { first_height, tip_hash: B256::ZERO, range: Mmr::new() }
     }
 
     /// Height of the next leaf.
@@ -43,12 +38,6 @@ impl Accumulator {
         }
     }
 
-    /// The lowest height that a cut-back can reach: that of the light client's base.
-    #[must_use]
-    pub const fn checkpoint_height(&self) -> u64 {
-        self.first_height.saturating_add(self.checkpoint.count())
-    }
-
     /// Reads a chain's accumulator.
     ///
     /// # Errors
@@ -58,17 +47,58 @@ impl Accumulator {
         let mut fields = Fields::new(&bytes, "accumulator");
         let (first_height, tip_hash) = (fields.u64()?, fields.b256()?);
         let range = fields.range()?;
-        let checkpoint = fields.range()?;
         fields.end()?;
-        Ok(Some(Self { first_height, tip_hash, range, checkpoint }))
+        Ok(Some(Self { first_height, tip_hash, range }))
     }
 
     pub(crate) fn store(&self, overlay: &mut Overlay<'_>, chain: ChainKey) {
         let mut value = self.first_height.to_be_bytes().to_vec();
         value.extend_from_slice(self.tip_hash.as_slice());
-        for range in [&self.range, &self.checkpoint] {
-            value.extend_from_slice(&range.encode());
-        }
+        value.extend_from_slice(&self.range.encode());
         overlay.set(keys::accumulator(chain), value);
+    }
+}
+
+/// A chain's range as it was at every chunk boundary of the light client's window, oldest first.
+///
+/// A reorganisation below the confirmed tip starts again from one of them and appends the leaves of
+/// headers that the light client still holds, fewer than a chunk: the state needs no inner nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Checkpoints(Vec<Mmr>);
+
+impl Checkpoints {
+    pub(crate) fn read(state: &dyn StateRead, chain: ChainKey) -> Result<Self, StorageError> {
+        let Some(bytes) = state.read(&keys::checkpoints(chain))? else {
+            return Ok(Self::default());
+        };
+        let mut fields = Fields::new(&bytes, "accumulator checkpoints");
+        let mut list = Vec::new();
+        while !fields.is_empty() {
+            list.push(fields.range()?);
+        }
+        Ok(Self(list))
+    }
+
+    pub(crate) fn store(&self, overlay: &mut Overlay<'_>, chain: ChainKey) {
+        let value = self.0.iter().flat_map(Mmr::encode).collect();
+        overlay.set(keys::checkpoints(chain), value);
+    }
+
+    /// Notes the range before the leaf of a boundary is appended.
+    pub(crate) fn note(&mut self, range: &Mmr) {
+        if self.0.last() != Some(range) {
+            self.0.push(range.clone());
+        }
+    }
+
+    /// Forgets ranges with fewer leaves.
+    pub(crate) fn forget_below(&mut self, count: u64) {
+        self.0.retain(|range| range.count() >= count);
+    }
+
+    /// The last range with at most this many leaves; later ones are forgotten.
+    pub(crate) fn back_to(&mut self, count: u64) -> Option<&Mmr> {
+        self.0.retain(|range| range.count() <= count);
+        self.0.last()
     }
 }

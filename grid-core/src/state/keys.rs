@@ -106,6 +106,12 @@ pub fn due() -> Vec<u8> {
     key(LIGHT_CLIENTS, 0x05, &[])
 }
 
+/// A chain's accumulator at the boundaries of the light client's chunks.
+#[must_use]
+pub fn checkpoints(chain: ChainKey) -> Vec<u8> {
+    key(LIGHT_CLIENTS, 0x06, &[chain.0.as_slice()])
+}
+
 /// That a proof was accepted on this chain.
 #[must_use]
 pub fn proven(claim_hash: &B256) -> Vec<u8> {

@@ -25,6 +25,7 @@ use thiserror::Error;
 
 pub use account::Account;
 pub use accumulator::Accumulator;
+pub(crate) use accumulator::Checkpoints;
 pub use memory::MemoryState;
 pub use overlay::Overlay;
 pub use tree::TreeBatch;

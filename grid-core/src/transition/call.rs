@@ -49,7 +49,6 @@ pub fn call(
         time_ms: extension.timeMs.saturating_add(1),
         chain_id: constants.chain_id,
         governor: constants.governor,
-        parent_hash,
     };
     let mut overlay = Overlay::new(state);
     system::store_block_hash(&mut overlay, header.number, parent_hash);

@@ -6,7 +6,7 @@ use alloy_primitives::U256;
 
 use super::{MAX_TRANSACTION_BYTES, RecoveredTx, TxReject};
 use crate::{
-    modules::{self, CallError, abi},
+    modules::{self, CallError},
     state::{Account, StateRead, system},
 };
 
@@ -117,7 +117,7 @@ fn form(tx: &RecoveredTx, chain_id: u64) -> Result<u64, TxReject> {
 }
 
 /// The mempool's check against the newest state: format, chain id, nonce not used, funds, fee cap not below
-/// `base_fee`, gas limit, and for submissions of headers that they say something new. A nonce ahead of the
+/// `base_fee`, gas limit, and for submissions of headers and proofs that they say something new. A nonce ahead of the
 /// account's is fine here; how far ahead is the mempool's policy.
 ///
 /// The caller has recovered the sender from the signature.
@@ -128,12 +128,10 @@ pub fn check(state: &dyn StateRead, tx: &RecoveredTx, base_fee: u64) -> Result<(
     let constants = system::Constants::read(state)?;
     let validity_now = Validity { base_fee, gas: constants.gas_limit, next: false };
     validity(state, tx, constants.chain_id, &validity_now)?;
-    if tx.to() != Some(abi::LIGHT_CLIENTS) {
-        return Ok(());
-    }
-    match modules::is_known(state, tx.input()) {
-        Ok(Some(true)) | Err(CallError::AlreadyKnown) => Err(TxReject::AlreadyKnown),
-        Ok(Some(false) | None) => Ok(()),
+    let Some(to) = tx.to() else { return Err(TxReject::Creation) };
+    match modules::is_known(state, to, tx.input()) {
+        Ok(false) => Ok(()),
+        Ok(true) | Err(CallError::AlreadyKnown) => Err(TxReject::AlreadyKnown),
         Err(CallError::Storage(error)) => Err(error.into()),
         Err(CallError::Revert(reason)) => Err(TxReject::Submission(reason)),
         Err(CallError::OutOfGas) => Err(TxReject::Submission("out of gas".into())),

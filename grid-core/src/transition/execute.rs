@@ -1,6 +1,6 @@
 //! Executing a block: the one place where its state changes.
 
-use alloy_consensus::{BlockBody, Receipt, ReceiptEnvelope, Transaction, TxEnvelope, TxReceipt};
+use alloy_consensus::{BlockBody, Receipt, ReceiptEnvelope, Transaction, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256, Bytes, Log, U256};
 use alloy_sol_types::{Revert, SolError};
@@ -167,7 +167,6 @@ impl<'a> Run<'a> {
             time_ms,
             chain_id: constants.chain_id,
             governor: constants.governor,
-            parent_hash: parent.hash,
         };
         let mut run = Self {
             state,
@@ -266,7 +265,6 @@ impl<'a> Run<'a> {
             cumulative_gas_used: self.gas_used,
             logs: outcome.logs,
         };
-        debug_assert!(receipt.status() == outcome.failure.is_none());
         self.receipts.push(ReceiptEnvelope::from_typed(tx.tx_type(), receipt.with_bloom()));
         self.events.extend(outcome.events);
         let (tx, sender) = tx.into_parts();
