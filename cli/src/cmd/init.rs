@@ -53,8 +53,11 @@ pub(super) async fn run(home: &Home, args: &InitArgs, out: Output) -> Result<()>
         bail!("{} exists; nothing is overwritten", home.config_file().display());
     }
     // Ask the endpoints first: nothing is written where one of them cannot be used.
-    let config = configuration(args)?;
+    let mut config = configuration(args)?;
     let records = records(home, args, &config).await?;
+    for (section, record) in config.chains.iter_mut().zip(&records) {
+        section.id = record.id.clone();
+    }
     fs::create_dir_all(home.keys_dir())
         .wrap_err_with(|| format!("cannot create {}", home.keys_dir().display()))?;
     let keys = make_keys(home)?;

@@ -159,6 +159,7 @@ impl RpcTransport for InProcess {
             method: method.into(),
             code: i64::from(error.code),
             message: error.message,
+            data: error.data,
         })
     }
 }
