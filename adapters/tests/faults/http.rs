@@ -13,14 +13,18 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use grid_adapters::{Auth, Class, Endpoint, HttpJsonRpc, RpcError};
 use serde_json::{Value, json};
 
-use crate::fake::{Fake, Reply, limits, no_rest};
+use crate::fake::{Fake, Reply, hasty, limits, no_rest};
 
 async fn error_of(reply: impl Fn() -> Reply + Send + Sync + 'static) -> RpcError {
     let fake = Fake::start(move |_| reply()).await;
     let client = HttpJsonRpc::new(fake.endpoint()).unwrap();
+    failing(&client).await
+}
+
+async fn failing(client: &HttpJsonRpc) -> RpcError {
     let begin = Instant::now();
     let error = client.call("getthing", json!([])).await.unwrap_err();
-    assert!(begin.elapsed() < Duration::from_secs(4), "{error} took {:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(30), "{error} took {:?}", begin.elapsed());
     let text = error.to_string();
     assert!(text.contains("127.0.0.1") && text.contains("getthing"), "{text}");
     error
@@ -28,7 +32,8 @@ async fn error_of(reply: impl Fn() -> Reply + Send + Sync + 'static) -> RpcError
 
 #[tokio::test]
 async fn every_transport_fault_is_its_own_error() {
-    let hang = error_of(|| Reply::Hang).await;
+    let hanging = Fake::start(|_| Reply::Hang).await.endpoint().with_limits(hasty());
+    let hang = failing(&HttpJsonRpc::new(hanging).unwrap()).await;
     assert!(matches!(hang, RpcError::Timeout { .. }), "{hang:?}");
     let cut = error_of(|| Reply::Cut(br#"{"id":1,"resu"#.to_vec())).await;
     assert!(matches!(cut, RpcError::Broken { .. }), "{cut:?}");
@@ -181,7 +186,7 @@ async fn no_error_and_no_debug_text_contains_a_credential() {
     for reply in replies {
         let fake = Fake::start(move |_| reply()).await;
         let url = fake.url().replace("http://", "http://alice:hunter2@") + "/v3/secretkey";
-        let endpoint = Endpoint::new(&url, "chain[0].rpc[0]").unwrap().with_limits(limits());
+        let endpoint = Endpoint::new(&url, "chain[0].rpc[0]").unwrap().with_limits(hasty());
         let client = HttpJsonRpc::new(endpoint).unwrap();
         let error = client.call("m", json!([])).await.unwrap_err();
         let shown = format!("{error} {error:?} {client:?}");
@@ -189,5 +194,20 @@ async fn no_error_and_no_debug_text_contains_a_credential() {
         for secret in ["hunter2", "secretkey", &encoded] {
             assert!(!shown.contains(secret), "{shown}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_tls_behind_https_is_a_failed_connection() {
+    let fake = Fake::start(|_| Reply::Hang).await;
+    let url = fake.url().replace("http://", "https://");
+    let endpoint = Endpoint::new(&url, "chain[0].rpc[0]").unwrap().with_limits(limits());
+    match HttpJsonRpc::new(endpoint) {
+        Ok(client) => {
+            let error = client.call("m", json!([])).await.unwrap_err();
+            assert!(matches!(error, RpcError::Connect { .. }), "{error:?}");
+        }
+        // A machine without root certificates.
+        Err(error) => assert!(error.to_string().contains("ca-certificates"), "{error}"),
     }
 }
