@@ -101,6 +101,8 @@ async fn start_node(
         NodeConfig::new(home.resolve(&config.node.data), genesis, signer.into_credential());
     node.block_interval = config.node.block_interval;
     node.rpc = Some(config.node.rpc);
+    // The relayer's /metrics shows the process's default registry beside its own.
+    node.metrics = prometheus::default_registry().clone();
     node.cache_bytes =
         usize::try_from(config.node.cache_mib).unwrap_or(32).saturating_mul(1024 * 1024);
     Node::start(node, cancel.clone()).await.wrap_err("the main chain cannot start")

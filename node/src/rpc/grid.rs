@@ -69,7 +69,7 @@ fn chains(context: &Context) -> Result<Vec<ChainInfo>, RpcError> {
 }
 
 fn describe_rule(record: &ChainRecord) -> String {
-    serde_json::to_string(&record.rule).unwrap_or_default()
+    record.rule.to_string()
 }
 
 fn client(
