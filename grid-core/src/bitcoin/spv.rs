@@ -131,59 +131,80 @@ fn node(left: &B256, right: &B256) -> B256 {
     B256::new(sha256d::Hash::from_engine(engine).to_byte_array())
 }
 
-/// One level up; an odd node is paired with itself. True where two neighbours are equal.
-fn level_up(level: &[B256]) -> (Vec<B256>, bool) {
-    let mut mutated = false;
-    let up = level
-        .chunks(2)
-        .map(|pair| match pair {
-            [left, right] => {
-                mutated |= left == right;
-                node(left, right)
-            }
-            [odd, ..] => node(odd, odd),
-            [] => B256::ZERO,
-        })
-        .collect();
-    (up, mutated)
+/// The tree over the transaction ids of a block, with all its levels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TxTree {
+    /// Transaction ids first, the root's level last.
+    levels: Vec<Vec<B256>>,
 }
 
-/// The root over transaction ids; zero where there are none.
-///
-/// # Errors
-/// [`SpvError::Mutated`] where the list ends in a repetition, so that a shorter list has the same root.
-pub fn merkle_root(txids: &[B256]) -> Result<B256, SpvError> {
-    let mut level = txids.to_vec();
-    while level.len() > 1 {
-        let (up, mutated) = level_up(&level);
-        if mutated {
-            return Err(SpvError::Mutated);
+impl TxTree {
+    /// Builds the tree.
+    ///
+    /// # Errors
+    /// [`SpvError::Count`] where no block has so many transactions, and [`SpvError::Mutated`] where the list ends
+    /// in a repetition, so that a shorter list has the same root.
+    pub fn new(txids: Vec<B256>) -> Result<Self, SpvError> {
+        let count = u64::try_from(txids.len()).unwrap_or(u64::MAX);
+        if count == 0 || count > MAX_TRANSACTIONS {
+            return Err(SpvError::Count { index: 0, count });
         }
-        level = up;
+        let (mut levels, mut level) = (Vec::new(), txids);
+        while level.len() > 1 {
+            let mut up = Vec::with_capacity(level.len().div_ceil(2));
+            for pair in level.chunks(2) {
+                up.push(match pair {
+                    [left, right] if left == right => return Err(SpvError::Mutated),
+                    [left, right] => node(left, right),
+                    // An odd node is paired with itself.
+                    [odd, ..] => node(odd, odd),
+                    [] => continue,
+                });
+            }
+            levels.push(level);
+            level = up;
+        }
+        levels.push(level);
+        Ok(Self { levels })
     }
-    Ok(level.first().copied().unwrap_or_default())
+
+    /// The root.
+    #[must_use]
+    pub fn root(&self) -> B256 {
+        self.levels.last().and_then(|level| level.first()).copied().unwrap_or_default()
+    }
+
+    /// The transaction ids.
+    #[must_use]
+    pub fn txids(&self) -> &[B256] {
+        self.levels.first().map_or(&[], Vec::as_slice)
+    }
+
+    /// The siblings of transaction `index`, from the leaf upwards.
+    ///
+    /// # Errors
+    /// [`SpvError::Count`] where there is no such transaction.
+    pub fn branch(&self, index: u64) -> Result<Vec<B256>, SpvError> {
+        let count = self.txids().len();
+        let missing = || SpvError::Count { index, count: u64::try_from(count).unwrap_or(u64::MAX) };
+        let mut at = usize::try_from(index).ok().filter(|at| *at < count).ok_or_else(missing)?;
+        let below_root = self.levels.len().saturating_sub(1);
+        let mut siblings = Vec::with_capacity(below_root);
+        for level in self.levels.iter().take(below_root) {
+            let sibling = level.get(at ^ 1).or_else(|| level.get(at)).ok_or_else(missing)?;
+            siblings.push(*sibling);
+            at /= 2;
+        }
+        Ok(siblings)
+    }
 }
 
-/// The siblings of transaction `index`, from the leaf upwards.
+/// The root over transaction ids.
 ///
 /// # Errors
-/// [`SpvError::Count`] where there is no such transaction.
-pub fn branch(txids: &[B256], index: u64) -> Result<Vec<B256>, SpvError> {
-    let count = u64::try_from(txids.len()).unwrap_or(u64::MAX);
-    let missing = SpvError::Count { index, count };
-    let mut at = usize::try_from(index).unwrap_or(usize::MAX);
-    if at >= txids.len() || count > MAX_TRANSACTIONS {
-        return Err(missing);
-    }
-    let mut siblings = Vec::new();
-    let mut level = txids.to_vec();
-    while level.len() > 1 {
-        let sibling = level.get(at ^ 1).or_else(|| level.get(at)).ok_or_else(|| missing.clone())?;
-        siblings.push(*sibling);
-        level = level_up(&level).0;
-        at /= 2;
-    }
-    Ok(siblings)
+/// As [`TxTree::new`].
+pub fn merkle_root(txids: &[B256]) -> Result<B256, SpvError> {
+    TxTree::new(txids.to_vec()).map(|tree| tree.root())
 }
 
 /// The root that a branch leads to.
@@ -231,34 +252,56 @@ pub struct TxProof {
     pub coinbase_branch: Vec<B256>,
 }
 
-/// Builds the proof of transaction `index` from all transactions of a block, in either form.
+/// All transactions of a block, for proving any of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockTxs {
+    stripped: Vec<Bytes>,
+    tree: TxTree,
+}
+
+impl BlockTxs {
+    /// Takes the transactions of a block in their order, each with or without witness.
+    ///
+    /// # Errors
+    /// [`SpvError`] where the transactions are not those of a block.
+    pub fn new<T: AsRef<[u8]>>(raw_txs: &[T]) -> Result<Self, SpvError> {
+        let (mut txids, mut stripped) = (Vec::new(), Vec::new());
+        for raw in raw_txs {
+            let (id, tx) = Tx::id_and_stripped(raw.as_ref()).map_err(SpvError::Transaction)?;
+            txids.push(id);
+            stripped.push(tx.into());
+        }
+        Ok(Self { stripped, tree: TxTree::new(txids)? })
+    }
+
+    /// The tree over the transaction ids.
+    #[must_use]
+    pub const fn tree(&self) -> &TxTree {
+        &self.tree
+    }
+
+    /// The proof of transaction `index`.
+    ///
+    /// # Errors
+    /// [`SpvError::Count`] where there is no such transaction.
+    pub fn prove(&self, index: u64) -> Result<TxProof, SpvError> {
+        let (branch, coinbase_branch) = (self.tree.branch(index)?, self.tree.branch(0)?);
+        let at = usize::try_from(index).unwrap_or(usize::MAX);
+        let (Some(raw), Some(coinbase)) = (self.stripped.get(at), self.stripped.first()) else {
+            let count = u64::try_from(self.stripped.len()).unwrap_or(u64::MAX);
+            return Err(SpvError::Count { index, count });
+        };
+        let (raw, coinbase) = (raw.clone(), coinbase.clone());
+        Ok(TxProof { raw, index, branch, coinbase, coinbase_branch })
+    }
+}
+
+/// Builds the proof of transaction `index` from all transactions of a block.
 ///
 /// # Errors
-/// [`SpvError`] where the transactions are not those of a block.
+/// As [`BlockTxs::new`] and [`BlockTxs::prove`].
 pub fn prove<T: AsRef<[u8]>>(raw_txs: &[T], index: u64) -> Result<TxProof, SpvError> {
-    let count = u64::try_from(raw_txs.len()).unwrap_or(u64::MAX);
-    let at = usize::try_from(index).unwrap_or(usize::MAX);
-    if count > MAX_TRANSACTIONS {
-        return Err(SpvError::Count { index, count });
-    }
-    let mut txids = Vec::with_capacity(raw_txs.len());
-    let (mut coinbase, mut raw) = (None, None);
-    for (position, full) in raw_txs.iter().enumerate() {
-        let (id, stripped) = Tx::id_and_stripped(full.as_ref()).map_err(SpvError::Transaction)?;
-        txids.push(id);
-        if position == at {
-            raw = Some(Bytes::from(stripped.clone()));
-        }
-        if position == 0 {
-            coinbase = Some(Bytes::from(stripped));
-        }
-    }
-    let (Some(raw), Some(coinbase)) = (raw, coinbase) else {
-        return Err(SpvError::Count { index, count });
-    };
-    merkle_root(&txids)?;
-    let (branch, coinbase_branch) = (branch(&txids, index)?, branch(&txids, 0)?);
-    Ok(TxProof { raw, index, branch, coinbase, coinbase_branch })
+    BlockTxs::new(raw_txs)?.prove(index)
 }
 
 /// A transaction proof, borrowed.

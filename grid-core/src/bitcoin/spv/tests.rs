@@ -211,9 +211,10 @@ proptest! {
     #[test]
     fn nothing_but_the_right_index_reaches_the_root(count in 1usize..40, pick: prop::sample::Index, other in 0u64..70) {
         let ids: Vec<B256> = (0..count).map(hash_of).collect();
-        let root = merkle_root(&ids).unwrap();
+        let tree = TxTree::new(ids.clone()).unwrap();
+        let root = tree.root();
         let index = pick.index(count);
-        let siblings = branch(&ids, index as u64).unwrap();
+        let siblings = tree.branch(index as u64).unwrap();
         prop_assert_eq!(climb(ids[index], index as u64, &siblings), Ok(root));
         let reaches = climb(ids[index], other, &siblings) == Ok(root);
         prop_assert_eq!(reaches, other == index as u64);
