@@ -330,7 +330,7 @@ impl App {
         if height.0 != self.next() {
             return Ok(SyncedValueOutcome::LocalTransientError);
         }
-        let Some((value, body)) = sync::unpack(bytes) else {
+        let Some((value, body)) = sync::unpack(&bytes) else {
             return Ok(SyncedValueOutcome::PeerFault);
         };
         match self.validate(height, proposer, value, body, Origin::Sync).await? {

@@ -84,8 +84,8 @@ impl Body {
     }
 
     fn join(self) -> (Proposed, Bytes) {
-        let bytes: Vec<u8> = self.parts.into_values().flatten().collect();
-        (self.proposed, bytes.into())
+        let parts: Vec<_> = self.parts.into_values().collect();
+        (self.proposed, parts.concat().into())
     }
 }
 

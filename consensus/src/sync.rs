@@ -53,7 +53,7 @@ pub(crate) async fn serve(
 }
 
 /// Takes a synced value apart; `None` if it is too short or too long.
-pub(crate) fn unpack(bytes: Bytes) -> Option<(BlockHash, Bytes)> {
+pub(crate) fn unpack(bytes: &Bytes) -> Option<(BlockHash, Bytes)> {
     let (hash, body) = bytes.split_at_checked(32)?;
     if body.len() > MAX_BODY {
         return None;

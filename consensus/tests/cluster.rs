@@ -13,8 +13,8 @@ const COUNT: u8 = 4;
 /// Validators and the follower.
 const NODES: u8 = COUNT + 1;
 
-/// Bodies of three parts.
-const PADDING: usize = 150_000;
+/// Bodies of two parts.
+const PADDING: usize = 70_000;
 
 /// Ports that were free a moment ago.
 fn ports() -> Vec<u16> {

@@ -32,7 +32,7 @@ async fn a_restart_continues_at_the_next_height() {
     let mut before = std::collections::BTreeMap::new();
     for life in 1..=3 {
         let chain = FileChain::open(&data, validators(1));
-        assert_eq!(chain.head().height as usize, before.len());
+        assert_eq!(chain.head().height, before.len() as u64);
         let mut engine = Engine::start(&home, &chain, 0, 0);
         engine.reach(&chain, before.len() as u64 + 5).await;
         engine.stop().await;

@@ -24,12 +24,12 @@ fn proposed(height: u64, by: &Keyring) -> Proposed {
         round: Round::new(1),
         pol_round: Round::Nil,
         proposer: by.address(),
-        value: BlockHash([height as u8; 32].into()),
+        value: BlockHash(alloy_primitives::U256::from(height).into()),
     }
 }
 
 fn body(length: usize) -> Vec<u8> {
-    (0..length).map(|at| (at % 251) as u8).collect()
+    (0..=250).cycle().take(length).collect()
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn parts_that_nobody_should_have_sent_are_refused() {
         ("for a decided height", signed(|part| part.height = Height(4))),
         ("for a far height", signed(|part| part.height = Height(8))),
         ("without a round", signed(|part| part.round = Round::Nil)),
-        ("too long a body", signed(|part| part.length = MAX_BODY as u32 + 1)),
+        ("too long a body", signed(|part| part.length = 4 * 1024 * 1024 + 1)),
         ("the longest number", signed(|part| part.length = u32::MAX)),
         ("behind the end", signed(|part| part.index = 1)),
         ("far behind the end", signed(|part| part.index = u32::MAX)),

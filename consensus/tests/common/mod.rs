@@ -29,9 +29,9 @@ use tokio_util::sync::CancellationToken;
 pub const CHAIN_ID: u64 = 4711;
 
 /// How long anything may take on a busy machine.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(120);
 
-/// Writes the engine's log to the test's output, as RUST_LOG says.
+/// Writes the engine's log to the test's output, as `RUST_LOG` says.
 pub fn log() {
     let filter = tracing_subscriber::EnvFilter::from_default_env();
     let logger = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer();
