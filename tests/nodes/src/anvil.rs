@@ -210,6 +210,14 @@ impl Anvil {
         .await
     }
 
+    /// Fails if the node has ended by itself.
+    ///
+    /// # Errors
+    /// [`NodeError::Ended`] with the end of its log.
+    pub fn check(&self) -> Result<(), NodeError> {
+        self.process.check_running()
+    }
+
     /// Stops the node in an orderly way; with [`AnvilConfig::keep_state`] its chain is on disk
     /// afterwards.
     ///

@@ -261,6 +261,14 @@ impl Bitcoind {
         Ok(coins.into_iter().map(|(_, coin)| coin).collect())
     }
 
+    /// Fails if the node has ended by itself.
+    ///
+    /// # Errors
+    /// [`NodeError::Ended`] with the end of its log.
+    pub fn check(&self) -> Result<(), NodeError> {
+        self.process.check_running()
+    }
+
     /// Stops the node in an orderly way; what it knows is on disk afterwards.
     ///
     /// # Errors

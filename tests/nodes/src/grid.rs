@@ -115,6 +115,14 @@ impl Grid {
         rpc::get(&format!("http://{}{path}", self.config.listen)).await
     }
 
+    /// Fails if the daemon has ended by itself.
+    ///
+    /// # Errors
+    /// [`NodeError::Ended`] with the end of its log.
+    pub fn check(&self) -> Result<(), NodeError> {
+        self.process.check_running()
+    }
+
     /// Stops the daemon in an orderly way.
     ///
     /// # Errors

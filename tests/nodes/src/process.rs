@@ -15,7 +15,7 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{OnceLock, mpsc},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError, mpsc},
     time::{Duration, Instant},
 };
 
@@ -50,7 +50,9 @@ pub struct Spec {
 pub struct Process {
     name: String,
     log: PathBuf,
-    child: Child,
+    /// Locked for moments only, so that a shared process can be watched.
+    child: Mutex<Child>,
+    id: u32,
 }
 
 impl Process {
@@ -74,12 +76,17 @@ impl Process {
             .process_group(0);
         let child =
             spawn(command).map_err(NodeError::io(format!("running {}", spec.program.display())))?;
-        Ok(Self { name: spec.name.clone(), log: spec.log.clone(), child })
+        let id = child.id();
+        Ok(Self { name: spec.name.clone(), log: spec.log.clone(), child: Mutex::new(child), id })
     }
 
     /// The process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
+    pub const fn id(&self) -> u32 {
+        self.id
+    }
+
+    fn child(&self) -> MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The file its output goes to.
@@ -96,8 +103,9 @@ impl Process {
     ///
     /// # Errors
     /// [`NodeError::Ended`] with the end of its log.
-    pub fn check_running(&mut self) -> Result<(), NodeError> {
-        match self.child.try_wait() {
+    pub fn check_running(&self) -> Result<(), NodeError> {
+        let looked = self.child().try_wait();
+        match looked {
             Ok(None) => Ok(()),
             Ok(Some(status)) => Err(self.ended(status)),
             Err(source) => Err(NodeError::io(format!("watching {}", self.name))(source)),
@@ -155,8 +163,10 @@ impl Process {
     pub async fn wait(&mut self, limit: Duration) -> Result<ExitStatus, NodeError> {
         let started = Instant::now();
         loop {
-            let status =
-                self.child.try_wait().map_err(NodeError::io(format!("watching {}", self.name)))?;
+            let status = self
+                .child()
+                .try_wait()
+                .map_err(NodeError::io(format!("watching {}", self.name)))?;
             if let Some(status) = status {
                 return Ok(status);
             }
@@ -190,8 +200,8 @@ impl Process {
     /// [`NodeError::Io`] when the system refuses.
     pub fn kill(&mut self) -> Result<(), NodeError> {
         let what = || format!("killing {}", self.name);
-        self.child.kill().map_err(NodeError::io(what()))?;
-        self.child.wait().map_err(NodeError::io(what()))?;
+        self.child().kill().map_err(NodeError::io(what()))?;
+        self.child().wait().map_err(NodeError::io(what()))?;
         Ok(())
     }
 
@@ -213,7 +223,7 @@ impl Process {
 
     fn signal(&self, signal: Signal) -> Result<(), NodeError> {
         // The child is not waited for by anyone else, so that its id cannot have been reused.
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let pid = i32::try_from(self.id).ok().and_then(Pid::from_raw);
         let outcome = pid.map_or(Ok(()), |pid| kill_process(pid, signal));
         match outcome {
             // Ended already, and collected by an earlier look at it.
@@ -228,8 +238,8 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // Nothing is left to report to here; an error means that it has ended already.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        drop(self.child().kill());
+        drop(self.child().wait());
     }
 }
 

@@ -18,6 +18,14 @@ pub fn bitcoind() -> Result<PathBuf, NodeError> {
     find("bitcoind", "GRID_BITCOIND")
 }
 
+/// Bitcoin Core's command line.
+///
+/// # Errors
+/// [`NodeError::ProgramMissing`].
+pub fn bitcoin_cli() -> Result<PathBuf, NodeError> {
+    find("bitcoin-cli", "GRID_BITCOIN_CLI")
+}
+
 /// Foundry's Ethereum development node.
 ///
 /// # Errors

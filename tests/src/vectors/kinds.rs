@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::{Outcome, bitcoin_checkpoints, bitcoin_headers, bitcoin_tables, eth_headers};
+use super::{
+    Outcome, bitcoin_checkpoints, bitcoin_headers, bitcoin_tables, blocks, eth_headers, mpt, spv,
+};
 
 /// Reads one file and counts its cases. An error says why the file cannot be read at all.
 pub type Runner = fn(&Path, &mut Outcome) -> Result<(), String>;
@@ -72,6 +74,16 @@ pub const KINDS: &[Kind] = &[
         &["*core_checkpoints*.json"],
         Run(bitcoin_checkpoints::core),
     ),
+    kind(
+        "bitcoin blocks and proofs of their transactions",
+        "blocks",
+        &["*_*_*.bin"],
+        Run(blocks::bitcoin),
+    ),
+    kind("bitcoin gettxoutproof answers", "", &["*gettxoutproof*.csv"], Run(spv::tx_out_proofs)),
+    kind("bitcoin merkle blocks", "proofs", &["*merkleblock*.hex"], Run(spv::merkle_block)),
+    kind("bitcoin proofs to refuse", "proofs", &["negative*.json"], Run(spv::negative)),
+    kind("bitcoin proofs of another library", "", &["summa_*.json"], Run(spv::summa)),
     kind("bitcoin block manifest", "blocks", &["manifest.csv"], Companion),
     kind(
         "bitcoin double-spend tables",
@@ -86,6 +98,25 @@ pub const KINDS: &[Kind] = &[
         Run(eth_headers::block),
     ),
     kind("execution headers of anvil", "anvil", &["*chain*.json"], Run(eth_headers::anvil)),
+    kind("trie proofs", "mpt-vectors", &["*.json"], Run(mpt::random_tries)),
+    kind("account and storage proofs", "eth_getProof", &["*.json"], Run(mpt::get_proof)),
+    kind("account and storage proofs of anvil", "anvil", &["*chain*.json"], Run(mpt::anvil)),
+    kind(
+        "transactions and receipts of blocks",
+        "mainnet-blocks",
+        &["block-*.json"],
+        Run(blocks::ethereum),
+    ),
+    kind("transactions and receipts of anvil", "anvil", &["*chain*.json"], Run(blocks::anvil)),
+    kind("transactions of RLP blocks", "", &["chain.rlp"], Run(blocks::chain_rlp)),
+    kind("RPC: account proofs", "eth_getProof", &["*.io"], Run(mpt::proof_calls)),
+    kind("RPC: raw receipts", "debug_getRawReceipts", &["*.io"], Run(blocks::raw_receipt_calls)),
+    kind(
+        "RPC: raw transactions",
+        "debug_getRawTransaction",
+        &["*.io"],
+        Run(blocks::raw_transaction_calls),
+    ),
     kind("execution header chain", "", &["chain-decoded.json"], Run(eth_headers::decoded_chain)),
     kind("execution blocks in RLP", "", &["chain.rlp"], Run(eth_headers::chain_rlp)),
     kind("RPC: raw headers", "debug_getRawHeader", &["*.io"], Run(eth_headers::raw_header_calls)),

@@ -10,11 +10,15 @@
 mod bitcoin_checkpoints;
 mod bitcoin_headers;
 mod bitcoin_tables;
+mod blocks;
+mod calls;
 mod eth_headers;
 mod hexes;
 mod kinds;
+mod mpt;
 mod outcome;
 mod report;
+mod spv;
 
 pub use kinds::{KINDS, Kind, Runner};
 pub use outcome::Outcome;

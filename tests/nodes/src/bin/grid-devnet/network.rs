@@ -1,0 +1,245 @@
+//! The network: its nodes, from start to stop.
+
+use std::{cell::RefCell, fmt, future::Future, path::Path, time::Instant};
+
+use grid_test_nodes::{
+    Anvil, AnvilConfig, Bitcoind, BitcoindConfig, Grid, GridConfig, NodeError, Token,
+};
+use serde_json::json;
+
+use crate::{
+    screen,
+    settings::{BITCOIN_RULE, ETHEREUM_DEPTH, ETHEREUM_ID, ETHEREUM_INTERVAL, Ports, Settings},
+    traffic::{self, Counters},
+};
+
+/// Bitcoin blocks before the first payment: rewards are spendable after a hundred.
+const FIRST_BLOCKS: u64 = 110;
+
+/// Why the network cannot go on.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// A node.
+    Node(NodeError),
+    /// Anything else, as text.
+    Text(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(error) => error.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+impl From<NodeError> for Failure {
+    fn from(error: NodeError) -> Self {
+        Self::Node(error)
+    }
+}
+
+/// Runs the network until Ctrl-C.
+pub(crate) async fn run() -> Result<(), Failure> {
+    let root = Settings::root()?;
+    let settings = Settings { folder: Settings::folder(&root), ports: Ports::default_if_free()? };
+    // Before anything starts: from now on Ctrl-C is ours.
+    let stop = stop_signal()?;
+    tokio::pin!(stop);
+    let network = tokio::select! {
+        network = Network::up(settings) => network?,
+        () = &mut stop => {
+            println!("stopped before everything ran");
+            return Ok(());
+        }
+    };
+    let counters = RefCell::new(Counters::default());
+    let outcome = tokio::select! {
+        outcome = network.with_traffic(&counters, screen::show(&network, &counters)) => outcome,
+        () = &mut stop => Ok(()),
+    };
+    println!();
+    let stopped = network.down().await;
+    outcome.and(stopped)
+}
+
+/// Completes at Ctrl-C, or when the system asks the program to end.
+pub(crate) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let watch = |kind| {
+        signal(kind).map_err(|error| Failure::Text(format!("signals cannot be watched: {error}")))
+    };
+    let (mut interrupt, mut terminate) =
+        (watch(SignalKind::interrupt())?, watch(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// The running nodes.
+#[derive(Debug)]
+pub(crate) struct Network {
+    /// Where everything is.
+    pub(crate) settings: Settings,
+    /// Bitcoin Core.
+    pub(crate) bitcoind: Bitcoind,
+    /// anvil.
+    pub(crate) anvil: Anvil,
+    /// The token on anvil's chain.
+    pub(crate) token: Token,
+    /// The daemon.
+    pub(crate) grid: Grid,
+}
+
+impl Network {
+    /// Starts everything, on the state of an earlier run where there is one.
+    pub(crate) async fn up(settings: Settings) -> Result<Self, Failure> {
+        let started = Instant::now();
+        let known = settings.home().join("grid.toml").is_file();
+        let word = if known { "continuing" } else { "new" };
+        println!("devnet: {word} network in {}", settings.folder.display());
+        let (bitcoind, anvil) =
+            tokio::try_join!(start_bitcoin(&settings), start_ethereum(&settings))?;
+        let token = token(&settings, &anvil).await?;
+        println!("devnet: token contract at {}", token.address);
+        settings.write_commands(&token.address)?;
+        if !known {
+            println!("devnet: creating the Grid chain and its configuration");
+            init(&settings, &bitcoind).await?;
+        }
+        let Ports { grid, relayer, .. } = settings.ports;
+        let grid = Grid::start(GridConfig {
+            home: settings.home(),
+            rpc: format!("127.0.0.1:{grid}"),
+            listen: format!("127.0.0.1:{relayer}"),
+            command: vec![String::from("start")],
+            env: Vec::new(),
+        })
+        .await?;
+        println!("devnet: grid runs; everything started in {:.1?}", started.elapsed());
+        Ok(Self { settings, bitcoind, anvil, token, grid })
+    }
+
+    /// Runs `work` while blocks with traffic are produced; fails when a node ends by itself.
+    pub(crate) async fn with_traffic<T>(
+        &self,
+        counters: &RefCell<Counters>,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            outcome = work => outcome,
+            never = traffic::bitcoin(&self.bitcoind, &self.settings, counters) => match never {},
+            never = traffic::ethereum(&self.anvil, &self.token, &self.settings, counters) => {
+                match never {}
+            }
+            ended = self.first_end() => Err(ended.into()),
+        }
+    }
+
+    /// Completes when a node has ended by itself.
+    async fn first_end(&self) -> NodeError {
+        loop {
+            let checks = [self.bitcoind.check(), self.anvil.check(), self.grid.check()];
+            if let Some(error) = checks.into_iter().find_map(Result::err) {
+                return error;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Stops everything: the daemon first, so that it does not see its nodes go.
+    pub(crate) async fn down(mut self) -> Result<(), Failure> {
+        let started = Instant::now();
+        println!("devnet: stopping ...");
+        let outcomes =
+            [self.grid.stop().await, self.anvil.stop().await, self.bitcoind.stop().await];
+        println!("devnet: stopped in {:.1?}", started.elapsed());
+        outcomes.into_iter().collect::<Result<(), NodeError>>().map_err(Failure::from)
+    }
+}
+
+async fn start_bitcoin(settings: &Settings) -> Result<Bitcoind, NodeError> {
+    let config = BitcoindConfig {
+        folder: Some(settings.bitcoin()),
+        rpc_port: Some(settings.ports.bitcoin),
+        ..BitcoindConfig::default()
+    };
+    let node = Bitcoind::start(config).await?;
+    let (height, _) = node.tip().await?;
+    let missing = FIRST_BLOCKS.saturating_sub(height);
+    if missing > 0 {
+        node.mine(missing).await?;
+    }
+    println!("devnet: bitcoind runs, height {}", height.saturating_add(missing));
+    Ok(node)
+}
+
+async fn start_ethereum(settings: &Settings) -> Result<Anvil, NodeError> {
+    let config = AnvilConfig {
+        folder: Some(settings.ethereum()),
+        port: Some(settings.ports.ethereum),
+        chain_id: ETHEREUM_ID,
+        block_time: Some(ETHEREUM_INTERVAL),
+        keep_state: true,
+        // Each call would be a line of its log.
+        args: vec![String::from("--quiet")],
+        ..AnvilConfig::default()
+    };
+    let node = Anvil::start(config).await?;
+    println!("devnet: anvil runs, height {}", node.block_number().await?);
+    Ok(node)
+}
+
+/// The token of an earlier run if the chain still has it, or a new one.
+async fn token(settings: &Settings, anvil: &Anvil) -> Result<Token, Failure> {
+    if let Ok(address) = std::fs::read_to_string(settings.token()) {
+        let address = address.trim().to_owned();
+        let code = anvil.call("eth_getCode", json!([address, "latest"])).await?;
+        if code.as_str().is_some_and(|code| code.len() > 2) {
+            return Ok(Token { address });
+        }
+    }
+    let token = Token::deploy(anvil).await?;
+    settings.write(&settings.token(), &token.address)?;
+    Ok(token)
+}
+
+async fn init(settings: &Settings, bitcoind: &Bitcoind) -> Result<(), Failure> {
+    let Ports { bitcoin, ethereum, grid, relayer } = settings.ports;
+    let cookie = bitcoind.cookie_file();
+    let network = format!("regtest=http://127.0.0.1:{bitcoin}");
+    let (depth, age) = BITCOIN_RULE;
+    let ethereum = format!("http://127.0.0.1:{ethereum}");
+    let (rpc, listen) = (format!("127.0.0.1:{grid}"), format!("127.0.0.1:{relayer}"));
+    let arguments = [
+        "init",
+        "--bitcoin",
+        &network,
+        "--bitcoin-cookie",
+        text(&cookie)?,
+        "--bitcoin-depth",
+        depth,
+        "--bitcoin-age",
+        age,
+        "--ethereum",
+        &ethereum,
+        "--ethereum-start",
+        "0",
+        "--ethereum-depth",
+        ETHEREUM_DEPTH,
+        "--rpc",
+        &rpc,
+        "--listen",
+        &listen,
+    ];
+    Grid::run(&settings.home(), &arguments).await?;
+    Ok(())
+}
+
+fn text(path: &Path) -> Result<&str, Failure> {
+    path.to_str().ok_or_else(|| Failure::Text(format!("{} is not UTF-8", path.display())))
+}

@@ -1,0 +1,8 @@
+//! End to end: real bitcoind, real anvil and the `grid` binary, as an operator runs them.
+
+mod crash;
+mod proofs;
+mod refusals;
+mod reorg;
+mod tools;
+mod world;
