@@ -151,13 +151,13 @@ impl GridChain {
     fn after_commit(&self, executed: &ExecutedBlock, head: Head) -> Result<(), ChainFailure> {
         self.executed().clear();
         self.clients.changed(head.height, &executed.diff);
-        let previous = self.head.send_replace(head.clone());
+        let previous_ms = self.head.borrow().time_ms;
         let view = self.store.view()?;
         self.refresh_mempool(&view, executed)?;
         let metrics = &self.metrics;
         metrics.head_height.set(gauge(head.height));
         metrics.head_time_ms.set(gauge(head.time_ms));
-        let interval = u32::try_from(head.time_ms.saturating_sub(previous.time_ms));
+        let interval = u32::try_from(head.time_ms.saturating_sub(previous_ms));
         metrics.block_interval_seconds.observe(f64::from(interval.unwrap_or(u32::MAX)) / 1000.0);
         metrics.transactions_total.inc_by(executed.receipts.len() as u64);
         metrics.gas_used_total.inc_by(executed.block.header.gas_used);
@@ -171,6 +171,8 @@ impl GridChain {
         if !executed.index_events.is_empty() {
             self.index_metrics(&view)?;
         }
+        // Last: whoever waits for a head finds mempool and metrics up to date.
+        self.head.send_replace(head);
         Ok(())
     }
 

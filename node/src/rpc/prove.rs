@@ -74,7 +74,7 @@ fn prove(context: &Context, args: &mut Args) -> Result<ProveAnswer, RpcError> {
     Ok(ProveAnswer {
         source: record.id,
         header: header_of_source,
-        segment: segment.to_abi().into(),
+        segment: segment.to_abi(),
         certificate,
         validators,
     })

@@ -20,7 +20,7 @@ const NEW_FILE: &str = "chain.redb.new";
 
 /// Up to this size every page's checksum is verified at each start: about 0.1 s. Larger files are
 /// checked as they are read.
-const CHECK_UP_TO: u64 = 64 * 1024 * 1024;
+const CHECK_UP_TO: u64 = 16 * 1024 * 1024;
 
 impl Store {
     /// Opens the database in `directory`, or creates it with its genesis block.

@@ -93,6 +93,8 @@ async fn metrics_are_there_from_the_start_and_follow_the_chain() {
     let registry = config.metrics.clone();
     let node = start(config).await;
     send(&node, &sign(0, Address::ZERO, 1, Bytes::new(), 21_000)).await;
+    // The receipt is there as soon as the block is durable, the metrics a moment later.
+    wait_height(&node, node.head().height + 1).await;
     let value = |name: &str| {
         let families = registry.gather();
         let family = families.iter().find(|one| one.name() == name);
