@@ -19,7 +19,7 @@ pub enum RelayerError {
     /// The HTTP server's address is not to be had.
     #[error(
         "cannot listen on {address} for the relayer's HTTP server: {reason}; stop the program that uses \
-         the port, or set `relayer.http` to another address"
+         the port, or set `relayer.listen` to another address"
     )]
     Listen {
         /// Configured address.

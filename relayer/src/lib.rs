@@ -30,6 +30,8 @@ pub mod status;
 pub mod store;
 pub mod submit;
 pub mod supervise;
+#[cfg(test)]
+mod tests;
 
 pub use config::{LaneConfig, RelayerConfig, Retention, SubmitConfig};
 pub use error::RelayerError;

@@ -141,14 +141,7 @@ impl Metrics {
         for outcome in OUTCOMES {
             self.submissions.with_label_values(&[outcome]);
         }
-        for refusal in [
-            Refusal::NonceTooLow,
-            Refusal::NonceTooHigh,
-            Refusal::Funds,
-            Refusal::FeeTooLow,
-            Refusal::Busy,
-            Refusal::Invalid,
-        ] {
+        for refusal in Refusal::ALL {
             self.submissions.with_label_values(&[refusal.label()]);
         }
         for class in ["unreachable", "timeout", "server", "bad-answer"] {

@@ -19,8 +19,8 @@ use crate::{
 /// Most questions of one run: the planner's own bound and some room.
 const MAX_QUESTIONS: usize = 160;
 
-/// Most rows of each stage that are looked at.
-const MAX_ROWS: u32 = 64;
+/// Most unfinished rows of a chain that are looked at.
+const MAX_ROWS: u32 = 256;
 
 /// Why a round ended early.
 #[derive(Debug, Error)]

@@ -70,28 +70,26 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The reason in words that every Ethereum client uses and Grid's node repeats.
+    /// All classes.
+    pub const ALL: [Self; 7] = [
+        Self::AlreadyKnown,
+        Self::NonceTooLow,
+        Self::NonceTooHigh,
+        Self::Funds,
+        Self::FeeTooLow,
+        Self::Busy,
+        Self::Invalid,
+    ];
+
+    /// The class in an error's data, `{"refusal": "already-known"}`: the words beside it are for people
+    /// only. [`Self::Busy`] without one, since nothing is known about the transaction then.
     #[must_use]
-    pub fn of(message: &str) -> Self {
-        const WORDS: [(&str, Refusal); 9] = [
-            ("already known", Refusal::AlreadyKnown),
-            ("nonce too low", Refusal::NonceTooLow),
-            ("nonce too high", Refusal::NonceTooHigh),
-            ("insufficient funds", Refusal::Funds),
-            ("underpriced", Refusal::FeeTooLow),
-            ("fee too low", Refusal::FeeTooLow),
-            ("below the base fee", Refusal::FeeTooLow),
-            ("full", Refusal::Busy),
-            ("limit exceeded", Refusal::Busy),
-        ];
-        let message = message.to_ascii_lowercase();
-        WORDS
-            .into_iter()
-            .find(|(words, _)| message.contains(words))
-            .map_or(Self::Invalid, |(_, refusal)| refusal)
+    pub fn of(data: Option<&Value>) -> Self {
+        let word = data.and_then(|data| data.get("refusal")).and_then(Value::as_str);
+        Self::ALL.into_iter().find(|refusal| Some(refusal.label()) == word).unwrap_or(Self::Busy)
     }
 
-    /// The metric label.
+    /// The word in error data and in metrics.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -181,6 +179,8 @@ pub enum TransportError {
         code: i64,
         /// The node's words.
         message: String,
+        /// Its detail for programs.
+        data: Option<Value>,
     },
 }
 
@@ -235,4 +235,23 @@ pub trait MainChain: Send + Sync {
     /// # Errors
     /// When the main chain cannot be asked.
     async fn receipt(&self, hash: &B256) -> Result<Option<Receipt>, MainError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_by_data_and_never_by_words() {
+        for refusal in Refusal::ALL {
+            assert_eq!(Refusal::of(Some(&json!({ "refusal": refusal.label() }))), refusal);
+            let text = serde_json::to_value(refusal).unwrap();
+            assert_eq!(text, refusal.label());
+        }
+        for data in [None, Some(json!("already known")), Some(json!({ "refusal": 1 }))] {
+            assert_eq!(Refusal::of(data.as_ref()), Refusal::Busy);
+        }
+    }
 }

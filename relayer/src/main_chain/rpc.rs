@@ -71,8 +71,8 @@ impl<T: RpcTransport> MainChain for RpcMainChain<T> {
     async fn send(&self, raw: &Bytes) -> Result<(), MainError> {
         match self.ask::<B256>("eth_sendRawTransaction", json!([raw])).await {
             Ok(_) => Ok(()),
-            Err(MainError::Transport(TransportError::Server { message, .. })) => {
-                Err(MainError::Refused { refusal: Refusal::of(&message), message })
+            Err(MainError::Transport(TransportError::Server { message, data, .. })) => {
+                Err(MainError::Refused { refusal: Refusal::of(data.as_ref()), message })
             }
             Err(error) => Err(error),
         }
@@ -107,9 +107,12 @@ impl HttpTransport {
 impl RpcTransport for HttpTransport {
     async fn call(&self, method: &str, params: Value) -> Result<Value, TransportError> {
         self.client.call(method, params).await.map_err(|error| match error {
-            RpcError::Server { code, message, .. } => {
-                TransportError::Server { method: method.into(), code, message: message.to_string() }
-            }
+            RpcError::Server { code, message, data, .. } => TransportError::Server {
+                method: method.into(),
+                code,
+                message,
+                data,
+            },
             other => TransportError::Unreachable(other.to_string()),
         })
     }

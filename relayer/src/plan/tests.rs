@@ -20,7 +20,9 @@ impl Branch {
     fn fork(&self, fork: u64, length: u64, salt: u8) -> Self {
         let fork = fork.min(self.tip().height);
         let shared = self.0.iter().copied().take_while(|block| block.height <= fork);
-        Self(shared.chain((fork + 1..=length.max(fork)).map(|height| block(height, salt))).collect())
+        Self(
+            shared.chain((fork + 1..=length.max(fork)).map(|height| block(height, salt))).collect(),
+        )
     }
 
     fn tip(&self) -> BlockRef {
@@ -257,8 +259,5 @@ fn a_branch_below_the_base_has_no_common_header_and_a_short_source_waits() {
     client.tip = client.base;
     let ahead = Branch::new(60, 0);
     let (finished, _) = run(&ahead, &client, &[], 10);
-    assert_eq!(
-        finished.outcome,
-        Outcome::Relay { above: client.base, last: ahead.tip() }
-    );
+    assert_eq!(finished.outcome, Outcome::Relay { above: client.base, last: ahead.tip() });
 }

@@ -17,9 +17,7 @@ use grid_core::{
 };
 
 use super::{Fate, Faults};
-use crate::main_chain::{
-    MainChain, MainError, MainView, Receipt, Refusal, TransportError,
-};
+use crate::main_chain::{MainChain, MainError, MainView, Receipt, Refusal, TransportError};
 
 /// A main chain: accounts, a mempool, and a header tree per chain in which the longest branch wins.
 #[derive(Debug)]
@@ -149,8 +147,8 @@ fn lost() -> MainError {
     TransportError::Unreachable("simulated".into()).into()
 }
 
-fn refused(message: &str) -> MainError {
-    MainError::Refused { refusal: Refusal::of(message), message: message.into() }
+fn refused(refusal: Refusal, message: &str) -> MainError {
+    MainError::Refused { refusal, message: message.into() }
 }
 
 impl SimMain {
@@ -191,9 +189,9 @@ impl SimMain {
                 }
             }
             let nonces = inner.nonces.clone();
-            inner.mempool.retain(|(address, nonce), _| {
-                nonces.get(address).is_none_or(|next| nonce >= next)
-            });
+            inner
+                .mempool
+                .retain(|(address, nonce), _| nonces.get(address).is_none_or(|next| nonce >= next));
         });
     }
 
@@ -253,24 +251,28 @@ impl SimMain {
     }
 
     fn take(&self, raw: &Bytes) -> Result<(), MainError> {
-        let transaction = decode(raw).map_err(|error| refused(&error))?;
-        let sender = transaction.recover_signer().map_err(|error| refused(&error.to_string()))?;
+        let invalid = |error: &str| refused(Refusal::Invalid, error);
+        let transaction = decode(raw).map_err(|error| invalid(&error))?;
+        let sender = transaction.recover_signer().map_err(|error| invalid(&error.to_string()))?;
         let (nonce, hash) = (transaction.nonce(), *transaction.tx_hash());
         self.with(|inner| {
             if nonce < inner.nonce(&sender) {
-                return Err(refused("nonce too low"));
+                return Err(refused(Refusal::NonceTooLow, "nonce too low"));
             }
             if let Some((waiting, old)) = inner.mempool.get(&(sender, nonce)) {
                 if *waiting == hash {
-                    return Err(refused("already known: the transaction waits for a block"));
+                    return Err(refused(
+                        Refusal::AlreadyKnown,
+                        "the transaction waits for a block",
+                    ));
                 }
-                let old = decode(old).map_err(|error| refused(&error))?;
+                let old = decode(old).map_err(|error| invalid(&error))?;
                 if transaction.max_fee_per_gas() <= old.max_fee_per_gas() {
-                    return Err(refused("replacement transaction underpriced"));
+                    return Err(refused(Refusal::FeeTooLow, "replacement transaction underpriced"));
                 }
             }
             if inner.is_known(raw) {
-                return Err(refused("already known"));
+                return Err(refused(Refusal::AlreadyKnown, "already known"));
             }
             inner.mempool.insert((sender, nonce), (hash, raw.clone()));
             Ok(())

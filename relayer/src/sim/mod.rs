@@ -220,9 +220,8 @@ impl World {
 
     /// Starts the relayer, or starts it again after it was killed.
     async fn start(&mut self) -> Result<(), String> {
-        let store = Store::open_volatile(&self.folder.path().join("relayer.db"))
-            .await
-            .map_err(text)?;
+        let store =
+            Store::open_volatile(&self.folder.path().join("relayer.db")).await.map_err(text)?;
         let metrics = Arc::new(Metrics::new().map_err(text)?);
         let board = Board::new(self.sources.iter().map(|source| source.id()));
         let submitter = Arc::new(Submitter::new(

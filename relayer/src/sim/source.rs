@@ -30,13 +30,8 @@ impl SimSource {
     /// A chain of `length` blocks above its genesis.
     #[must_use]
     pub fn new(id: ChainId, length: u64, faults: Arc<Faults>) -> Self {
-        let source = Self {
-            id,
-            active: Mutex::default(),
-            blocks: 0.into(),
-            asked: 0.into(),
-            faults,
-        };
+        let source =
+            Self { id, active: Mutex::default(), blocks: 0.into(), asked: 0.into(), faults };
         source.extend(1 + length);
         source
     }

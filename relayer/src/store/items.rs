@@ -263,18 +263,23 @@ impl Store {
         rows.iter().map(read_item).collect()
     }
 
-    /// A chain's unfinished items (planned, sent, included, parked), lowest first, at most `limit` of
-    /// each stage.
+    /// A chain's unfinished items (planned, sent, included, parked), lowest first, at most `limit`.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn unfinished(&self, chain: &ChainId, limit: u32) -> Result<Vec<Item>, StoreError> {
-        let mut found = Vec::new();
-        for stage in [Stage::Planned, Stage::Sent, Stage::Included, Stage::Parked] {
-            found.extend(self.items(chain, stage, limit).await?);
-        }
-        found.sort_by_key(|item| (item.from, item.last.height));
-        Ok(found)
+        let rows = sqlx::query(
+            "SELECT key, chain, stage, from_height, to_height, parent_hash, last_hash, attempt, \
+             next_at, reason, tx_hash, nonce, created_at, updated_at FROM items WHERE chain = $1 \
+             AND stage IN ('planned', 'sent', 'included', 'parked') \
+             ORDER BY from_height, to_height LIMIT $2",
+        )
+        .bind(chain.as_str())
+        .bind(i64::from(limit))
+        .fetch_all(self.reader())
+        .await
+        .during("reading items")?;
+        rows.iter().map(read_item).collect()
     }
 
     /// One item by its key.

@@ -115,7 +115,10 @@ async fn workers_that_race_never_share_an_item() {
                 for claim in claims {
                     // Frees the items behind it, as a real submission does.
                     let nonce = claim.from;
-                    store.record_transaction(Some(&claim), &transaction(nonce, 0), 2).await.unwrap();
+                    store
+                        .record_transaction(Some(&claim), &transaction(nonce, 0), 2)
+                        .await
+                        .unwrap();
                     mine.push(claim.key);
                 }
             }
@@ -145,7 +148,10 @@ async fn items_behind_a_paused_or_parked_one_wait() {
     store.release(&first, true, 1_000, "no", 3).await.unwrap();
     assert!(store.claim("b", &chain(), 9, 999, LEASE).await.unwrap().is_empty(), "paused in front");
     assert!(store.park(&first.key, "poison", 5).await.unwrap());
-    assert!(store.claim("b", &chain(), 9, 5_000, LEASE).await.unwrap().is_empty(), "parked in front");
+    assert!(
+        store.claim("b", &chain(), 9, 5_000, LEASE).await.unwrap().is_empty(),
+        "parked in front"
+    );
     assert!(store.retry(&first.key, 6).await.unwrap());
     assert_eq!(store.claim("b", &chain(), 9, 5_000, LEASE).await.unwrap().len(), 2);
     assert!(!store.retry(&first.key, 7).await.unwrap());

@@ -87,8 +87,7 @@ impl Bench {
     /// A new process on the same file.
     async fn restart(&mut self) {
         self.store.close().await;
-        self.store =
-            Store::open_volatile(&self.folder.path().join("relayer.db")).await.unwrap();
+        self.store = Store::open_volatile(&self.folder.path().join("relayer.db")).await.unwrap();
         self.submitter = Self::submitter(&self.main, &self.store, &self.signer);
     }
 

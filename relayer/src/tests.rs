@@ -1,0 +1,146 @@
+//! The whole relayer, with its timers and its HTTP server, over in-memory chains.
+
+use core::{net::SocketAddr, time::Duration};
+use std::sync::Arc;
+
+use alloy_signer_local::PrivateKeySigner;
+use grid_adapters::SourceChain;
+use grid_core::ChainId;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Relayer, RelayerConfig, RelayerError, RelayerHandle, Status,
+    sim::{Faults, SimMain, SimSource},
+};
+
+const SOON: Duration = Duration::from_secs(60);
+
+struct Bench {
+    faults: Arc<Faults>,
+    main: Arc<SimMain>,
+    sources: Vec<Arc<SimSource>>,
+    folder: tempfile::TempDir,
+    signer: PrivateKeySigner,
+}
+
+impl Bench {
+    fn new(chains: u64) -> Self {
+        let faults = Faults::new(1);
+        let main = Arc::new(SimMain::new(faults.clone()));
+        let source = |n| Arc::new(SimSource::new(ChainId::eip155(31_337 + n), 20, faults.clone()));
+        let sources: Vec<_> = (0..chains).map(source).collect();
+        for source in &sources {
+            main.register(source.id(), source.at(0).unwrap());
+        }
+        let folder = tempfile::tempdir().unwrap();
+        Self { faults, main, sources, folder, signer: PrivateKeySigner::random() }
+    }
+
+    async fn start(&self, http: Option<SocketAddr>) -> Result<RelayerHandle, RelayerError> {
+        let database = self.folder.path().join("relayer.db");
+        let mut config = RelayerConfig::new(database, self.signer.clone());
+        config.attesters = vec![self.signer.clone()];
+        config.http = http;
+        for lane in &mut config.lanes {
+            lane.poll = Duration::from_millis(50);
+        }
+        config.submit.poll = Duration::from_millis(50);
+        let sources = self.sources.iter().map(|s| s.clone() as Arc<dyn SourceChain>).collect();
+        Relayer::start(config, sources, self.main.clone(), CancellationToken::new()).await
+    }
+
+    /// Makes blocks until both tips of every chain are equal.
+    async fn sync(&self) {
+        let deadline = tokio::time::Instant::now() + SOON;
+        while !self.sources.iter().all(|s| self.main.tracked(s.id()) == Some(s.tip_now())) {
+            assert!(tokio::time::Instant::now() < deadline, "not in sync in time");
+            self.main.mine();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: grid\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+fn any_port() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+#[tokio::test]
+async fn headers_flow_and_the_server_tells() {
+    let bench = Bench::new(2);
+    let relayer = bench.start(Some(any_port())).await.unwrap();
+    relayer.wait_ready(SOON).await.unwrap();
+    bench.sync().await;
+    bench.sources[0].reorganise(5, 7);
+    bench.sync().await;
+    let address = relayer.http_addr().unwrap();
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(get(address, path).await, (200, "ok\n".into()), "{path}");
+    }
+    let (code, text) = get(address, "/metrics").await;
+    assert_eq!(code, 200);
+    let id = bench.sources[0].id().clone();
+    assert!(text.contains(&format!("grid_reorgs_total{{chain=\"{id}\"}} 1")), "{text}");
+    assert!(text.contains(&format!("grid_reorg_depth{{chain=\"{id}\"}} 5")), "{text}");
+    let (code, json) = get(address, "/v1/status").await;
+    let status: Status = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, status.ready, status.chains.len()), (200, true, 2));
+    assert!(status.problems.is_empty(), "{:?}", status.problems);
+    let done = relayer.store().items(&id, crate::store::Stage::Done, 9).await.unwrap();
+    let (code, json) = get(address, &format!("/v1/events?key={}", done[0].key)).await;
+    assert!(code == 200 && json.contains("included"), "{json}");
+    assert_eq!(get(address, "/v1/items?chain=nonsense").await.0, 400);
+    assert_eq!(get(address, "/v1/nothing").await.0, 404);
+    let begun = std::time::Instant::now();
+    relayer.stop().await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn a_port_in_use_names_the_setting() {
+    let bench = Bench::new(1);
+    let taken = std::net::TcpListener::bind(any_port()).unwrap();
+    let error = bench.start(Some(taken.local_addr().unwrap())).await.unwrap_err().to_string();
+    assert!(error.contains("relayer.listen") && error.contains("in use"), "{error}");
+}
+
+#[tokio::test]
+async fn two_sources_of_one_chain_are_refused() {
+    let mut bench = Bench::new(1);
+    bench.sources.push(bench.sources[0].clone());
+    let error = bench.start(None).await.unwrap_err();
+    assert!(matches!(error, RelayerError::DuplicateSource(_)), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hanging_chain_delays_no_other_and_a_stop_does_not_wait_for_it() {
+    let bench = Bench::new(2);
+    let hanging = Faults::new(2);
+    let id = ChainId::eip155(99);
+    let source = Arc::new(SimSource::new(id.clone(), 5, hanging.clone()));
+    bench.main.register(&id, source.at(0).unwrap());
+    // Its first call never returns.
+    hanging.light_fuse(1);
+    let mut with_it = Bench { sources: bench.sources.clone(), ..bench };
+    with_it.sources.push(source);
+    let relayer = with_it.start(None).await.unwrap();
+    with_it.sources.pop();
+    for _ in 0..5 {
+        with_it.sources[0].extend(1);
+        with_it.sync().await;
+    }
+    assert_eq!(with_it.faults.counts(), (0, 0));
+    let begun = std::time::Instant::now();
+    relayer.stop().await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
