@@ -63,8 +63,10 @@ fn bitcoin_tx(
 /// A list under its root: the root, and the proof of every item.
 fn ordered(outcome: &mut Outcome, label: &str, values: &[Bytes], root: B256) {
     outcome.equal(format!("{label}: root"), &mpt::ordered_trie_root(values), &root);
+    let trie = mpt::OrderedTrie::new(values);
     for (index, value) in (0u64..).zip(values) {
-        let proven = mpt::prove_ordered(values, index)
+        let proven = trie
+            .prove(index)
             .and_then(|nodes| mpt::verify_transaction(root, index, &nodes))
             .map_err(|error| error.to_string());
         let result = match proven {
@@ -79,8 +81,10 @@ fn ordered(outcome: &mut Outcome, label: &str, values: &[Bytes], root: B256) {
 /// Every receipt and every one of its logs.
 fn receipts(outcome: &mut Outcome, label: &str, values: &[Bytes], root: B256) {
     ordered(outcome, label, values, root);
+    let trie = mpt::OrderedTrie::new(values);
     for index in 0..values.len() as u64 {
-        let result = mpt::prove_ordered(values, index)
+        let result = trie
+            .prove(index)
             .and_then(|nodes| logs(root, index, &nodes))
             .map_err(|error| error.to_string());
         outcome.case(format!("{label}: logs of receipt {index}"), result);

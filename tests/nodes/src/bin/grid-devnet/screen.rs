@@ -59,9 +59,9 @@ impl Status {
         })
     }
 
-    /// Whether a header of each chain is indexed.
-    pub(crate) const fn indexed(&self) -> bool {
-        self.bitcoin.indexed.is_some() && self.ethereum.indexed.is_some()
+    /// Whether a header of each chain is indexed, besides the trusted start.
+    pub(crate) fn indexed(&self) -> bool {
+        self.bitcoin.indexed > Some(0) && self.ethereum.indexed > Some(0)
     }
 
     fn line(&self) -> String {

@@ -35,11 +35,17 @@ pub(crate) fn commands(readme: &str) -> Vec<String> {
 /// A bash script that shows and runs the commands, and adds a line to the file `progress` after each
 /// that succeeded; the first failure ends it.
 pub(crate) fn script(commands: &[String], progress: &str) -> String {
-    let mut script = String::from("set -eo pipefail\n");
+    // A failure inside a pipe counts. `head` reads to the end here: where it leaves early the command
+    // before it fails for want of a reader.
+    let mut script =
+        String::from("set -o pipefail\nhead() { sed -n \"1,$2p\"; }\nfailed() { exit \"$1\"; }\n");
     for command in commands {
         let shown = command.replace('\'', r"'\''");
-        script
-            .push_str(&format!("printf '%s\\n' '$ {shown}'\n{command}\necho ok >>'{progress}'\n"));
+        // Not `set -e`, which ignores what `!` says.
+        script.push_str(&format!(
+            "printf '%s\\n' '$ {shown}'\n{command}\nstatus=$?; [ $status -eq 0 ] || failed $status\n\
+             echo ok >>'{progress}'\n"
+        ));
     }
     script
 }
@@ -83,16 +89,36 @@ $ nor that
         assert_eq!(commands(README), ["grid status   # a comment", "grid prove \\\n  --wait 2m"]);
     }
 
-    #[test]
-    fn the_script_stops_at_the_first_failure() {
+    fn walk(commands: &[&str]) -> (bool, String, String) {
         let folder = tempfile::tempdir().expect("folder");
         let progress = folder.path().join("progress");
-        let commands = ["true".to_owned(), "X='a b'; test \"$X\" = 'a b'".into(), "false".into()];
+        let commands: Vec<String> = commands.iter().map(|c| (*c).to_owned()).collect();
         let script = script(&commands, &progress.display().to_string());
         let output =
             std::process::Command::new("bash").args(["-c", &script]).output().expect("bash");
-        assert!(!output.status.success());
-        assert_eq!(std::fs::read_to_string(progress).expect("progress"), "ok\nok\n");
-        assert!(String::from_utf8_lossy(&output.stdout).contains("$ X='a b'"));
+        let done = std::fs::read_to_string(progress).unwrap_or_default();
+        (output.status.success(), done, String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    #[test]
+    fn the_script_stops_at_the_first_failure() {
+        let (success, done, output) =
+            walk(&["true", "X='a b'", "test \"$X\" = 'a b'", "false | cat", "true"]);
+        assert!(!success);
+        assert_eq!(done, "ok\nok\nok\n");
+        assert!(output.contains("$ X='a b'"));
+    }
+
+    #[test]
+    fn what_must_fail_must_fail() {
+        assert!(walk(&["! false"]).0);
+        assert!(!walk(&["! true"]).0);
+    }
+
+    #[test]
+    fn the_first_lines_of_a_long_output_are_no_failure() {
+        let (success, _, output) = walk(&["seq 1 100000 | head -n 2"]);
+        assert!(success);
+        assert!(output.ends_with("1\n2\n"));
     }
 }
