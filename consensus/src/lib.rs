@@ -25,7 +25,7 @@ mod sign;
 mod solo;
 mod sync;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -37,6 +37,7 @@ pub use error::EngineError;
 
 use app::{App, check_authority};
 use desk::Desk;
+use engine::Running;
 use home::Home;
 use sign::Keyring;
 
@@ -88,50 +89,66 @@ pub async fn run(
         judged: Vec::new(),
         progress,
     };
-    let node = running.node();
-    let mut current = watched.clone();
-    let limit = STAGNATION.max(block_interval.saturating_mul(10));
+    let supervisor =
+        Supervisor { cancel, solo, limit: STAGNATION.max(block_interval.saturating_mul(10)) };
     let mut drive = Box::pin(app.drive(channels));
-    let result = loop {
-        tokio::select! {
-            biased;
-            () = cancel.cancelled() => {
-                // The loop goes on answering while the actors stop, so that none of them is left
-                // waiting in the middle of something.
-                tokio::select! {
-                    ended = &mut drive => if let Err(error) = ended {
-                        warn!(%error, "while stopping");
-                    },
-                    () = engine::stop(&node, STOP_PATIENCE) => {}
-                }
-                break Ok(());
-            }
-            ended = &mut drive => {
-                let height = *current.borrow_and_update();
-                break ended.and_then(|()| Err(EngineError::Died {
-                    height,
-                    reason: "it asks no more questions; its own messages say why".to_owned(),
-                }));
-            }
-            reason = running.died() => {
-                break Err(EngineError::Died { height: *current.borrow_and_update(), reason });
-            }
-            height = engine::stagnation(&mut watched, limit) => {
-                let stagnant = EngineError::Stagnant { height, seconds: limit.as_secs() };
-                if solo {
-                    break Err(stagnant);
-                }
-                // Peers may be away; the engine goes on as soon as enough of them are back.
-                error!(%stagnant, "waiting for the other validators");
-            }
-        }
-    };
+    let result = supervisor.watch(drive.as_mut(), &mut running, &mut watched).await;
     drop(drive);
     drop(running);
     if timeout(STOP_PATIENCE, desk.idle()).await.is_err() {
         warn!("the chain is still busy; it finishes in the background");
     }
     result
+}
+
+/// Waits for the end of an engine, whatever it is.
+struct Supervisor {
+    cancel: CancellationToken,
+    solo: bool,
+    /// How long a height may take before it counts as standing still.
+    limit: Duration,
+}
+
+impl Supervisor {
+    async fn watch(
+        &self,
+        mut drive: Pin<&mut impl Future<Output = Result<(), EngineError>>>,
+        running: &mut Running,
+        progress: &mut watch::Receiver<u64>,
+    ) -> Result<(), EngineError> {
+        let current = progress.clone();
+        let died = |reason: String| EngineError::Died { height: *current.borrow(), reason };
+        loop {
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => {
+                    // The loop goes on answering while the actors stop, so that none of them is left
+                    // waiting in the middle of something.
+                    let node = running.node();
+                    tokio::select! {
+                        ended = drive.as_mut() => if let Err(error) = ended {
+                            warn!(%error, "while stopping");
+                        },
+                        () = engine::stop(&node, STOP_PATIENCE) => {}
+                    }
+                    return Ok(());
+                }
+                ended = drive.as_mut() => {
+                    ended?;
+                    return Err(died("it asks no more questions; its log says why".to_owned()));
+                }
+                reason = running.died() => return Err(died(reason)),
+                height = engine::stagnation(progress, self.limit) => {
+                    let stagnant = EngineError::Stagnant { height, seconds: self.limit.as_secs() };
+                    if self.solo {
+                        return Err(stagnant);
+                    }
+                    // Peers may be away; the engine goes on as soon as enough of them are back.
+                    error!(%stagnant, "waiting for the other validators");
+                }
+            }
+        }
+    }
 }
 
 /// A chain that is far behind what this node proposed has been put back or replaced: going on would

@@ -52,6 +52,6 @@ impl engine::ProposalPart<Grid> for Part {
     }
 
     fn is_last(&self) -> bool {
-        crate::parts::count(self.length).is_some_and(|count| self.index + 1 == count)
+        crate::parts::count(self.length).is_some_and(|count| self.index == count - 1)
     }
 }
