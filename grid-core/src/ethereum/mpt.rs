@@ -5,9 +5,9 @@
 //! (shorter than 32 bytes) are not listed; an empty trie has no nodes. So there is one proof per key and
 //! root, and none of its bytes is unchecked.
 //!
-//! `alloy-trie` decodes nodes and builds tries. Walking is ours: its `verify_proof` asserts that paths
-//! stay within 64 nibbles, which a forged root can break, follows nodes beyond a diverging extension,
-//! and must be told the value. The tests compare both.
+//! `alloy-trie` builds tries. Verifying is ours: its `verify_proof` asserts that paths stay within 64
+//! nibbles, which a forged root can break, follows nodes beyond a diverging extension, knows no branch
+//! with a value, and must be told the value. The tests compare both.
 //!
 //! Source: Ethereum Yellow Paper, appendix D; EIP-1186, EIP-2718, EIP-658.
 
@@ -16,8 +16,7 @@ use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_rlp::Decodable;
 use alloy_trie::{
     EMPTY_ROOT_HASH, HashBuilder, Nibbles, TrieAccount,
-    nodes::{RlpNode, TrieNode},
-    proof::ProofRetainer,
+    proof::{ProofNodes, ProofRetainer},
     root::adjust_index_for_rlp,
 };
 use thiserror::Error;
@@ -31,8 +30,9 @@ pub const MAX_NODE_BYTES: usize = 64 << 10;
 /// The most bytes of all nodes of one proof.
 pub const MAX_TOTAL_BYTES: usize = 4 << 20;
 
-/// Nodes shorter than a hash stand in their parent.
-const HASH_BYTES: usize = 32;
+mod node;
+
+use node::{HASH_BYTES, Path, Step};
 
 /// Why a proof is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -135,53 +135,6 @@ fn check_size(nodes: &[Bytes]) -> Result<(), MptError> {
     if total > MAX_TOTAL_BYTES { Err(MptError::TooLong(total)) } else { Ok(()) }
 }
 
-/// Where a node leads for a given rest of the path.
-enum Step {
-    /// To a child that is named by hash, or stands in the node.
-    Child(RlpNode),
-    /// To the value.
-    Value(Vec<u8>),
-    /// Nowhere: the key is absent.
-    End,
-}
-
-/// One step along the path. `at` is the number of nibbles already walked.
-fn step(node: TrieNode, path: &Nibbles, at: &mut usize) -> Result<Step, alloy_rlp::Error> {
-    let rest = path.slice(*at..);
-    Ok(match node {
-        TrieNode::EmptyRoot => return Err(alloy_rlp::Error::Custom("an empty node inside a trie")),
-        TrieNode::Leaf(leaf) if leaf.key == rest => Step::Value(leaf.value),
-        TrieNode::Leaf(_) => Step::End,
-        TrieNode::Extension(extension) => {
-            if extension.key.is_empty() {
-                return Err(alloy_rlp::Error::Custom("an extension without a path"));
-            }
-            if rest.starts_with(&extension.key) {
-                *at = at.saturating_add(extension.key.len());
-                Step::Child(extension.child)
-            } else {
-                Step::End
-            }
-        }
-        TrieNode::Branch(branch) => {
-            // A branch has no value here: no key of these tries is the beginning of another one.
-            let Some(next) = rest.get(0) else { return Ok(Step::End) };
-            if !branch.state_mask.is_bit_set(next) {
-                return Ok(Step::End);
-            }
-            let before = (0..next).filter(|nibble| branch.state_mask.is_bit_set(*nibble)).count();
-            let child = branch.stack.into_iter().nth(before);
-            *at = at.saturating_add(1);
-            Step::Child(child.ok_or(alloy_rlp::Error::Custom("a branch without its child"))?)
-        }
-    })
-}
-
-fn decode_node(mut bytes: &[u8]) -> Result<TrieNode, alloy_rlp::Error> {
-    let node = TrieNode::decode(&mut bytes)?;
-    if bytes.is_empty() { Ok(node) } else { Err(alloy_rlp::Error::UnexpectedLength) }
-}
-
 /// The value under `key` in the trie with `root`, or `None` where the proof shows that there is none. `key` is
 /// the trie's own key: RLP of an index, or a keccak256.
 ///
@@ -192,7 +145,6 @@ pub fn lookup(root: B256, key: &[u8], nodes: &[Bytes]) -> Result<Option<Vec<u8>>
     if key.len() > HASH_BYTES {
         return Err(MptError::Key(key.len()));
     }
-    let path = Nibbles::unpack(key);
     if nodes.is_empty() {
         return if root == EMPTY_ROOT_HASH {
             Ok(None)
@@ -200,29 +152,29 @@ pub fn lookup(root: B256, key: &[u8], nodes: &[Bytes]) -> Result<Option<Vec<u8>>
             Err(MptError::Root { found: EMPTY_ROOT_HASH, expected: root })
         };
     }
-    let mut expected = RlpNode::word_rlp(&root);
-    let mut at = 0;
+    let mut path = Path::new(key);
+    let mut expected = root;
     for (index, bytes) in nodes.iter().enumerate() {
         let hash = keccak256(bytes);
-        if RlpNode::word_rlp(&hash) != expected {
+        if hash != expected {
             return Err(match index {
                 0 => MptError::Root { found: hash, expected: root },
                 _ => MptError::Link { index },
             });
         }
-        let malformed =
-            |error: alloy_rlp::Error| MptError::Node { index, error: error.to_string() };
-        let mut node = decode_node(bytes).map_err(malformed)?;
-        // Children that stand in their parent are part of the same listed node. Every such step
-        // consumes nibbles or ends, and each is shorter than its parent.
+        // Children that stand in their parent are part of the same listed node; each is shorter
+        // than its parent.
+        let mut node: &[u8] = bytes;
         let end = loop {
-            match step(node, &path, &mut at).map_err(malformed)? {
-                Step::Child(child) if child.is_hash() => {
-                    expected = child;
+            match node::step(node, &mut path)
+                .map_err(|error| MptError::Node { index, error: error.to_string() })?
+            {
+                Step::Hash(child) => {
+                    expected = B256::from_slice(child);
                     break None;
                 }
-                Step::Child(child) => node = decode_node(&child).map_err(malformed)?,
-                Step::Value(value) => break Some(Some(value)),
+                Step::Inner(child) => node = child,
+                Step::Value(value) => break Some(Some(value.to_vec())),
                 Step::End => break Some(None),
             }
         };
@@ -345,21 +297,64 @@ pub fn ordered_trie_root<T: AsRef<[u8]>>(values: &[T]) -> B256 {
     alloy_trie::root::ordered_trie_root_encoded(values)
 }
 
+/// A trie over a list, for proving any of its items.
+#[derive(Debug)]
+pub struct OrderedTrie {
+    root: B256,
+    count: usize,
+    nodes: ProofNodes,
+}
+
+impl OrderedTrie {
+    /// Builds the trie over all values, keeping all nodes.
+    #[must_use]
+    pub fn new<T: AsRef<[u8]>>(values: &[T]) -> Self {
+        let keys = (0..values.len()).map(|at| list_key(&at)).collect();
+        Self::keeping(values, keys)
+    }
+
+    /// Builds the trie, keeping the nodes on the paths to some keys.
+    fn keeping<T: AsRef<[u8]>>(values: &[T], keys: Vec<Nibbles>) -> Self {
+        let count = values.len();
+        // In the order of the keys, which RLP does not keep.
+        let leaves = (0..count).filter_map(|position| {
+            let at = adjust_index_for_rlp(position, count);
+            Some((list_key(&at), values.get(at)?.as_ref()))
+        });
+        let (root, nodes) = build(leaves, keys);
+        Self { root, count, nodes }
+    }
+
+    /// The root.
+    #[must_use]
+    pub const fn root(&self) -> B256 {
+        self.root
+    }
+
+    /// The proof of item `index`.
+    ///
+    /// # Errors
+    /// [`MptError::NoItem`].
+    pub fn prove(&self, index: u64) -> Result<Vec<Bytes>, MptError> {
+        let count = self.count;
+        if usize::try_from(index).map_or(true, |at| at >= count) {
+            return Err(MptError::NoItem { index, count });
+        }
+        Ok(path_nodes(&self.nodes, &list_key(&index)))
+    }
+}
+
 /// The proof of item `index` of the trie over a list.
 ///
 /// # Errors
 /// [`MptError::NoItem`].
 pub fn prove_ordered<T: AsRef<[u8]>>(values: &[T], index: u64) -> Result<Vec<Bytes>, MptError> {
-    let count = values.len();
-    if usize::try_from(index).map_or(true, |at| at >= count) {
-        return Err(MptError::NoItem { index, count });
-    }
-    let leaves = (0..count).filter_map(|position| {
-        let at = adjust_index_for_rlp(position, count);
-        let key = Nibbles::unpack(alloy_rlp::encode_fixed_size(&at));
-        Some((key, values.get(at)?.as_ref()))
-    });
-    Ok(prove(leaves, Nibbles::unpack(alloy_rlp::encode_fixed_size(&index))).1)
+    OrderedTrie::keeping(values, vec![list_key(&index)]).prove(index)
+}
+
+/// RLP of an index.
+fn list_key<T: alloy_rlp::Encodable>(index: &T) -> Nibbles {
+    Nibbles::unpack(alloy_rlp::encode(index))
 }
 
 /// Root and proof of `key`, present or not, in a trie over hashed keys: a state or storage trie.
@@ -369,20 +364,26 @@ pub fn prove_hashed(
     key: &B256,
 ) -> (B256, Vec<Bytes>) {
     let leaves = entries.iter().map(|(key, value)| (Nibbles::unpack(key), value.as_slice()));
-    prove(leaves, Nibbles::unpack(key))
+    let key = Nibbles::unpack(key);
+    let (root, nodes) = build(leaves, vec![key]);
+    (root, path_nodes(&nodes, &key))
 }
 
-fn prove<'a>(
+fn build<'a>(
     leaves: impl Iterator<Item = (Nibbles, &'a [u8])>,
-    key: Nibbles,
-) -> (B256, Vec<Bytes>) {
-    let mut builder = HashBuilder::default().with_proof_retainer(ProofRetainer::from_iter([key]));
+    keys: Vec<Nibbles>,
+) -> (B256, ProofNodes) {
+    let mut builder = HashBuilder::default().with_proof_retainer(ProofRetainer::new(keys));
     for (key, value) in leaves {
         builder.add_leaf(key, value);
     }
     let root = builder.root();
-    let nodes = builder.take_proof_nodes().into_nodes_sorted();
-    (root, normalize(nodes.into_iter().map(|(_, node)| node).collect()))
+    (root, builder.take_proof_nodes())
+}
+
+/// The nodes on the path of a key, from the root.
+fn path_nodes(nodes: &ProofNodes, key: &Nibbles) -> Vec<Bytes> {
+    normalize(nodes.matching_nodes_sorted(key).into_iter().map(|(_, node)| node).collect())
 }
 
 #[cfg(test)]

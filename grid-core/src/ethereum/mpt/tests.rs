@@ -86,6 +86,7 @@ fn unused_nodes_are_refused_even_beyond_a_divergence() {
     let (root, nodes) = prove_hashed(&entries, &near[0]);
     let stranger = B256::repeat_byte(0x22);
     assert_eq!(lookup(root, stranger.as_slice(), &nodes[..1]), Ok(None));
+    assert!(oracle(root, stranger.as_slice(), None, &nodes), "known weakness of alloy-trie");
     assert!(matches!(
         lookup(root, stranger.as_slice(), &nodes),
         Err(MptError::Unused { used: 1, .. })
@@ -110,7 +111,10 @@ fn paths_longer_than_a_key_are_absence_not_a_panic() {
     let first = extension(keccak256(&second).as_slice());
     let root = keccak256(&first);
     let key = B256::repeat_byte(0x11);
-    assert_eq!(lookup(root, key.as_slice(), &[first, second]), Ok(None));
+    let nodes = [first, second];
+    assert_eq!(lookup(root, key.as_slice(), &nodes), Ok(None));
+    let theirs = std::panic::catch_unwind(|| oracle(root, key.as_slice(), None, &nodes));
+    assert!(theirs.is_err(), "known weakness of alloy-trie");
 }
 
 #[test]
