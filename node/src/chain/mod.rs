@@ -8,6 +8,8 @@ mod cache;
 mod clients;
 mod consensus;
 mod submit;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeMap,

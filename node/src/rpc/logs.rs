@@ -24,7 +24,23 @@ pub(super) fn register(methods: &mut Methods) {
 
 fn search(context: &Context, args: &mut Args) -> Result<Vec<Log>, RpcError> {
     let filter = args.required::<Filter>("filter")?;
+    check_size(&filter)?;
     let view = context.view()?;
+    let (first, last) = range(&view, &filter)?;
+    let mut found = Vec::new();
+    for height in first..=last {
+        found.append(&mut logs_of(&view, &filter, height)?);
+        if found.len() > MAX_LOGS {
+            return Err(RpcError::limit(format!(
+                "more than {MAX_LOGS} logs match up to block {height}; ask for fewer blocks at once"
+            )));
+        }
+    }
+    Ok(found)
+}
+
+/// Refuses filters with very many alternatives: each is looked up in every block.
+pub(super) fn check_size(filter: &Filter) -> Result<(), RpcError> {
     if filter.address.len() > MAX_ALTERNATIVES
         || filter.topics.iter().any(|topic| topic.len() > MAX_ALTERNATIVES)
     {
@@ -32,28 +48,23 @@ fn search(context: &Context, args: &mut Args) -> Result<Vec<Log>, RpcError> {
             "a filter has at most {MAX_ALTERNATIVES} addresses and topics at one position"
         )));
     }
-    let (first, last) = range(&view, &filter)?;
+    Ok(())
+}
+
+/// The matching logs of one block, whatever range the filter names.
+pub(super) fn logs_of(view: &View, filter: &Filter, height: u64) -> Result<Vec<Log>, RpcError> {
     let mut found = Vec::new();
-    for height in first..=last {
-        let Some(header) = view.header(height)? else { break };
-        if !filter.matches_bloom(header.logs_bloom) {
-            continue;
-        }
-        let Some(block) = view.block(height)? else { break };
-        let hashes = block.body.transactions.iter().map(|one| *one.tx_hash());
-        let receipts = view.receipts(height)?.receipts;
-        let place = BlockNumHash { number: height, hash: header.hash_slow() };
-        let rows = hashes.zip(&receipts);
-        // The range was already applied, so the block is not to be asked about it again.
-        let anywhere =
-            Filter { block_option: FilterBlockOption::AtBlockHash(place.hash), ..filter.clone() };
-        anywhere.append_matching_block_logs(&mut found, place, header.timestamp, rows, false);
-        if found.len() > MAX_LOGS {
-            return Err(RpcError::limit(format!(
-                "more than {MAX_LOGS} logs match up to block {height}; ask for fewer blocks at once"
-            )));
-        }
+    let Some(header) = view.header(height)? else { return Ok(found) };
+    if !filter.matches_bloom(header.logs_bloom) {
+        return Ok(found);
     }
+    let Some(block) = view.block(height)? else { return Ok(found) };
+    let receipts = view.receipts(height)?.receipts;
+    let rows = block.body.transactions.iter().map(|one| *one.tx_hash()).zip(&receipts);
+    let place = BlockNumHash { number: height, hash: header.hash_slow() };
+    let block_option = FilterBlockOption::AtBlockHash(place.hash);
+    let here = Filter { block_option, ..filter.clone() };
+    here.append_matching_block_logs(&mut found, place, header.timestamp, rows, false);
     Ok(found)
 }
 

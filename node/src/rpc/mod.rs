@@ -17,6 +17,7 @@ mod logs;
 mod net;
 mod prove;
 mod server;
+mod subscribe;
 mod transactions;
 
 use std::sync::Arc;
@@ -49,6 +50,7 @@ pub(crate) fn module(chain: Arc<GridChain>) -> Module {
     logs::register(&mut methods);
     grid::register(&mut methods);
     prove::register(&mut methods);
+    subscribe::register(&mut methods.0);
     methods.0.into()
 }
 

@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, time::Duration};
 
 use jsonrpsee::server::{
-    BatchRequestConfig, PingConfig, Server, ServerBuilder, ServerConfig, ServerHandle,
-    middleware::http::HostFilterLayer,
+    BatchRequestConfig, PingConfig, RandomStringIdProvider, Server, ServerBuilder, ServerConfig,
+    ServerHandle, middleware::http::HostFilterLayer,
 };
 use tower::ServiceBuilder;
 
@@ -28,6 +28,7 @@ pub(crate) async fn bind(address: SocketAddr, limits: &RpcLimits) -> Result<RpcS
         .max_subscriptions_per_connection(16)
         .set_batch_request_config(BatchRequestConfig::Limit(limits.batch))
         .set_message_buffer_capacity(64)
+        .set_id_provider(RandomStringIdProvider::new(16))
         .enable_ws_ping(PingConfig::new().ping_interval(Duration::from_secs(30)))
         .set_tcp_no_delay(true)
         .build();

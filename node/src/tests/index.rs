@@ -133,3 +133,22 @@ async fn a_reorganisation_below_the_confirmed_tip_is_followed() {
     assert!(logs.as_array().unwrap().len() >= 4, "{logs}");
     stop(node).await;
 }
+
+/// A full batch in one transaction, and the proof of its middle.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_headers_in_one_transaction_are_indexed() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = start(config(directory.path())).await;
+    let headers = mine(regtest_genesis(), 2_000, 3);
+    submit(&node, 0, &headers).await;
+    let mut height = chain_info(&node).await.confirmed.map_or(0, |block| block.height);
+    while height < 1_998 {
+        // A block confirms a bounded number of headers; the rest follows in the next ones.
+        wait_height(&node, node.head().height + 1).await;
+        let next = chain_info(&node).await.confirmed.unwrap().height;
+        assert!(next > height, "indexing stands still at {height}");
+        height = next;
+    }
+    assert_eq!(prove(&node, json!(1_000)).await, 1_000);
+    stop(node).await;
+}
