@@ -9,7 +9,7 @@ use grid_core::{
     proof::{CrossChainProof, Trust, TrustAnchor, verify},
 };
 
-extern crate grid_core;
+use ::grid_core;
 
 // The fixture is shared with the unit tests.
 #[allow(unreachable_pub, reason = "the fixture stands in the crate's tests")]

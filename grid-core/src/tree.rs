@@ -242,7 +242,7 @@ mod tests {
         assert!(matches!(long.root(leaves[2]), Err(TreeProofError::Length { expected: 1, .. })));
 
         // An index out of range.
-        let outside = TreeProof { index: 3, ..good.clone() };
+        let outside = TreeProof { index: 3, ..good };
         assert_eq!(outside.root(leaves[2]), Err(TreeProofError::Index { index: 3, count: 3 }));
         assert!(TreeProof { index: 0, count: 0, siblings: vec![] }.root(leaves[0]).is_err());
 

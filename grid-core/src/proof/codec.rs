@@ -112,14 +112,14 @@ where
         .map_err(|error| CodecError::Abi { part, error: error.to_string() })
 }
 
-fn invalid(part: &'static str, error: impl ToString) -> CodecError {
+fn invalid(part: &'static str, error: &dyn core::fmt::Display) -> CodecError {
     CodecError::Value { part, error: error.to_string() }
 }
 
 /// At most one element.
 fn optional<T>(part: &'static str, mut list: Vec<T>) -> Result<Option<T>, CodecError> {
     let last = list.pop();
-    if list.is_empty() { Ok(last) } else { Err(invalid(part, "more than one element")) }
+    if list.is_empty() { Ok(last) } else { Err(invalid(part, &"more than one element")) }
 }
 
 /// What [`Claim::hash`] hashes.
@@ -218,7 +218,7 @@ fn decode_claim(TaggedWire { kind, body }: &TaggedWire) -> Result<Claim, CodecEr
             Claim::Storage { address: account, slot, value }
         }
         5 if body.is_empty() => Claim::Header {},
-        5 => return Err(invalid(part, "a header claim has no body")),
+        5 => return Err(invalid(part, &"a header claim has no body")),
         kind => return Err(CodecError::Kind { part, kind: *kind }),
     })
 }
@@ -295,7 +295,7 @@ fn decode_inclusion(TaggedWire { kind, body }: &TaggedWire) -> Result<Inclusion,
             Inclusion::Storage { address: account, account_nodes, slot, storage_nodes }
         }
         5 if body.is_empty() => Inclusion::HeaderOnly {},
-        5 => return Err(invalid(part, "a header needs no inclusion body")),
+        5 => return Err(invalid(part, &"a header needs no inclusion body")),
         kind => return Err(CodecError::Kind { part, kind: *kind }),
     })
 }
@@ -356,7 +356,7 @@ fn decode_anchor(TaggedWire { kind, body }: &TaggedWire) -> Result<Anchor, Codec
                 .into_iter()
                 .map(RecoverableSignature::try_from)
                 .collect::<Result<_, _>>()
-                .map_err(|error| invalid(part, error))?;
+                .map_err(|error| invalid(part, &error))?;
             let certificate = CommitCertificate {
                 height: wire.height,
                 round: wire.round,
@@ -364,7 +364,7 @@ fn decode_anchor(TaggedWire { kind, body }: &TaggedWire) -> Result<Anchor, Codec
                 signatures,
             };
             let validators =
-                ValidatorSet::new(wire.validators).map_err(|error| invalid(part, error))?;
+                ValidatorSet::new(wire.validators).map_err(|error| invalid(part, &error))?;
             Anchor::Certificate { certificate, validators }
         }
         1 => Anchor::BlockHash { hash: decode(part, body)? },
@@ -421,7 +421,7 @@ impl CrossChainProof {
         let proof = Self {
             version: wire.version,
             claim: decode_claim(&wire.claim)?,
-            source: wire.source.parse::<ChainId>().map_err(|error| invalid("source", error))?,
+            source: wire.source.parse::<ChainId>().map_err(|error| invalid("source", &error))?,
             header: wire.header,
             inclusion: decode_inclusion(&wire.inclusion)?,
             segments: wire.segments.into_iter().map(Segment::from).collect(),

@@ -241,9 +241,10 @@ fn a_certificate_cannot_vouch_for_a_header_that_names_other_validators() {
 fn the_claim_hash_names_the_fact_and_its_block() {
     let proof = bitcoin_proof(&Validators::new(1), (1, 3));
     let hash = proof.claim.hash(&proof.header);
-    let elsewhere = CompatHeader { height: 171, ..proof.header.clone() };
+    let elsewhere = CompatHeader { height: 171, ..proof.header };
     assert_ne!(hash, proof.claim.hash(&elsewhere));
     assert_ne!(hash, Claim::Header {}.hash(&proof.header));
+    assert_eq!(hash, proof.claim.hash(&proof.header));
 }
 
 /// Building all kinds takes longer than checking one.

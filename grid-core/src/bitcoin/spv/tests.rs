@@ -1,3 +1,5 @@
+#![allow(clippy::cast_possible_truncation, reason = "counts of a test are small")]
+
 use alloy_primitives::hex;
 use proptest::prelude::*;
 
@@ -127,7 +129,7 @@ fn an_inner_node_is_not_a_transaction() {
     let root = merkle_root(&ids).unwrap();
     let good = prove(&txs, 2).unwrap();
     // CVE-2017-12842: the preimage of the node over transactions 2 and 3, one level up.
-    let mut bad = good.clone();
+    let mut bad = good;
     bad.raw = [ids[2].0, ids[3].0].concat().into();
     bad.index = 1;
     bad.branch.remove(0);

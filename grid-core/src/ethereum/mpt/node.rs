@@ -36,7 +36,7 @@ impl<'a> Path<'a> {
     /// The next nibble, if the path goes on.
     fn next(&mut self) -> Option<u8> {
         let byte = *self.key.get(self.at / 2)?;
-        let nibble = if self.at % 2 == 0 { byte >> 4 } else { byte & 0x0f };
+        let nibble = if self.at.is_multiple_of(2) { byte >> 4 } else { byte & 0x0f };
         self.at = self.at.saturating_add(1);
         Some(nibble)
     }

@@ -1,3 +1,5 @@
+#![allow(clippy::cast_possible_truncation, reason = "counts of a test are small")]
+
 use std::collections::BTreeMap;
 
 use alloy_trie::proof::verify_proof;
