@@ -8,7 +8,7 @@ use grid_test_nodes::{
 };
 
 use crate::{
-    network::{Failure, Network, stop_signal},
+    network::{Daemon, Failure, Network, stop_signal},
     screen,
     settings::{Ports, Settings},
     tour,
@@ -47,7 +47,7 @@ async fn check() -> Result<(), Failure> {
         .tempdir()
         .map_err(|error| Failure::Text(format!("making a folder: {error}")))?;
     let settings = Settings { folder: scratch.path().join("devnet"), ports: Ports::free()? };
-    let network = Network::up(settings).await?;
+    let network = Network::up(settings, Daemon::Fail).await?;
     let counters = RefCell::new(Counters::default());
     let walked = network
         .with_traffic(&counters, async {

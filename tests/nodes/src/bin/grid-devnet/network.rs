@@ -16,6 +16,11 @@ use crate::{
 /// Bitcoin blocks before the first payment: rewards are spendable after a hundred.
 const FIRST_BLOCKS: u64 = 110;
 
+/// A daemon that ends so soon after its start is not killed by a person.
+const QUICK_END: std::time::Duration = std::time::Duration::from_secs(3);
+/// So many such ends in a row are a failure.
+const MOST_QUICK_ENDS: u32 = 3;
+
 /// Why the network cannot go on.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -48,7 +53,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
     let stop = stop_signal()?;
     tokio::pin!(stop);
     let network = tokio::select! {
-        network = Network::up(settings) => network?,
+        network = Network::up(settings, Daemon::Restart) => network?,
         () = &mut stop => {
             println!("stopped before everything ran");
             return Ok(());
@@ -91,13 +96,26 @@ pub(crate) struct Network {
     pub(crate) anvil: Anvil,
     /// The token on anvil's chain.
     pub(crate) token: Token,
-    /// The daemon.
+    /// The daemon, as first started.
     pub(crate) grid: Grid,
+    /// The daemon that runs now, where the first one ended.
+    successor: RefCell<Option<Grid>>,
+    /// What to do when the daemon ends by itself.
+    daemon: Daemon,
+}
+
+/// What to do when the daemon ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Daemon {
+    /// Start it again, as a service manager does: a person may kill it to see what happens.
+    Restart,
+    /// That is the failure that an unattended check looks for.
+    Fail,
 }
 
 impl Network {
     /// Starts everything, on the state of an earlier run where there is one.
-    pub(crate) async fn up(settings: Settings) -> Result<Self, Failure> {
+    pub(crate) async fn up(settings: Settings, daemon: Daemon) -> Result<Self, Failure> {
         let started = Instant::now();
         let known = settings.home().join("grid.toml").is_file();
         let word = if known { "continuing" } else { "new" };
@@ -121,7 +139,7 @@ impl Network {
         })
         .await?;
         println!("devnet: grid runs; everything started in {:.1?}", started.elapsed());
-        Ok(Self { settings, bitcoind, anvil, token, grid })
+        Ok(Self { settings, bitcoind, anvil, token, grid, successor: RefCell::default(), daemon })
     }
 
     /// Runs `work` while blocks with traffic are produced; fails when a node ends by itself.
@@ -140,23 +158,40 @@ impl Network {
         }
     }
 
-    /// Completes when a node has ended by itself.
+    /// Completes when a node has ended by itself, for good.
     async fn first_end(&self) -> NodeError {
+        let (mut quick, mut started) = (0, Instant::now());
         loop {
-            let checks = [self.bitcoind.check(), self.anvil.check(), self.grid.check()];
+            let checks = [self.bitcoind.check(), self.anvil.check()];
             if let Some(error) = checks.into_iter().find_map(Result::err) {
                 return error;
             }
+            if let Err(error) = self.check_daemon() {
+                quick = if started.elapsed() < QUICK_END { quick + 1 } else { 0 };
+                if self.daemon == Daemon::Fail || quick > MOST_QUICK_ENDS {
+                    return error;
+                }
+                println!("\ndevnet: grid ended; starting it again");
+                started = Instant::now();
+                match Grid::start(self.grid.config().clone()).await {
+                    Ok(grid) => drop(self.successor.replace(Some(grid))),
+                    Err(error) => return error,
+                }
+            }
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         }
+    }
+
+    fn check_daemon(&self) -> Result<(), NodeError> {
+        self.successor.borrow().as_ref().unwrap_or(&self.grid).check()
     }
 
     /// Stops everything: the daemon first, so that it does not see its nodes go.
     pub(crate) async fn down(mut self) -> Result<(), Failure> {
         let started = Instant::now();
         println!("devnet: stopping ...");
-        let outcomes =
-            [self.grid.stop().await, self.anvil.stop().await, self.bitcoind.stop().await];
+        let mut daemon = self.successor.take().unwrap_or(self.grid);
+        let outcomes = [daemon.stop().await, self.anvil.stop().await, self.bitcoind.stop().await];
         println!("devnet: stopped in {:.1?}", started.elapsed());
         outcomes.into_iter().collect::<Result<(), NodeError>>().map_err(Failure::from)
     }

@@ -126,7 +126,8 @@ pub(crate) async fn show(network: &Network, counters: &RefCell<Counters>) -> Res
             Ok(status) => {
                 let counters = counters.borrow();
                 let trouble = counters.trouble.as_deref().map_or_else(String::new, |trouble| {
-                    format!(" | last trouble: {}", trouble.lines().next().unwrap_or_default())
+                    let short: String = trouble.lines().flat_map(str::chars).take(60).collect();
+                    format!(" | trouble: {short}")
                 });
                 let (payments, transfers) = (counters.payments, counters.transfers);
                 format!("{} | {payments} payments, {transfers} transfers{trouble}", status.line())

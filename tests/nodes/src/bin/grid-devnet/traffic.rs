@@ -112,7 +112,11 @@ fn note(
 ) {
     let mut counters = counters.borrow_mut();
     match outcome {
-        Ok(mined) => count(&mut counters, mined),
+        Ok(mined) => {
+            count(&mut counters, mined);
+            // What works again is no trouble any more.
+            counters.trouble.take_if(|trouble| trouble.starts_with(what));
+        }
         Err(error) => counters.trouble = Some(format!("{what}: {error}")),
     }
 }
