@@ -162,3 +162,24 @@ impl NodeMetrics {
 pub(crate) fn gauge(value: impl TryInto<i64>) -> i64 {
     value.try_into().unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_exported_at_once_with_its_fields_doc_as_help() {
+        let registry = Registry::new();
+        let metrics = NodeMetrics::register(&registry).unwrap();
+        metrics.index_headers.with_label_values(&["eip155:1"]);
+        metrics.index_reverted_total.with_label_values(&["eip155:1"]);
+        let families = registry.gather();
+        assert_eq!(families.len(), 13);
+        for family in families {
+            let field = family.name().trim_start_matches("grid_node_");
+            let doc = format!("/// {}\n    pub {field}:", family.help());
+            assert!(include_str!("metrics.rs").contains(&doc), "{doc}");
+        }
+        assert!(NodeMetrics::register(&registry).is_err());
+    }
+}

@@ -252,6 +252,12 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The methods themselves.
+    #[cfg(test)]
+    pub(crate) const fn methods(&self) -> &Module {
+        &self.module
+    }
+
     /// Calls a method. `params` is an array, or null for none.
     ///
     /// # Errors

@@ -97,3 +97,22 @@ fn a_damaged_file_is_an_error_that_names_it_never_a_panic() {
     }
     assert!(refused > 10, "{refused}");
 }
+
+#[test]
+fn a_stored_certificate_has_one_encoding() {
+    let signature = |byte| grid_core::grid::RecoverableSignature::from_bytes([byte; 65]);
+    let certificate = CommitCertificate {
+        height: u64::MAX - 1,
+        round: 3,
+        block_hash: B256::repeat_byte(0x42),
+        signatures: vec![signature(1), signature(2)],
+    };
+    let bytes = tables::encode_certificate(&certificate);
+    assert_eq!(tables::decode_certificate(&bytes), Some(certificate));
+    for cut in (0..bytes.len()).filter(|cut| ![45, 110].contains(cut)) {
+        assert_eq!(tables::decode_certificate(&bytes[..cut]), None, "{cut} bytes");
+    }
+    let mut other = bytes;
+    other[0] = 2;
+    assert_eq!(tables::decode_certificate(&other), None);
+}

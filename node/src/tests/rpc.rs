@@ -172,3 +172,44 @@ async fn pending_nonces_count_the_mempool() {
     assert_eq!(count("latest").await, "0x3");
     stop(node).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscribers_hear_of_every_block_and_of_matching_logs() {
+    let directory = tempfile::tempdir().unwrap();
+    let (node, rpc) = served(directory.path()).await;
+    let caller = node.caller();
+    let methods = caller.methods();
+    let topic = vec![json!("newHeads")];
+    let mut heads = methods.subscribe("eth_subscribe", topic, 16).await.unwrap();
+    let filter = vec![json!("logs"), json!({"address": REGISTRY})];
+    let mut logs = methods.subscribe("eth_subscribe", filter, 16).await.unwrap();
+    let set_status =
+        grid_core::modules::abi::Registry::setStatusCall { chain: regtest().key().0, status: 1 };
+    let input = alloy_sol_types::SolCall::abi_encode(&set_status).into();
+    let sent = send(&node, &sign(0, REGISTRY, 0, input, 1_000_000)).await;
+    let mut last: Option<u64> = None;
+    for _ in 0..5 {
+        let next = tokio::time::timeout(DEADLINE, heads.next::<alloy_rpc_types_eth::Header>());
+        let (header, _) = next.await.unwrap().unwrap().unwrap();
+        assert!(last.is_none_or(|height| header.inner.number == height + 1));
+        last = Some(header.inner.number);
+    }
+    let next = tokio::time::timeout(DEADLINE, logs.next::<Value>());
+    let (log, _) = next.await.unwrap().unwrap().unwrap();
+    assert_eq!(log, sent["logs"][0]);
+    let unknown = methods.subscribe("eth_subscribe", vec![json!("syncing")], 1).await;
+    assert!(unknown.unwrap_err().to_string().contains("newHeads and logs"));
+
+    let upgrade = format!(
+        "GET / HTTP/1.1\r\nHost: {rpc}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    let mut stream = tokio::net::TcpStream::connect(rpc).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, upgrade.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    let read = tokio::io::AsyncReadExt::read_exact(&mut stream, &mut status);
+    tokio::time::timeout(DEADLINE, read).await.unwrap().unwrap();
+    assert_eq!(&status, b"HTTP/1.1 101");
+    drop(stream);
+    drop((heads, logs, caller));
+    stop(node).await;
+}
