@@ -7,9 +7,9 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use std::{hint::black_box, path::PathBuf, time::Duration};
+use std::{collections::HashMap, hint::black_box, path::PathBuf, time::Duration};
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use grid_core::{
     bitcoin::NetworkParams,
@@ -47,6 +47,15 @@ fn measure(c: &mut Criterion, name: &str, items: u64, chain: &Chain, txs: &[Reco
     group.bench_function("propose", |b| b.iter(|| black_box(propose())));
     group.bench_function("validate", |b| {
         b.iter(|| black_box(transition::validate(&chain.parent, &chain.state, block).unwrap()));
+    });
+    let senders = txs.iter().map(|tx| (*tx.tx_hash(), tx.signer())).collect::<HashMap<_, _>>();
+    group.bench_function("validate, senders known", |b| {
+        b.iter(|| {
+            let known = |hash: &B256| senders.get(hash).copied();
+            black_box(
+                transition::validate_with(&chain.parent, &chain.state, block, &known).unwrap(),
+            )
+        });
     });
     group.finish();
 }

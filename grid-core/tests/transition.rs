@@ -7,16 +7,17 @@ use alloy_consensus::{Transaction, TxEip1559, TxReceipt};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use alloy_sol_types::{Revert, SolCall, SolError, SolEvent};
 use grid_core::{
-    ChainKey,
+    ChainId, ChainKey, Family, Level, Security,
     bitcoin::Header,
     confirm::ConfirmationRule,
-    grid::Extension,
+    grid::{Extension, RecoverableSignature},
     index,
-    mmr::Mmr,
+    mmr::{self, Mmr, append_with_nodes},
     modules::{
-        ChainStatus,
-        abi::{LIGHT_CLIENTS, LightClients, PROOFS, REGISTRY, Registry, SYSTEM_CONTRACTS},
+        ChainRecord, ChainStatus, ClientParams,
+        abi::{LIGHT_CLIENTS, LightClients, PROOFS, Proofs, REGISTRY, Registry, SYSTEM_CONTRACTS},
     },
+    proof,
     state::{keys, query, tree},
     transition::{self, CallContext, IndexEvent, TransitionError, TxReject},
 };
@@ -487,8 +488,8 @@ fn junk() -> impl Strategy<Value = Vec<u8>> {
         LightClients::tipCall::SELECTOR,
         Registry::registerCall::SELECTOR,
         Registry::setStatusCall::SELECTOR,
-        grid_core::modules::abi::Proofs::verifyCall::SELECTOR,
-        grid_core::modules::abi::Proofs::submitCall::SELECTOR,
+        Proofs::verifyCall::SELECTOR,
+        Proofs::submitCall::SELECTOR,
     ];
     let (_, key) = regtest();
     let word = prop_oneof![
@@ -563,10 +564,164 @@ proptest! {
     }
 }
 
+/// Ethereum-like headers after `parent`.
+fn eth_headers(
+    parent: &alloy_consensus::Header,
+    count: u64,
+    salt: u8,
+) -> Vec<alloy_consensus::Header> {
+    let mut headers = vec![parent.clone()];
+    for _ in 0..count {
+        let below = headers.last().unwrap();
+        headers.push(alloy_consensus::Header {
+            parent_hash: below.hash_slow(),
+            number: below.number + 1,
+            timestamp: below.timestamp + 1,
+            state_root: B256::repeat_byte(salt),
+            base_fee_per_gas: Some(7),
+            ..Default::default()
+        });
+    }
+    headers.split_off(1)
+}
+
+fn attest(wallets: &[Wallet], key: ChainKey, headers: &[alloy_consensus::Header]) -> Bytes {
+    let last = headers.last().unwrap();
+    let digest = grid_core::ethereum::attest::digest(key, last.number, &last.hash_slow());
+    let signatures = wallets
+        .iter()
+        .map(|wallet| RecoverableSignature::from(wallet.sign_hash(&digest)).into())
+        .collect();
+    let headers = headers.iter().map(|header| alloy_rlp::encode(header).into()).collect();
+    LightClients::submitAttestedHeadersCall { chain: key.0, headers, signatures }
+        .abi_encode()
+        .into()
+}
+
+#[test]
+fn attested_headers_follow_the_longest_signed_branch() {
+    let mut signers = [11, 12, 13].map(Wallet::new);
+    signers.sort_by_key(|wallet| wallet.address);
+    let start = alloy_consensus::Header { base_fee_per_gas: Some(7), ..Default::default() };
+    let id = ChainId::eip155(31_337);
+    let key = id.key();
+    let record = ChainRecord {
+        id,
+        family: Family::Ethereum,
+        security: Security::Attested,
+        level: Level::L0,
+        rule: ConfirmationRule::Instant,
+        status: ChainStatus::Active,
+        client: ClientParams::Attested {
+            threshold: 2,
+            attesters: signers.iter().map(|wallet| wallet.address).collect(),
+            start: alloy_rlp::encode(&start).into(),
+        },
+        window: 128,
+    };
+    let sender = Wallet::new(1);
+    let mut chain = Chain::new(&genesis(vec![record], &[&sender]));
+    let submit = |nonce, input: Bytes| sender.tx(nonce, LIGHT_CLIENTS, 0, 5_000_000, input);
+    let first = eth_headers(&start, 30, 1);
+    let block = chain.step(vec![
+        submit(0, attest(&signers[..1], key, &first)),
+        submit(1, attest(&signers[1..], key, &first)),
+    ]);
+    assert_eq!(
+        block.receipts.iter().map(TxReceipt::status).collect::<Vec<_>>(),
+        [false, true],
+        "one of two signatures is not enough"
+    );
+    assert_eq!((block.entries[0].count, block.entries[0].security), (31, 4));
+    // A longer branch from five below the tip.
+    let second = eth_headers(&first[24], 6, 2);
+    let block = chain.step(vec![submit(2, attest(&signers[..2], key, &second))]);
+    assert_eq!(block.entries[0].tipHash, second[5].hash_slow());
+    assert_eq!(block.entries[0].count, 32);
+    let reverted = IndexEvent::Reverted { chain: key, from: 26, depth: 5 };
+    assert!(block.index_events.contains(&reverted), "{:?}", block.index_events);
+}
+
+#[test]
+fn a_chain_that_contradicts_itself_is_frozen_and_the_others_go_on() {
+    let (wallet, key, mut chain, genesis) = with_bitcoin(depth(1), 64);
+    let headers = mine(&genesis, 10, 1);
+    chain.step(vec![wallet.submit(0, key, &headers[..8])]);
+    // A confirmed tip that the light client does not hold.
+    let name = keys::accumulator(key);
+    let mut stored = chain.state.values()[&name].clone();
+    stored[8..40].fill(0xee);
+    let height = chain.parent.header.number;
+    chain.state.apply_parts(&[(name, Some(stored))].into(), &Default::default(), height);
+    let block = chain.step(vec![wallet.submit(1, key, &headers[8..])]);
+    assert!(block.receipts[0].status());
+    let logs = block.receipts[0].logs();
+    assert!(logs.iter().any(|log| LightClients::Frozen::decode_log(log).is_ok()), "{logs:?}");
+    assert_eq!(block.entries, []);
+    assert_eq!(query::chains(&chain.state).unwrap()[0].status, ChainStatus::Frozen);
+    let more = mine(&headers[9], 1, 1);
+    let resume = wallet.tx(3, REGISTRY, 0, 1_000_000, status(key, ChainStatus::Active));
+    let block = chain.step(vec![wallet.submit(2, key, &more), resume]);
+    let statuses = block.receipts.iter().map(TxReceipt::status).collect::<Vec<_>>();
+    assert_eq!(statuses, [false, true]);
+    // Nothing was repaired: the next block freezes it again.
+    let block = chain.step(vec![]);
+    assert!(matches!(block.index_events[..], [IndexEvent::Frozen { .. }]));
+}
+
+#[test]
+fn a_proof_is_accepted_once_and_only_unchanged() {
+    let (wallet, key, mut chain, genesis) = with_bitcoin(depth(1), 64);
+    let headers = mine(&genesis, 20, 1);
+    let block = chain.step(vec![wallet.submit(0, key, &headers)]);
+    let (mut range, mut nodes, mut source) = (Mmr::new(), Vec::new(), None);
+    for event in &block.index_events {
+        if let IndexEvent::Appended { header, .. } = event {
+            nodes.extend(append_with_nodes(&mut range, header.leaf()).into_iter().map(|n| n.1));
+            source = (header.height == 7).then(|| header.clone()).or(source);
+        }
+    }
+    let branch = mmr::prove(&nodes, range.count(), 7).unwrap();
+    let header = alloy_rlp::encode(&block.block.header);
+    let segment = proof::build::segment(branch, &block.entries, 0, header.into()).unwrap();
+    let anchor = proof::Anchor::BlockHash { hash: block.hash };
+    let id = regtest().0.chain_id();
+    let proof = proof::build::assemble(
+        source.unwrap(),
+        id,
+        proof::Inclusion::HeaderOnly {},
+        segment,
+        anchor,
+    )
+    .unwrap();
+    let bytes = proof.to_abi();
+    let submit = |nonce, proof: &[u8]| {
+        let input = Proofs::submitCall { proof: proof.to_vec().into() }.abi_encode();
+        wallet.tx(nonce, PROOFS, 0, 1_000_000, input.into())
+    };
+    let view = Proofs::verifyCall { proof: bytes.to_vec().into() }.abi_encode();
+    let seen = read(&chain, PROOFS, view);
+    let seen = Proofs::verifyCall::abi_decode_returns(&seen.output).unwrap();
+    assert_eq!((seen.chain, seen.height, seen.security), (key.0, 7, 1));
+    let mut changed = bytes.to_vec();
+    let middle = changed.len() / 2;
+    changed[middle] ^= 1;
+    let block = chain.step(vec![submit(1, &changed), submit(2, &bytes)]);
+    let statuses = block.receipts.iter().map(TxReceipt::status).collect::<Vec<_>>();
+    assert_eq!(statuses, [false, true]);
+    let event = Proofs::Proven::decode_log(&block.receipts[1].logs()[0]).unwrap();
+    assert_eq!((event.claimHash, event.chain, event.height), (seen.claimHash, key.0, 7));
+    let again = submit(3, &bytes);
+    assert_eq!(transition::check(&chain.state, &again, 1), Err(TxReject::AlreadyKnown));
+    let at = Proofs::provenAtCall { claimHash: seen.claimHash }.abi_encode();
+    let at = read(&chain, PROOFS, at);
+    assert_eq!(Proofs::provenAtCall::abi_decode_returns(&at.output), Ok(2));
+}
+
 #[test]
 fn proofs_module_refuses_what_is_not_a_proof() {
     let (_, _, chain) = two();
-    let input = grid_core::modules::abi::Proofs::verifyCall { proof: Bytes::from(vec![1; 99]) };
+    let input = Proofs::verifyCall { proof: Bytes::from(vec![1; 99]) };
     let outcome = read(&chain, PROOFS, input.abi_encode());
     assert!(outcome.reverted.unwrap().starts_with("proof refused: "));
 }

@@ -76,14 +76,16 @@ pub(crate) fn is_known(
     }
 }
 
-/// `keccak256(abi.encode((address, string name, uint32 version, string[] functions)[]))` over the collection.
+/// `keccak256(abi.encode((address, string name, uint32 version, uint8 prefix, string[]
+/// functions)[]))` over the collection.
 #[must_use]
 pub fn collection_hash() -> B256 {
     let list = COLLECTION
         .iter()
         .map(|module| {
             let functions = module.functions().into_iter().map(String::from).collect::<Vec<_>>();
-            (module.address(), module.name().to_owned(), module.version(), functions)
+            let (name, version) = (module.name().to_owned(), module.version());
+            (module.address(), name, version, module.prefix(), functions)
         })
         .collect::<Vec<_>>();
     keccak256(list.abi_encode())

@@ -20,7 +20,6 @@ mod propose;
 mod types;
 mod validate;
 
-
 pub use call::call;
 pub use check::{check, intrinsic_gas};
 pub use error::{TransitionError, TxReject};
@@ -29,7 +28,7 @@ pub use propose::propose;
 pub use types::{
     Block, CallContext, CallOutcome, ExecutedBlock, IndexEvent, Parent, Proposal, RecoveredTx,
 };
-pub use validate::validate;
+pub use validate::{validate, validate_with};
 
 pub(crate) use block::genesis_header;
 

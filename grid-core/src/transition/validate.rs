@@ -1,6 +1,7 @@
 //! Judging a block.
 
 use alloy_consensus::transaction::{Recovered, SignerRecoverable};
+use alloy_primitives::{Address, B256};
 
 use super::{
     Block, ExecutedBlock, MAX_BLOCK_TRANSACTIONS, Parent, TransitionError, TxReject,
@@ -20,6 +21,21 @@ pub fn validate(
     state: &dyn ChainState,
     block: &Block,
 ) -> Result<ExecutedBlock, TransitionError> {
+    validate_with(parent, state, block, &|_| None)
+}
+
+/// [`validate`] with senders that the caller recovered before, by transaction hash: recovering one
+/// costs more than everything else about a transfer. The hash covers the signature, so a sender that
+/// was recovered once holds for ever; the caller answers for it.
+///
+/// # Errors
+/// As [`validate`].
+pub fn validate_with(
+    parent: &Parent,
+    state: &dyn ChainState,
+    block: &Block,
+    known_sender: &dyn Fn(&B256) -> Option<Address>,
+) -> Result<ExecutedBlock, TransitionError> {
     precheck(parent, block)?;
     let extension = Extension::of(&block.header).map_err(|error| TransitionError::Extension {
         which: "block",
@@ -29,7 +45,10 @@ pub fn validate(
     for (index, tx) in block.body.transactions.iter().enumerate() {
         let hash = *tx.tx_hash();
         let refuse = |reason| TransitionError::Transaction { index, hash, reason };
-        let signer = tx.recover_signer().map_err(|_| refuse(TxReject::Signature))?;
+        let signer = match known_sender(&hash) {
+            Some(signer) => signer,
+            None => tx.recover_signer().map_err(|_| refuse(TxReject::Signature))?,
+        };
         match run.include(Recovered::new_unchecked(tx.clone(), signer), false) {
             Ok(()) => (),
             Err(TxReject::Storage(error)) => return Err(error.into()),
