@@ -129,7 +129,8 @@ pub(crate) struct LogSection {
 impl Default for LogSection {
     fn default() -> Self {
         Self {
-            filter: "info,arc_malachitebft=warn,informalsystems_malachitebft=warn".into(),
+            filter: "info,arc_malachitebft=warn,arc_malachitebft_engine::node=error,libp2p=warn"
+                .into(),
             json: false,
         }
     }

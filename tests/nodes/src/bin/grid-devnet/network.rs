@@ -17,7 +17,7 @@ use crate::{
 const FIRST_BLOCKS: u64 = 110;
 
 /// A daemon that ends so soon after its start is not killed by a person.
-const QUICK_END: std::time::Duration = std::time::Duration::from_secs(3);
+const QUICK_END: std::time::Duration = std::time::Duration::from_millis(500);
 /// So many such ends in a row are a failure.
 const MOST_QUICK_ENDS: u32 = 3;
 
