@@ -76,7 +76,7 @@ pub(crate) fn is_known(
     }
 }
 
-/// `keccak256(abi.encode((address, string name, uint32 version, uint8 prefix, string[]
+/// `keccak256(abi.encode((address, string name, uint32 version, uint16 prefix, string[]
 /// functions)[]))` over the collection.
 #[must_use]
 pub fn collection_hash() -> B256 {
@@ -85,7 +85,7 @@ pub fn collection_hash() -> B256 {
         .map(|module| {
             let functions = module.functions().into_iter().map(String::from).collect::<Vec<_>>();
             let (name, version) = (module.name().to_owned(), module.version());
-            (module.address(), name, version, module.prefix(), functions)
+            (module.address(), name, version, u16::from(module.prefix()), functions)
         })
         .collect::<Vec<_>>();
     keccak256(list.abi_encode())
