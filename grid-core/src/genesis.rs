@@ -55,7 +55,7 @@ pub struct GenesisError {
     pub reason: String,
 }
 
-fn fault(field: &'static str, reason: impl ToString) -> GenesisError {
+fn fault(field: &'static str, reason: impl core::fmt::Display) -> GenesisError {
     GenesisError { field, reason: reason.to_string() }
 }
 

@@ -1,5 +1,5 @@
 //! The state transition from outside: blocks, fees, light clients, the index.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::result_large_err, clippy::cast_possible_truncation)]
 
 mod support;
 

@@ -9,8 +9,11 @@ pub struct Overlay<'a> {
     base: &'a dyn StateRead,
     writes: StateDiff,
     /// What each write replaced in `writes`, oldest first.
-    journal: Vec<(Vec<u8>, Option<Option<Vec<u8>>>)>,
+    journal: Vec<(Vec<u8>, Replaced)>,
 }
+
+/// The write that another one replaced: none, a removal, or a value.
+type Replaced = Option<Option<Vec<u8>>>;
 
 /// A point to go back to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

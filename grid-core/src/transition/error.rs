@@ -57,7 +57,7 @@ pub enum TransitionError {
         /// Its hash.
         hash: B256,
         /// Why.
-        reason: TxReject,
+        reason: Box<TxReject>,
     },
     /// The genesis is not usable.
     #[error("genesis: {0}")]

@@ -44,7 +44,8 @@ pub fn validate_with(
     let mut run = Run::begin(parent, state, extension.timeMs, block.header.beneficiary)?;
     for (index, tx) in block.body.transactions.iter().enumerate() {
         let hash = *tx.tx_hash();
-        let refuse = |reason| TransitionError::Transaction { index, hash, reason };
+        let refuse =
+            |reason| TransitionError::Transaction { index, hash, reason: Box::new(reason) };
         let signer = match known_sender(&hash) {
             Some(signer) => signer,
             None => tx.recover_signer().map_err(|_| refuse(TxReject::Signature))?,
