@@ -7,11 +7,11 @@ use std::{path::PathBuf, time::Duration};
 #[non_exhaustive]
 pub enum NodeError {
     /// A program is not installed.
-    #[error("{program} was not found (looked at {looked}): run scripts/setup-nodes")]
+    #[error("{program} was not found: {looked}")]
     ProgramMissing {
         /// The program's name.
         program: &'static str,
-        /// Where it was looked for.
+        /// Where it was looked for, and what installs it.
         looked: String,
     },
     /// A file or folder could not be read or written, or a program not be run.

@@ -59,7 +59,7 @@ pub fn grid() -> Result<PathBuf, NodeError> {
         return if path.is_file() {
             Ok(path)
         } else {
-            Err(missing("grid", &format!("GRID_BIN={}", path.display())))
+            Err(missing("grid", &format!("GRID_BIN={} is no file", path.display())))
         };
     }
     let own = env::current_exe().map_err(NodeError::io("finding the running program"))?;
@@ -69,7 +69,9 @@ pub fn grid() -> Result<PathBuf, NodeError> {
         .take(2)
         .map(|folder| folder.join("grid"))
         .find(|candidate| candidate.is_file())
-        .ok_or_else(|| missing("grid", "GRID_BIN and beside this program; cargo build -p grid"))
+        .ok_or_else(|| {
+            missing("grid", "looked at GRID_BIN and beside this program; cargo build -p grid")
+        })
 }
 
 fn missing(program: &'static str, looked: &str) -> NodeError {
@@ -81,7 +83,7 @@ fn find(program: &'static str, variable: &str) -> Result<PathBuf, NodeError> {
         return if path.is_file() {
             Ok(path)
         } else {
-            Err(missing(program, &format!("{variable}={}", path.display())))
+            Err(missing(program, &format!("{variable}={} is no file", path.display())))
         };
     }
     let file = cache().join("nodes").join("paths");
@@ -95,10 +97,10 @@ fn find(program: &'static str, variable: &str) -> Result<PathBuf, NodeError> {
         let path = env::var_os("PATH").unwrap_or_default();
         env::split_paths(&path).map(|folder| folder.join(program)).find(|p| p.is_file())
     };
-    from_file
-        .filter(|path| path.is_file())
-        .or_else(on_path)
-        .ok_or_else(|| missing(program, &format!("{variable}, {} and PATH", file.display())))
+    from_file.filter(|path| path.is_file()).or_else(on_path).ok_or_else(|| {
+        let file = file.display();
+        missing(program, &format!("looked at {variable}, {file} and PATH; run scripts/setup-nodes"))
+    })
 }
 
 /// Where downloads and built nodes are kept: `GRID_CACHE`, or `~/.cache/grid`.

@@ -10,6 +10,8 @@ const DESCRIBED: usize = 20;
 pub struct Outcome {
     /// Files read.
     pub files: u64,
+    /// Files that hold no case, such as a recorded call that was answered with an error.
+    pub empty: u64,
     /// Cases judged.
     pub cases: u64,
     /// Cases that were not as the vector says.

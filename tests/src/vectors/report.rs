@@ -63,7 +63,7 @@ impl Report {
                     if let Err(reason) = runner(path, outcome) {
                         outcome.case("the file", Err(reason));
                     } else if outcome.cases + outcome.not_compared == before {
-                        outcome.case("the file", Err(String::from("it holds no case")));
+                        outcome.empty += 1;
                     }
                     for failure in outcome.failures.iter_mut().skip(described) {
                         *failure = format!("{}: {failure}", relative.display());
@@ -98,18 +98,19 @@ impl Report {
             text.push('\n');
         };
         line(format!(
-            "{:<40} {:>6} {:>8} {:>8} {:>7} {:>13}",
-            "kind", "files", "cases", "passed", "failed", "not compared"
+            "{:<48} {:>6} {:>8} {:>8} {:>7} {:>13} {:>13}",
+            "kind", "files", "cases", "passed", "failed", "not compared", "without cases"
         ));
         for (index, outcome) in &self.outcomes {
             let passed = outcome.cases.saturating_sub(outcome.failed);
             line(format!(
-                "{:<40} {:>6} {:>8} {passed:>8} {:>7} {:>13}",
+                "{:<48} {:>6} {:>8} {passed:>8} {:>7} {:>13} {:>13}",
                 name(*index),
                 outcome.files,
                 outcome.cases,
                 outcome.failed,
-                outcome.not_compared
+                outcome.not_compared,
+                outcome.empty
             ));
         }
         for (index, files) in &self.not_yet {
@@ -117,16 +118,16 @@ impl Report {
                 Some(Action::NotYet(what)) => what,
                 _ => "",
             };
-            line(format!("{:<40} {files:>6} not covered yet: needs {why}", name(*index)));
+            line(format!("{:<48} {files:>6} not covered yet: needs {why}", name(*index)));
         }
         for (index, files) in &self.companions {
-            line(format!("{:<40} {files:>6} no cases of their own", name(*index)));
+            line(format!("{:<48} {files:>6} no cases of their own", name(*index)));
         }
         let mut rest = String::new();
         for path in self.unknown.iter().take(NAMED) {
             let _ = write!(rest, "\n  {}", path.display());
         }
-        line(format!("{:<40} {:>6}{rest}", "of an unknown kind", self.unknown.len()));
+        line(format!("{:<48} {:>6}{rest}", "of an unknown kind", self.unknown.len()));
         for outcome in self.outcomes.values() {
             for failure in &outcome.failures {
                 line(format!("FAILED {failure}"));

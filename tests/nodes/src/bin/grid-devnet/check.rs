@@ -9,7 +9,7 @@ use grid_test_nodes::{
 
 use crate::{
     network::{Daemon, Failure, Network, stop_signal},
-    screen,
+    screen::{self, Status},
     settings::{Ports, Settings},
     tour,
     traffic::Counters,
@@ -47,21 +47,37 @@ async fn check() -> Result<(), Failure> {
         .tempdir()
         .map_err(|error| Failure::Text(format!("making a folder: {error}")))?;
     let settings = Settings { folder: scratch.path().join("devnet"), ports: Ports::free()? };
-    let network = Network::up(settings, Daemon::Fail).await?;
+    let network = Network::up(settings.clone(), Daemon::Fail).await?;
     let counters = RefCell::new(Counters::default());
     let walked = network
         .with_traffic(&counters, async {
             screen::wait_indexed(&network, false).await?;
-            walk(&network, &commands, scratch.path()).await
+            let count = walk(&network, &commands, scratch.path()).await?;
+            Ok((count, Status::read(&network).await?))
         })
         .await;
     if walked.is_err() {
         println!("end of the daemon's log:\n{}", tail(&network.settings.home().join("daemon.log")));
     }
     let stopped = network.down().await;
-    let count = walked?;
+    let (count, before) = walked?;
     stopped?;
     println!("devnet check: {count} commands of the tour passed");
+    second_start(settings, &before).await
+}
+
+/// A second start goes on where the first stopped.
+async fn second_start(settings: Settings, before: &Status) -> Result<(), Failure> {
+    let network = Network::up(settings, Daemon::Fail).await?;
+    let outcome = Status::read(&network).await;
+    network.down().await?;
+    let after = outcome?;
+    if !after.continues(before) {
+        return Err(Failure::Text(format!(
+            "the second start did not go on from the first: before {before:?}, after {after:?}"
+        )));
+    }
+    println!("devnet check: a second start went on from there");
     Ok(())
 }
 

@@ -64,6 +64,16 @@ impl Status {
         self.bitcoin.indexed > Some(0) && self.ethereum.indexed > Some(0)
     }
 
+    /// Whether nothing that was there before is gone.
+    pub(crate) fn continues(&self, before: &Self) -> bool {
+        let chain = |now: &Progress, then: &Progress| {
+            now.node >= then.node && now.tracked >= then.tracked && now.indexed >= then.indexed
+        };
+        self.grid >= before.grid
+            && chain(&self.bitcoin, &before.bitcoin)
+            && chain(&self.ethereum, &before.ethereum)
+    }
+
     fn line(&self) -> String {
         let one = |name: &str, p: &Progress| {
             let shown = |height: Option<u64>| height.map_or("-".into(), |h| h.to_string());
