@@ -19,7 +19,7 @@ pub const MAX_ETHEREUM_BATCH: usize = 256;
 /// Everything that one relayer is told when it starts.
 #[derive(Debug, Clone)]
 pub struct RelayerConfig {
-    /// SQLite file; made when it is missing.
+    /// `SQLite` file; made when it is missing.
     pub database: PathBuf,
     /// Signs and pays submissions.
     pub signer: PrivateKeySigner,

@@ -107,12 +107,9 @@ impl HttpTransport {
 impl RpcTransport for HttpTransport {
     async fn call(&self, method: &str, params: Value) -> Result<Value, TransportError> {
         self.client.call(method, params).await.map_err(|error| match error {
-            RpcError::Server { code, message, data, .. } => TransportError::Server {
-                method: method.into(),
-                code,
-                message,
-                data,
-            },
+            RpcError::Server { code, message, data, .. } => {
+                TransportError::Server { method: method.into(), code, message, data }
+            }
             other => TransportError::Unreachable(other.to_string()),
         })
     }

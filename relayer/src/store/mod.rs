@@ -1,4 +1,4 @@
-//! The durable store: SQLite in WAL mode with full synchronisation.
+//! The durable store: `SQLite` in WAL mode with full synchronisation.
 //!
 //! Every unit of work has a row before anything is sent, and every step is one atomic statement or one
 //! short transaction. A process killed between any two of them continues where the rows say; nothing
@@ -6,12 +6,15 @@
 //! network: work is claimed by a lease, and a result is accepted only from the lease's holder.
 
 mod chains;
+mod item;
 mod items;
 mod nonces;
+mod retention;
 mod schema;
 #[cfg(test)]
 mod tests;
 
+use core::time::Duration;
 use std::path::{Path, PathBuf};
 
 use sqlx::{
@@ -20,10 +23,8 @@ use sqlx::{
 };
 use thiserror::Error;
 
-pub(crate) use items::millis;
-
 pub use chains::{ChainRow, ChainState, Event};
-pub use items::{Claim, Item, NewItem, Planned, Stage, StageCount};
+pub use item::{Claim, Item, NewItem, Planned, Stage, StageCount};
 pub use nonces::{LiveNonce, NewTransaction, Retry, TransactionRow};
 
 /// Opens a write transaction with the lock taken at once: a lock that is upgraded in the middle fails
@@ -31,7 +32,7 @@ pub use nonces::{LiveNonce, NewTransaction, Retry, TransactionRow};
 const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
 /// How long a statement waits for another process's write lock.
-const BUSY: core::time::Duration = core::time::Duration::from_secs(5);
+const BUSY: Duration = Duration::from_secs(5);
 
 /// Files up to this size are checked completely when opened; a larger one would delay the start beyond
 /// its two seconds and is checked as it is read.
@@ -223,6 +224,11 @@ pub(crate) fn int(value: u64) -> i64 {
 /// The reverse of [`int`].
 pub(crate) fn uint(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
+}
+
+/// Whole milliseconds of a duration.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A hash from a BLOB column.

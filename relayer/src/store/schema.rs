@@ -13,7 +13,7 @@ use super::StoreError;
 const MIGRATIONS: &[(i64, &str, &str)] =
     &[(1, "first", include_str!("../../../migrations/sqlite/0001_first.sql"))];
 
-/// SQLite's primary codes for a damaged file and for a file that is no database.
+/// The primary codes of `SQLite` for a damaged file and for a file that is no database.
 const CORRUPT: [&str; 2] = ["11", "26"];
 
 /// Brings the schema up to date. Each migration is one transaction: a crash leaves it applied or not.

@@ -273,7 +273,7 @@ async fn old_finished_work_is_deleted_and_open_work_is_kept() {
     let done = store.items(&chain(), Stage::Done, 100).await.unwrap();
     assert_eq!(done.len(), 5, "the newest stay");
     assert_eq!(store.items(&chain(), Stage::Planned, 100).await.unwrap().len(), 10);
-    store.prune(day.as_millis() as u64 * 2, day, 5, 1_000).await.unwrap();
+    store.prune(millis(day) * 2, day, 5, 1_000).await.unwrap();
     assert!(store.items(&chain(), Stage::Done, 100).await.unwrap().is_empty());
     assert_eq!(store.items(&chain(), Stage::Planned, 100).await.unwrap().len(), 10);
 }

@@ -1,0 +1,216 @@
+//! What a unit of work is, and where it stands.
+
+use core::{fmt, str::FromStr};
+
+use alloy_primitives::{B256, Bytes};
+use grid_core::{ChainId, api::BlockRef};
+use serde::{Deserialize, Serialize};
+use sqlx::{Row, sqlite::SqliteRow};
+
+use super::{During as _, StoreError, hash, uint};
+
+/// Where an item stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Stage {
+    /// Has a row, waits for a worker.
+    Planned,
+    /// Has a signed transaction and a nonce; sent again until its nonce is used.
+    Sent,
+    /// The main chain executed it; waits until the tracked branch shows it.
+    Included,
+    /// The main chain's best tracked branch has passed it.
+    Done,
+    /// Failed too often: waits for an operator, or for the source to move on.
+    Parked,
+    /// The source left its branch before it was sent, or an operator dropped it.
+    Dropped,
+}
+
+impl Stage {
+    /// All stages.
+    pub const ALL: [Self; 6] =
+        [Self::Planned, Self::Sent, Self::Included, Self::Done, Self::Parked, Self::Dropped];
+
+    /// The word in the database and in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Sent => "sent",
+            Self::Included => "included",
+            Self::Done => "done",
+            Self::Parked => "parked",
+            Self::Dropped => "dropped",
+        }
+    }
+
+    /// Whether work on it goes on by itself.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Planned | Self::Sent | Self::Included)
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Stage {
+    type Err = StoreError;
+
+    fn from_str(text: &str) -> Result<Self, StoreError> {
+        Self::ALL
+            .into_iter()
+            .find(|stage| stage.as_str() == text)
+            .ok_or_else(|| StoreError::Row { what: "an item's stage", value: text.into() })
+    }
+}
+
+/// A range of headers to submit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewItem {
+    /// The source.
+    pub chain: ChainId,
+    /// Height of the first header.
+    pub from: u64,
+    /// Parent of the first header.
+    pub parent: B256,
+    /// The last header.
+    pub last: BlockRef,
+    /// Call data of the submission.
+    pub payload: Bytes,
+}
+
+impl NewItem {
+    /// The item's name: the same headers always have the same one.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}:{}:{}:{:x}", self.chain, self.from, self.last.height, self.last.hash)
+    }
+}
+
+/// What [`Store::plan`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planned {
+    /// The row is new.
+    Inserted,
+    /// A finished or dropped row of the same content was taken up again.
+    Revived,
+    /// The row exists in this stage; nothing changed.
+    Exists(Stage),
+}
+
+/// An item without its payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Item {
+    /// Name.
+    pub key: String,
+    /// CAIP-2 id of the source.
+    pub chain: ChainId,
+    /// Stage.
+    pub stage: Stage,
+    /// Height of the first header.
+    pub from: u64,
+    /// Parent of the first header.
+    pub parent: B256,
+    /// The last header.
+    pub last: BlockRef,
+    /// Failures so far.
+    pub attempt: u64,
+    /// No attempt before, milliseconds since 1970.
+    pub next_at: u64,
+    /// The last failure.
+    pub reason: Option<String>,
+    /// Newest transaction.
+    pub tx_hash: Option<B256>,
+    /// Its nonce.
+    pub nonce: Option<u64>,
+    /// Milliseconds since 1970.
+    pub created_at: u64,
+    /// Milliseconds since 1970.
+    pub updated_at: u64,
+}
+
+/// An item leased to one worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Name.
+    pub key: String,
+    /// The source.
+    pub chain: ChainId,
+    /// Height of the first header.
+    pub from: u64,
+    /// Height of the last header.
+    pub to: u64,
+    /// Failures so far.
+    pub attempt: u64,
+    /// Call data.
+    pub payload: Bytes,
+    /// Holder of the lease.
+    pub owner: String,
+    /// End of the lease, milliseconds since 1970.
+    pub until: u64,
+}
+
+impl Claim {
+    /// Number of headers.
+    #[must_use]
+    pub const fn headers(&self) -> u64 {
+        self.to.saturating_sub(self.from).saturating_add(1)
+    }
+}
+
+/// Items of one chain in one stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StageCount {
+    /// CAIP-2 id.
+    pub chain: ChainId,
+    /// Stage.
+    pub stage: Stage,
+    /// How many.
+    pub count: u64,
+    /// Creation of the oldest, milliseconds since 1970.
+    pub oldest: u64,
+}
+
+pub(super) fn parse_chain(text: String) -> Result<ChainId, StoreError> {
+    text.parse().map_err(|_| StoreError::Row { what: "a chain id", value: text })
+}
+
+pub(super) fn read_item(row: &SqliteRow) -> Result<Item, StoreError> {
+    let get = |column: &'static str| -> Result<Vec<u8>, StoreError> {
+        row.try_get(column).during("reading an item")
+    };
+    let number = |column: &'static str| -> Result<u64, StoreError> {
+        row.try_get(column).map(uint).during("reading an item")
+    };
+    let text = |column: &'static str| -> Result<String, StoreError> {
+        row.try_get(column).during("reading an item")
+    };
+    let tx_hash: Option<Vec<u8>> = row.try_get("tx_hash").during("reading an item")?;
+    let nonce: Option<i64> = row.try_get("nonce").during("reading an item")?;
+    Ok(Item {
+        key: text("key")?,
+        chain: parse_chain(text("chain")?)?,
+        stage: text("stage")?.parse()?,
+        from: number("from_height")?,
+        parent: hash("a parent hash", &get("parent_hash")?)?,
+        last: BlockRef {
+            height: number("to_height")?,
+            hash: hash("a block hash", &get("last_hash")?)?,
+        },
+        attempt: number("attempt")?,
+        next_at: number("next_at")?,
+        reason: row.try_get("reason").during("reading an item")?,
+        tx_hash: tx_hash.map(|bytes| hash("a transaction hash", &bytes)).transpose()?,
+        nonce: nonce.map(uint),
+        created_at: number("created_at")?,
+        updated_at: number("updated_at")?,
+    })
+}
