@@ -96,6 +96,12 @@ async fn headers_flow_and_the_server_tells() {
     let status: Status = serde_json::from_str(&json).unwrap();
     assert_eq!((code, status.ready, status.chains.len()), (200, true, 2));
     assert!(status.problems.is_empty(), "{:?}", status.problems);
+    // The round after the last block marks what the main chain shows.
+    let deadline = tokio::time::Instant::now() + SOON;
+    while !relayer.store().unfinished(&id, 9).await.unwrap().is_empty() {
+        assert!(tokio::time::Instant::now() < deadline, "items are not finished in time");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let done = relayer.store().items(&id, crate::store::Stage::Done, 9).await.unwrap();
     let (code, json) = get(address, &format!("/v1/events?key={}", done[0].key)).await;
     assert!(code == 200 && json.contains("included"), "{json}");
