@@ -47,10 +47,10 @@ fn bench(c: &mut Criterion) {
     let mut unsigned = proof.clone();
     unsigned.anchor = grid_core::proof::Anchor::BlockHash { hash };
 
-    c.bench_function("bitcoin proof, trusted block hash", |b| {
+    c.bench_function("large bitcoin block, trusted block hash", |b| {
         b.iter(|| verify(black_box(&unsigned), &by_hash).expect("a good proof"));
     });
-    c.bench_function("bitcoin proof, 21 signatures", |b| {
+    c.bench_function("large bitcoin block, 21 signatures", |b| {
         let trust = validators.trust();
         b.iter(|| verify(black_box(&proof), &trust).expect("a good proof"));
     });
