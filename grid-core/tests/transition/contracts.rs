@@ -1,0 +1,136 @@
+//! Registry and proofs.
+
+use alloy_consensus::TxReceipt;
+use alloy_primitives::Bytes;
+use alloy_sol_types::{SolCall, SolEvent};
+use grid_core::{
+    mmr,
+    mmr::{Mmr, append_with_nodes},
+    modules::ChainStatus,
+    modules::abi::{LightClients, PROOFS, Proofs, REGISTRY, Registry},
+    proof,
+    state::{keys, query},
+    transition,
+    transition::{IndexEvent, TxReject},
+};
+
+use crate::{depth, read, status, support::*, two, with_bitcoin};
+
+#[test]
+fn the_governor_registers_pauses_and_resumes_chains() {
+    let (governor, other) = (Wallet::new(1), Wallet::new(2));
+    let mut chain = Chain::new(&genesis(vec![], &[&governor, &other]));
+    let (params, key) = regtest();
+    let json = serde_json::to_vec(&bitcoin_record(&params, depth(1), 64)).unwrap();
+    let register: Bytes = Registry::registerCall { record: json.into() }.abi_encode().into();
+    let call = |wallet: &Wallet, nonce, input: &Bytes| {
+        wallet.tx(nonce, REGISTRY, 0, 2_000_000, input.clone())
+    };
+    let block = chain.step(vec![call(&other, 0, &register), call(&governor, 0, &register)]);
+    assert_eq!(block.receipts.iter().map(TxReceipt::status).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(block.entries.len(), 1);
+    assert_eq!(query::chains(&chain.state).unwrap()[0].id, params.chain_id());
+    let headers = mine(&params.genesis.0, 5, 1);
+    let block = chain.step(vec![
+        governor.submit(1, key, &headers[..3]),
+        call(&governor, 2, &register),
+        call(&governor, 3, &status(key, ChainStatus::Suspended)),
+        governor.submit(4, key, &headers[3..]),
+    ]);
+    let statuses = block.receipts.iter().map(TxReceipt::status).collect::<Vec<_>>();
+    assert_eq!(statuses, [true, false, true, false]);
+    assert_eq!(block.entries, []);
+    let block = chain.step(vec![call(&governor, 5, &status(key, ChainStatus::Active))]);
+    assert_eq!(block.entries[0].count, 4, "the accumulator is still there");
+    let block = chain.step(vec![
+        governor.submit(6, key, &headers[3..]),
+        call(&governor, 7, &status(key, ChainStatus::Terminated)),
+        call(&governor, 8, &status(key, ChainStatus::Active)),
+    ]);
+    assert!(!block.receipts[2].status(), "termination is final");
+    assert_eq!(block.entries, []);
+}
+
+#[test]
+fn a_chain_that_contradicts_itself_is_frozen_and_the_others_go_on() {
+    let (wallet, key, mut chain, genesis) = with_bitcoin(depth(1), 64);
+    let headers = mine(&genesis, 10, 1);
+    chain.step(vec![wallet.submit(0, key, &headers[..8])]);
+    // A confirmed tip that the light client does not hold.
+    let name = keys::accumulator(key);
+    let mut stored = chain.state.values()[&name].clone();
+    stored[8..40].fill(0xee);
+    let height = chain.parent.header.number;
+    chain.state.apply_parts(&[(name, Some(stored))].into(), &Default::default(), height);
+    let block = chain.step(vec![wallet.submit(1, key, &headers[8..])]);
+    assert!(block.receipts[0].status());
+    let logs = block.receipts[0].logs();
+    assert!(logs.iter().any(|log| LightClients::Frozen::decode_log(log).is_ok()), "{logs:?}");
+    assert_eq!(block.entries, []);
+    assert_eq!(query::chains(&chain.state).unwrap()[0].status, ChainStatus::Frozen);
+    let more = mine(&headers[9], 1, 1);
+    let resume = wallet.tx(3, REGISTRY, 0, 1_000_000, status(key, ChainStatus::Active));
+    let block = chain.step(vec![wallet.submit(2, key, &more), resume]);
+    let statuses = block.receipts.iter().map(TxReceipt::status).collect::<Vec<_>>();
+    assert_eq!(statuses, [false, true]);
+    // Nothing was repaired: the next block freezes it again.
+    let block = chain.step(vec![]);
+    assert!(matches!(block.index_events[..], [IndexEvent::Frozen { .. }]));
+}
+
+#[test]
+fn a_proof_is_accepted_once_and_only_unchanged() {
+    let (wallet, key, mut chain, genesis) = with_bitcoin(depth(1), 64);
+    let headers = mine(&genesis, 20, 1);
+    let block = chain.step(vec![wallet.submit(0, key, &headers)]);
+    let (mut range, mut nodes, mut source) = (Mmr::new(), Vec::new(), None);
+    for event in &block.index_events {
+        if let IndexEvent::Appended { header, .. } = event {
+            nodes.extend(append_with_nodes(&mut range, header.leaf()).into_iter().map(|n| n.1));
+            source = (header.height == 7).then(|| header.clone()).or(source);
+        }
+    }
+    let branch = mmr::prove(&nodes, range.count(), 7).unwrap();
+    let header = alloy_rlp::encode(&block.block.header);
+    let segment = proof::build::segment(branch, &block.entries, 0, header.into()).unwrap();
+    let anchor = proof::Anchor::BlockHash { hash: block.hash };
+    let id = regtest().0.chain_id();
+    let proof = proof::build::assemble(
+        source.unwrap(),
+        id,
+        proof::Inclusion::HeaderOnly {},
+        segment,
+        anchor,
+    )
+    .unwrap();
+    let bytes = proof.to_abi();
+    let submit = |nonce, proof: &[u8]| {
+        let input = Proofs::submitCall { proof: proof.to_vec().into() }.abi_encode();
+        wallet.tx(nonce, PROOFS, 0, 1_000_000, input.into())
+    };
+    let view = Proofs::verifyCall { proof: bytes.to_vec().into() }.abi_encode();
+    let seen = read(&chain, PROOFS, view);
+    let seen = Proofs::verifyCall::abi_decode_returns(&seen.output).unwrap();
+    assert_eq!((seen.chain, seen.height, seen.security), (key.0, 7, 1));
+    let mut changed = bytes.to_vec();
+    let middle = changed.len() / 2;
+    changed[middle] ^= 1;
+    let block = chain.step(vec![submit(1, &changed), submit(2, &bytes)]);
+    let statuses = block.receipts.iter().map(TxReceipt::status).collect::<Vec<_>>();
+    assert_eq!(statuses, [false, true]);
+    let event = Proofs::Proven::decode_log(&block.receipts[1].logs()[0]).unwrap();
+    assert_eq!((event.claimHash, event.chain, event.height), (seen.claimHash, key.0, 7));
+    let again = submit(3, &bytes);
+    assert_eq!(transition::check(&chain.state, &again, 1), Err(TxReject::AlreadyKnown));
+    let at = Proofs::provenAtCall { claimHash: seen.claimHash }.abi_encode();
+    let at = read(&chain, PROOFS, at);
+    assert_eq!(Proofs::provenAtCall::abi_decode_returns(&at.output), Ok(2));
+}
+
+#[test]
+fn proofs_module_refuses_what_is_not_a_proof() {
+    let (_, _, chain) = two();
+    let input = Proofs::verifyCall { proof: Bytes::from(vec![1; 99]) };
+    let outcome = read(&chain, PROOFS, input.abi_encode());
+    assert!(outcome.reverted.unwrap().starts_with("proof refused: "));
+}
