@@ -3,7 +3,12 @@
 //! The genesis holds the trusted start of every chain, so the endpoints are asked for it now, once; from then on the
 //! main chain verifies.
 
-use std::{collections::BTreeMap, fs, path::Path, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use alloy_primitives::{Address, U256, hex};
 use eyre::{Result, WrapErr as _, bail, eyre};
@@ -35,6 +40,8 @@ const GRID: u128 = 1_000_000_000_000_000_000;
 const FUNDS: u128 = 1_000_000;
 /// Gas limit of a block: several full submissions.
 const GAS_LIMIT: u64 = 60_000_000;
+/// How often nodes on this machine are asked: often enough that a new block is in the next Grid block.
+const LOCAL_POLL: Duration = Duration::from_millis(300);
 /// Base fee of the first block.
 const BASE_FEE: u64 = 1_000_000_000;
 
@@ -106,6 +113,10 @@ fn configuration(args: &InitArgs) -> Result<Config> {
     config.node.rpc = args.rpc;
     config.relayer.listen = args.listen;
     config.relayer.main_chain = format!("http://{}", args.rpc);
+    if endpoints(args).all(is_local) {
+        config.relayer.poll.l0 = LOCAL_POLL;
+        config.relayer.poll.l1 = LOCAL_POLL;
+    }
     if let Some(text) = &args.bitcoin {
         config.chains.push(bitcoin_section(args, text)?);
     }
@@ -125,6 +136,17 @@ fn configuration(args: &InitArgs) -> Result<Config> {
         });
     }
     Ok(config)
+}
+
+/// The addresses of the nodes, as given.
+fn endpoints(args: &InitArgs) -> impl Iterator<Item = &str> {
+    let bitcoin = args.bitcoin.as_deref().and_then(|text| text.split_once('='));
+    bitcoin.map(|(_, url)| url).into_iter().chain(args.ethereum.as_deref())
+}
+
+fn is_local(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    ["127.0.0.1", "localhost", "[::1]"].iter().any(|host| rest.starts_with(host))
 }
 
 fn bitcoin_section(args: &InitArgs, text: &str) -> Result<ChainSection> {

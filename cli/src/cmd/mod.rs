@@ -29,14 +29,14 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
     let done = |result: Result<()>| result.map(|()| ExitCode::SUCCESS);
     match cli.command {
         Command::Init(args) => done(block_on(init::run(&home, &args, out))),
-        Command::Start => done(block_on(run::start(&home))),
-        Command::Node(NodeCommand::Run) => done(block_on(run::node(&home))),
-        Command::Relayer(RelayerCommand::Run) => done(block_on(run::relayer(&home))),
+        Command::Start => done(block_on(run::start(&home, out))),
+        Command::Node(NodeCommand::Run) => done(block_on(run::node(&home, out))),
+        Command::Relayer(RelayerCommand::Run) => done(block_on(run::relayer(&home, out))),
         Command::Config(command) => done(config::run(&home, &command, out)),
         Command::Status(args) => done(block_on(status::run(&home, &args, out))),
         Command::Chains => done(block_on(chains::chains(&home, out))),
         Command::Headers(args) => done(block_on(chains::headers(&home, &args, out))),
-        Command::Prove(command) => done(block_on(prove::run(&home, &command))),
+        Command::Prove(command) => done(block_on(prove::run(&home, &command, out))),
         Command::Verify(args) => verify::run(&home, &args, out),
         Command::Submit(args) => done(block_on(submit::run(&home, &args, out))),
         Command::Keys(command) => done(keys::run(&home, &command, out)),

@@ -8,8 +8,9 @@ use grid_adapters::{ProofRequest, SourceChain};
 use grid_core::{
     ChainId, CompatHeader,
     api::ChainInfo,
-    proof::{self, Anchor, CrossChainProof, Inclusion, Segment, Trust, TrustAnchor},
+    proof::{self, Anchor, Claim, CrossChainProof, Inclusion, Segment, Trust, TrustAnchor},
 };
+use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -17,14 +18,14 @@ use crate::{
     config::ChainKind,
     home::Home,
     main_chain::GridRpc,
-    output::write_line,
+    output::{Output, write_line},
     sources,
 };
 
 /// How often `--wait` looks again.
 const POLL: Duration = Duration::from_millis(250);
 
-pub(super) async fn run(home: &Home, command: &ProveCommand) -> Result<()> {
+pub(super) async fn run(home: &Home, command: &ProveCommand, out: Output) -> Result<()> {
     let rpc = GridRpc::of(home)?;
     let (common, proof) = match command {
         ProveCommand::BtcTx { txid, common, block } => {
@@ -62,7 +63,7 @@ pub(super) async fn run(home: &Home, command: &ProveCommand) -> Result<()> {
             (common, join(&rpc, &info.id, header, Inclusion::HeaderOnly {}).await?)
         }
     };
-    write(common, &proof)
+    write(common, &proof, out)
 }
 
 async fn from_source(
@@ -188,22 +189,39 @@ async fn join(
     Ok(proof)
 }
 
-fn write(common: &ProveArgs, proof: &CrossChainProof) -> Result<()> {
+/// What `--json` says of a written file.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Written<'a> {
+    file: String,
+    bytes: usize,
+    claim: &'a Claim,
+    source: &'a ChainId,
+    height: u64,
+}
+
+fn write(common: &ProveArgs, proof: &CrossChainProof, out: Output) -> Result<()> {
     let bytes = if common.binary { proof.to_abi().to_vec() } else { proof.to_json()?.into_bytes() };
-    match &common.out {
-        Some(file) => {
-            fs::write(file, &bytes).wrap_err_with(|| format!("cannot write {}", file.display()))?;
-            eprintln!(
-                "wrote {} ({} bytes); check it with: grid verify {}",
-                file.display(),
-                bytes.len(),
-                file.display()
-            );
-            Ok(())
-        }
-        None if common.binary => write_line(&alloy_primitives::hex::encode_prefixed(&bytes)),
-        None => write_line(&String::from_utf8_lossy(&bytes)),
-    }
+    let Some(file) = &common.out else {
+        // Without a file the output is the proof itself, in hexadecimal where it is binary.
+        return if common.binary {
+            write_line(&alloy_primitives::hex::encode_prefixed(&bytes))
+        } else {
+            write_line(&String::from_utf8_lossy(&bytes))
+        };
+    };
+    fs::write(file, &bytes).wrap_err_with(|| format!("cannot write {}", file.display()))?;
+    let written = Written {
+        file: file.display().to_string(),
+        bytes: bytes.len(),
+        claim: &proof.claim,
+        source: &proof.source,
+        height: proof.header.height,
+    };
+    out.show(&written, |written| {
+        let Written { file, bytes, .. } = written;
+        format!("wrote {file} ({bytes} bytes); check it with: grid verify {file}")
+    })
 }
 
 /// A Bitcoin hash as displayed → internal byte order.

@@ -15,15 +15,15 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::{config::Config, home::Home, keys, logging, sources};
+use crate::{config::Config, home::Home, keys, logging, output::Output, sources};
 
 /// The relayer's patience with one call to the main chain.
 const MAIN_CHAIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Relayer and main chain in one process.
-pub(super) async fn start(home: &Home) -> Result<()> {
+pub(super) async fn start(home: &Home, out: Output) -> Result<()> {
     let config = home.config()?;
-    logging::install(&config.log.filter, config.log.json)?;
+    logging::install(&config.log.filter, config.log.json || out.json)?;
     let cancel = cancel_on_signal()?;
     let node = start_node(home, &config, &cancel).await?;
     let main = RpcMainChain::new(InProcess(node.caller()), MAIN_CHAIN_DEADLINE);
@@ -55,9 +55,9 @@ pub(super) async fn start(home: &Home) -> Result<()> {
 }
 
 /// The main chain alone.
-pub(super) async fn node(home: &Home) -> Result<()> {
+pub(super) async fn node(home: &Home, out: Output) -> Result<()> {
     let config = home.config()?;
-    logging::install(&config.log.filter, config.log.json)?;
+    logging::install(&config.log.filter, config.log.json || out.json)?;
     let cancel = cancel_on_signal()?;
     let node = start_node(home, &config, &cancel).await?;
     info!(rpc = %config.node.rpc, "the node is running");
@@ -65,9 +65,9 @@ pub(super) async fn node(home: &Home) -> Result<()> {
 }
 
 /// The relayer alone, against a node elsewhere.
-pub(super) async fn relayer(home: &Home) -> Result<()> {
+pub(super) async fn relayer(home: &Home, out: Output) -> Result<()> {
     let config = home.config()?;
-    logging::install(&config.log.filter, config.log.json)?;
+    logging::install(&config.log.filter, config.log.json || out.json)?;
     let cancel = cancel_on_signal()?;
     let endpoint = Endpoint::new(&config.relayer.main_chain, "relayer.main_chain")?;
     let transport = HttpTransport::new(HttpJsonRpc::new(endpoint)?);
