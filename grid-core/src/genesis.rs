@@ -14,7 +14,7 @@ use crate::{
     transition::{self, ExecutedBlock, TransitionError},
 };
 
-/// The smallest gas limit of a block: a submission of 4,096 Bitcoin headers fits.
+/// The smallest gas limit of a block: two submissions of 2,000 Bitcoin headers fit.
 pub const MIN_GAS_LIMIT: u64 = 15_000_000;
 /// The largest gas limit of a block: about two seconds of work.
 pub const MAX_GAS_LIMIT: u64 = 200_000_000;

@@ -1,6 +1,6 @@
 //! The gas schedule. Fixed numbers, never measured time: every node charges the same.
 //!
-//! One gas is about ten nanoseconds on one core of a small server; a price is rounded up where the work
+//! One gas is at most ten nanoseconds on one core of a small server; a price is rounded up where the work
 //! depends on what is stored. Call data is paid by the transaction's intrinsic gas.
 
 use super::CallError;

@@ -32,7 +32,8 @@ pub use validate::{validate, validate_with};
 
 pub(crate) use block::genesis_header;
 
-/// The most bytes of one encoded transaction. 4,096 Bitcoin headers are 320 KiB.
+/// The most bytes of one encoded transaction. A submission of 2,000 Bitcoin headers has 160 kB; a proof
+/// beyond this size can be verified off chain only.
 pub const MAX_TRANSACTION_BYTES: usize = 512 * 1024;
 /// The most bytes of all transactions of a block, encoded.
 pub const MAX_BLOCK_BYTES: usize = 2 * 1024 * 1024;
