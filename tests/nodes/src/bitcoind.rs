@@ -349,7 +349,7 @@ fn connect(config: &BitcoindConfig, folder: &Path, url: &str) -> Result<Rpc, Nod
     let file = cookie_file(folder);
     let cookie = std::fs::read_to_string(&file)
         .map_err(NodeError::io(format!("reading the cookie {}", file.display())))?;
-    let (user, password) = cookie.trim().split_once(':').unwrap_or((cookie.trim(), ""));
+    let (user, password) = cookie.trim().split_once(':').unwrap_or_else(|| (cookie.trim(), ""));
     Ok(Rpc::with_login(url, user, password))
 }
 
