@@ -14,8 +14,8 @@ use std::{
 
 use grid_relayer::sim;
 
-/// Seeds of an ordinary run: about a minute on two cores.
-const SEEDS: Range<u64> = 0..100;
+/// Seeds of an ordinary run: a minute or two on two cores.
+const SEEDS: Range<u64> = 0..60;
 
 fn seeds() -> Option<Range<u64>> {
     let Ok(text) = std::env::var("GRID_SIM_SEEDS") else { return Some(SEEDS) };

@@ -335,12 +335,15 @@ impl World {
     async fn heal(&mut self) -> Result<(), String> {
         self.faults.set(false);
         self.faults.light_fuse(0);
-        // A side branch at the main chain's height stays unseen until it is longer.
-        for source in &self.sources {
-            let tracked = self.main.tracked(source.id()).map_or(0, |tip| tip.height);
-            source.extend((tracked + 1).saturating_sub(source.tip_now().height));
-        }
         for _ in 0..400 {
+            // A side branch at the main chain's height stays unseen until it is longer, and a
+            // transaction that was still under way may have lengthened the main chain's.
+            for source in &self.sources {
+                let (tip, tracked) = (source.tip_now(), self.main.tracked(source.id()));
+                if let Some(tracked) = tracked.filter(|tracked| *tracked != tip) {
+                    source.extend((tracked.height + 1).saturating_sub(tip.height));
+                }
+            }
             self.round().await?;
             self.main.mine();
             self.pass(Duration::from_millis(700));
