@@ -74,10 +74,9 @@ pub(super) fn chain_work(path: &Path, outcome: &mut Outcome) -> Result<(), Strin
         if row.get("header").is_ok() {
             outcome.case(format!("height {height}"), single(&params, &row.header()?, &row.hash()?));
         }
-        let (from, before) = previous.unwrap_or_else(|| {
-            // Below the first row: nothing, or the genesis block where the table begins above it.
-            if height == 0 { (0, U256::ZERO) } else { (0, least) }
-        });
+        // Below the first row: nothing, or the genesis block where the table begins above it.
+        let below = if height == 0 { U256::ZERO } else { least };
+        let (from, before) = previous.unwrap_or((0, below));
         let label = format!("chain work at {height}");
         if height == 0 {
             outcome.equal(label, &total, &least);
