@@ -76,7 +76,7 @@ impl Status {
 
     fn line(&self) -> String {
         let one = |name: &str, p: &Progress| {
-            let shown = |height: Option<u64>| height.map_or("-".into(), |h| h.to_string());
+            let shown = |height: Option<u64>| height.map_or_else(|| "-".into(), |h| h.to_string());
             format!(
                 "{name} {} (tracked {}, indexed {})",
                 p.node,
