@@ -242,6 +242,9 @@ pub(crate) struct VerifyArgs {
     /// Trust this Grid block hash instead of a validator set.
     #[arg(long, value_name = "HASH")]
     pub(crate) block_hash: Option<B256>,
+    /// Number of the Grid chain, where there is no trust file to take it from.
+    #[arg(long, value_name = "ID", requires = "block_hash")]
+    pub(crate) chain_id: Option<u64>,
 }
 
 /// `grid submit`.

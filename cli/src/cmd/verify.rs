@@ -48,11 +48,14 @@ pub(super) fn run(home: &Home, args: &VerifyArgs, out: Output) -> Result<ExitCod
 
 fn trust(home: &Home, args: &VerifyArgs) -> Result<Trust> {
     let file = args.trust.clone().unwrap_or_else(|| home.trust_file());
-    match args.block_hash {
-        // The chain id is only needed for signatures, which a trusted hash replaces.
-        Some(hash) => Ok(Trust { chain_id: 0, anchor: TrustAnchor::BlockHash(hash) }),
-        None => TrustFile::read(&file)?.trust(),
-    }
+    let Some(hash) = args.block_hash else { return TrustFile::read(&file)?.trust() };
+    // The hash replaces the validators, but the signatures in the file are checked all the same, and they
+    // are made for one Grid chain.
+    let chain_id = match args.chain_id {
+        Some(chain_id) => chain_id,
+        None => TrustFile::read(&file).wrap_err("give --chain-id with --block-hash")?.chain_id,
+    };
+    Ok(Trust { chain_id, anchor: TrustAnchor::BlockHash(hash) })
 }
 
 fn refuse(args: &VerifyArgs, out: Output, reason: &str) -> Result<ExitCode> {
