@@ -7,7 +7,12 @@ use std::hint::black_box;
 
 use alloy_primitives::B256;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use grid_core::bitcoin::{BitcoinClient, Header, NetworkParams, header::sha256d, target};
+use grid_core::{
+    Level, Security,
+    bitcoin::{BitcoinClient, Header, NetworkParams, header::sha256d, target},
+    index::{self, ChainEntry},
+    mmr::Mmr,
+};
 
 const NOW_MS: u64 = 2_000_000_000_000;
 
@@ -41,6 +46,18 @@ fn accept(c: &mut Criterion) {
             BatchSize::LargeInput,
         );
     });
+    // What a batch costs besides the block that carries it: every rule checked, every header's leaf in
+    // the accumulator, and the new index root. benches/transition.rs measures the whole block.
+    group.bench_function("verify and index 2000", |b| {
+        b.iter_batched_ref(
+            || (client(), Mmr::default()),
+            |(client, range)| {
+                assert_eq!(client.accept_all(&headers, NOW_MS).added, 2_000);
+                black_box(index(client, range))
+            },
+            BatchSize::LargeInput,
+        );
+    });
     group.bench_function("hash 2000", |b| {
         b.iter(|| {
             headers.iter().map(|header| sha256d(header)).for_each(|hash| {
@@ -49,6 +66,24 @@ fn accept(c: &mut Criterion) {
         });
     });
     group.finish();
+}
+
+/// Appends the best branch to the accumulator and computes the index root over it.
+fn index(client: &BitcoinClient, range: &mut Mmr) -> B256 {
+    let tree = client.tree();
+    let (base, tip) = (&tree.base().header, &tree.tip().header);
+    for height in base.height..=tip.height {
+        range.append(tree.best_at(height).expect("best branch").header.leaf());
+    }
+    index::index_root(&[ChainEntry {
+        chain: tip.chain,
+        level: Level::L3.code(),
+        security: Security::ProofOfWork.code(),
+        firstHeight: base.height,
+        count: range.count(),
+        accumulatorRoot: range.root(),
+        tipHash: tip.blockHash,
+    }])
 }
 
 fn store(c: &mut Criterion) {
