@@ -1,6 +1,8 @@
 //! End to end: real bitcoind, real anvil and the `grid` binary, as an operator runs them.
 
 mod crash;
+mod data;
+mod metrics;
 mod proofs;
 mod refusals;
 mod reorg;

@@ -145,3 +145,21 @@ async fn what_cannot_be_proven_is_said_with_the_reason() {
     let error = home.run(&["headers", "eip155:99"]).await.expect_err("another chain").to_string();
     assert!(error.contains("eip155:99"), "{error}");
 }
+
+#[tokio::test]
+async fn a_header_below_the_start_of_the_index_is_said_to_be_there() {
+    let chains = Chains::start().await;
+    chains.anvil.mine(10).await.expect("mine");
+    let home = Home::new();
+    let mut arguments = chains.ethereum_arguments();
+    arguments.extend(["--ethereum-start", "6"].map(str::to_owned));
+    home.init(&arguments).await.expect("init");
+    let grid = Grid::start(home.config()).await.expect("start");
+    wait_confirmed(&grid, "eip155:", 8).await;
+    let prove = async |height: &str| home.run(&["prove", "header", "eip155:31337", height]).await;
+    let error = prove("5").await.expect_err("below").to_string();
+    assert!(error.contains("below the start") && error.contains('6'), "{error}");
+    let error = prove("1000000").await.expect_err("not there yet").to_string();
+    assert!(error.contains("confirmed"), "{error}");
+    prove("7").await.expect("between them");
+}

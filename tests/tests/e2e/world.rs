@@ -103,10 +103,11 @@ impl Home {
             "0",
             "--ethereum-depth",
             &eth,
-            "--ethereum-start",
-            "0",
         ];
         arguments.extend(chains.iter().map(String::as_str));
+        if !chains.iter().any(|argument| argument == "--ethereum-start") {
+            arguments.extend(["--ethereum-start", "0"]);
+        }
         Grid::run(&self.path(), &arguments).await
     }
 
