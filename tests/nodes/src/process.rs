@@ -258,7 +258,12 @@ fn guarded(program: &Path) -> Command {
         return Command::new(program);
     }
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    // A parent that died before the request was made sends no signal: the child is somebody else's then,
+    // and does not become the program.
+    command
+        .args(["--pdeathsig", "KILL", "--", "sh", "-c", r#"[ "$PPID" = "$0" ] && exec "$@""#])
+        .arg(std::process::id().to_string())
+        .arg(program);
     command
 }
 
