@@ -6,6 +6,8 @@
 pub mod client;
 pub mod header;
 pub mod network;
+pub mod pow;
+pub mod presync;
 pub mod rules;
 pub mod spv;
 pub mod target;
