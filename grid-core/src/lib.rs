@@ -33,6 +33,7 @@ pub mod light_client;
 pub mod mmr;
 pub mod modules;
 pub mod proof;
+pub mod risk;
 pub mod state;
 pub mod transition;
 pub mod tree;

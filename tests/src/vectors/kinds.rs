@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::{
-    Outcome, bitcoin_checkpoints, bitcoin_headers, bitcoin_tables, blocks, eth_headers, mpt, spv,
+    Outcome, bitcoin_checkpoints, bitcoin_headers, bitcoin_tables, blocks, double_spend,
+    eth_headers, mpt, spv,
 };
 
 /// Reads one file and counts its cases. An error says why the file cannot be read at all.
@@ -85,12 +86,7 @@ pub const KINDS: &[Kind] = &[
     kind("bitcoin proofs to refuse", "proofs", &["negative*.json"], Run(spv::negative)),
     kind("bitcoin proofs of another library", "", &["summa_*.json"], Run(spv::summa)),
     kind("bitcoin block manifest", "blocks", &["manifest.csv"], Companion),
-    kind(
-        "bitcoin double-spend tables",
-        "",
-        &["doublespend_*.csv"],
-        NotYet("confirmation by double-spend probability"),
-    ),
+    kind("bitcoin double-spend tables", "", &["doublespend_*.csv"], Run(double_spend::tables)),
     kind(
         "execution headers of blocks",
         "mainnet-blocks",

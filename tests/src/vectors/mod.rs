@@ -12,6 +12,7 @@ mod bitcoin_headers;
 mod bitcoin_tables;
 mod blocks;
 mod calls;
+mod double_spend;
 mod eth_headers;
 mod hexes;
 mod kinds;
