@@ -31,6 +31,7 @@
 //! No input makes a function run longer than [`MAX_DEPTH`] does: about a tenth of a millisecond for
 //! [`rosenfeld`], half a millisecond for the others. Typical depths take microseconds.
 
+mod exposure;
 mod probability;
 mod ratio;
 #[cfg(test)]
@@ -38,6 +39,7 @@ mod tests;
 
 use alloy_primitives::U256;
 
+pub use exposure::Exposure;
 pub use probability::Probability;
 pub use ratio::{Ratio, RatioError};
 
@@ -133,16 +135,6 @@ fn catch_up(ratio: U256, z: u64, mean: U256) -> Probability {
         won = won.saturating_add(weight);
     }
     Probability::from_raw(divide(won, total))
-}
-
-/// The least number of confirmations after which the expected loss `value · P` by [`rosenfeld`] is at most
-/// `max_loss`, both in satoshi. `None` if [`MAX_DEPTH`] confirmations are too few.
-#[must_use]
-pub fn confirmations_for(q: Ratio, value: u64, max_loss: u64) -> Option<u64> {
-    (0u64..)
-        .zip(rosenfeld_by_depth(q))
-        .find(|(_, probability)| probability.expected_loss(value) <= max_loss)
-        .map(|(z, _)| z)
 }
 
 /// A ratio of at most 1 in fixed point, rounded down.

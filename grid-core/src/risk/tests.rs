@@ -4,6 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn exposure(share: Ratio, value: u64, max_loss: u64) -> Exposure {
+    Exposure { value, max_loss, share }
+}
+
 fn ratio(text: &str) -> Ratio {
     text.parse().expect("a ratio")
 }
@@ -79,9 +83,23 @@ fn the_loss_that_is_accepted_sets_the_confirmations() {
         ("0.5", 2, 1, None),
     ];
     for (q, value, max_loss, expected) in cases {
-        let found = confirmations_for(ratio(q), value, max_loss);
+        let found = exposure(ratio(q), value, max_loss).confirmations();
         assert_eq!(found, expected, "{q} {value} {max_loss}");
     }
+}
+
+#[test]
+fn slow_blocks_raise_the_confirmations() {
+    let payment = exposure(ratio("0.1"), 1_000_000, 1_000);
+    assert_eq!(payment.confirmations(), Some(6));
+    let cases = [("0.5", Some(6)), ("1", Some(6)), ("1.5", Some(7)), ("3", Some(13)), ("9", None)];
+    for (kappa, expected) in cases {
+        let found = payment.confirmations_by_time(6, |_| Some(ratio(kappa)));
+        assert_eq!(found, expected, "{kappa}");
+    }
+    // Not so many blocks are there.
+    assert_eq!(payment.confirmations_by_time(6, |z| (z < 10).then_some(ratio("3"))), None);
+    assert_eq!(payment.confirmations_by_time(6, |_| None), None);
 }
 
 #[test]
@@ -200,11 +218,29 @@ proptest! {
         max_loss in 1..u64::MAX,
     ) {
         let q = Ratio::from_ppm(ppm);
-        if let Some(z) = confirmations_for(q, value, max_loss) {
-            prop_assert!(rosenfeld(q, z).expected_loss(value) <= max_loss);
-            prop_assert!(z == 0 || rosenfeld(q, z - 1).expected_loss(value) > max_loss);
+        let exposure = exposure(q, value, max_loss);
+        if let Some(z) = exposure.confirmations() {
+            prop_assert!(exposure.accepts(rosenfeld(q, z)));
+            prop_assert!(z == 0 || !exposure.accepts(rosenfeld(q, z - 1)));
         } else {
-            prop_assert!(rosenfeld(q, MAX_DEPTH).expected_loss(value) > max_loss);
+            prop_assert!(!exposure.accepts(rosenfeld(q, MAX_DEPTH)));
+        }
+    }
+
+    #[test]
+    fn slow_blocks_need_the_least_that_is_enough(
+        ppm in 1..300_000u32,
+        max_loss in 1..10_000u64,
+        least in 0..20u64,
+        kappa in 0..2_500u64,
+    ) {
+        let (q, kappa) = (Ratio::from_ppm(ppm), Ratio::of(kappa, 1_000));
+        let exposure = exposure(q, 1_000_000, max_loss);
+        let enough = |z| exposure.accepts(time_conditioned(q, z, kappa));
+        match exposure.confirmations_by_time(least, |_| Some(kappa)) {
+            // With blocks that slow the attacker finds more than the others.
+            None => prop_assert!(!enough(MAX_DEPTH)),
+            Some(found) => prop_assert_eq!(Some(found), (least..=found).find(|z| enough(*z))),
         }
     }
 }

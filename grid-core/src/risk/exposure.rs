@@ -1,0 +1,67 @@
+//! How many confirmations a payment needs.
+
+use super::{MAX_DEPTH, Probability, Ratio, rosenfeld_by_depth, time_conditioned};
+
+/// What is at stake, and what may be lost of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exposure {
+    /// What a successful double spend takes, satoshi.
+    pub value: u64,
+    /// The greatest expected loss that is accepted, satoshi.
+    pub max_loss: u64,
+    /// The attacker's share of the hash rate.
+    pub share: Ratio,
+}
+
+impl Exposure {
+    /// Whether the expected loss at that probability is accepted.
+    #[must_use]
+    pub fn accepts(&self, probability: Probability) -> bool {
+        probability.expected_loss(self.value) <= self.max_loss
+    }
+
+    /// The least number of confirmations that are enough by [`rosenfeld`](super::rosenfeld). `None` if [`MAX_DEPTH`] are
+    /// too few.
+    #[must_use]
+    pub fn confirmations(&self) -> Option<u64> {
+        (0u64..)
+            .zip(rosenfeld_by_depth(self.share))
+            .find(|(_, probability)| self.accepts(*probability))
+            .map(|(z, _)| z)
+    }
+
+    /// The least number of confirmations from `least` on that are enough by [`time_conditioned`] too, where
+    /// `kappa` tells how slowly the last `z` blocks came, or `None` if there are not so many. `None` if there is no
+    /// such number up to [`MAX_DEPTH`].
+    ///
+    /// Looks at `least` and at 1, 2, 4, … confirmations more, and then closes in between the last two: some twenty
+    /// looks at most, and what is found is always enough. It is the least wherever more confirmations are always better.
+    #[must_use]
+    pub fn confirmations_by_time(
+        &self,
+        least: u64,
+        kappa: impl Fn(u64) -> Option<Ratio>,
+    ) -> Option<u64> {
+        let enough = |z| Some(self.accepts(time_conditioned(self.share, z, kappa(z)?)));
+        let (mut too_few, mut found) = (None, least);
+        let mut step = 1u64;
+        while !enough(found)? {
+            if found >= MAX_DEPTH {
+                return None;
+            }
+            too_few = Some(found);
+            found = least.saturating_add(step).min(MAX_DEPTH);
+            step = step.saturating_mul(2);
+        }
+        let Some(mut too_few) = too_few else { return Some(found) };
+        while found.saturating_sub(too_few) > 1 {
+            let middle = too_few.midpoint(found);
+            if enough(middle)? {
+                found = middle;
+            } else {
+                too_few = middle;
+            }
+        }
+        Some(found)
+    }
+}
