@@ -71,18 +71,18 @@ fn accept(c: &mut Criterion) {
 /// Appends the best branch to the accumulator and computes the index root over it.
 fn index(client: &BitcoinClient, range: &mut Mmr) -> B256 {
     let tree = client.tree();
-    let (base, tip) = (&tree.base().header, &tree.tip().header);
-    for height in base.height..=tip.height {
-        range.append(tree.best_at(height).expect("best branch").header.leaf());
+    let (base, tip) = (tree.base().height(), tree.tip());
+    for height in base..=tip.height() {
+        range.append(tree.best_at(height).expect("best branch").compat().leaf());
     }
     index::index_root(&[ChainEntry {
-        chain: tip.chain,
+        chain: client.chain().0,
         level: Level::L3.code(),
         security: Security::ProofOfWork.code(),
-        firstHeight: base.height,
+        firstHeight: base,
         count: range.count(),
         accumulatorRoot: range.root(),
-        tipHash: tip.blockHash,
+        tipHash: tip.hash(),
     }])
 }
 

@@ -82,12 +82,12 @@ impl ConfirmationRule {
     /// 1970. `None` while not even the base is.
     #[must_use]
     pub fn confirmed_height(&self, tree: &HeaderTree, now_ms: u64) -> Option<u64> {
-        let tip = tree.tip().header.height;
+        let tip = tree.tip().height();
         match self {
             Self::Instant => Some(tip),
             Self::Depth { blocks } => {
                 let height = tip.checked_sub(blocks.saturating_sub(1))?;
-                (height >= tree.base().header.height).then_some(height)
+                (height >= tree.base().height()).then_some(height)
             }
             Self::Age { secs } => {
                 let ripe = |time: u64| ripe_at(time, *secs) <= now_ms;
@@ -112,7 +112,7 @@ impl ConfirmationRule {
             Self::Age { secs } => {
                 let next = match self.confirmed_height(tree, now_ms) {
                     Some(height) => height.checked_add(1)?,
-                    None => tree.base().header.height,
+                    None => tree.base().height(),
                 };
                 tree.max_time_at(next).map(|time| ripe_at(time, *secs))
             }
@@ -132,11 +132,11 @@ const fn ripe_at(time: u64, secs: u64) -> u64 {
 /// meet if later ones do. Times of single headers run backwards, the latest so far does not.
 fn last_where(tree: &HeaderTree, holds: impl Fn(u64) -> bool) -> Option<u64> {
     let holds = |height: u64| tree.max_time_at(height).is_some_and(&holds);
-    let mut low = tree.base().header.height;
+    let mut low = tree.base().height();
     if !holds(low) {
         return None;
     }
-    let mut high = tree.tip().header.height;
+    let mut high = tree.tip().height();
     while low < high {
         let middle = high.saturating_sub(high.saturating_sub(low) / 2);
         if holds(middle) {

@@ -126,8 +126,8 @@ impl Follower {
         if matches!(change, TipChange::Known | TipChange::Side) {
             return;
         }
-        let tip = &self.client.tip().header;
-        effects.push(Effect::NewTip { height: tip.height, hash: tip.blockHash });
+        let tip = self.client.tip();
+        effects.push(Effect::NewTip { height: tip.height(), hash: tip.hash() });
         let TipChange::Reorg(reorg) = change else { return };
         let common = reorg.common.0;
         effects.push(Effect::Reorg {
@@ -147,7 +147,7 @@ impl Follower {
         let from = match self.confirmed {
             Some(last) if last >= to => return,
             Some(last) => last.saturating_add(1),
-            None => tree.base().header.height,
+            None => tree.base().height(),
         };
         self.confirmed = Some(to);
         effects.push(Effect::Confirmed { from, to });
@@ -264,7 +264,7 @@ mod tests {
         let (mut follower, genesis) = follower(1);
         follower.step(headers(&run(&genesis, 300, 600, 1)));
         follower.prune(100);
-        assert_eq!(follower.client().tree().base().header.height, 192);
+        assert_eq!(follower.client().tree().base().height(), 192);
         follower.prune(1_000);
         assert_eq!(follower.client().tree().len(), 109);
     }

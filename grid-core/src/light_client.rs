@@ -7,7 +7,7 @@ use crate::{
     bitcoin::{BitcoinClient, HeaderError},
     ethereum::{AttestError, AttestedClient},
     grid::RecoverableSignature,
-    header_tree::{HeaderTree, TipChange, TrackedHeader, TreeMeta},
+    header_tree::{HeaderRef, HeaderTree, TipChange, TreeMeta},
 };
 
 /// What a relayer submits about a chain: material that is checked, never an opinion.
@@ -112,12 +112,16 @@ impl Accepted {
 
     /// Fills in how the tip moved from `old_tip`.
     pub(crate) fn finish(mut self, tree: &HeaderTree, old_tip: B256) -> Self {
-        let tip = tree.tip().header.blockHash;
-        self.change = match tree.path(&old_tip, &tip) {
-            _ if self.added == 0 => TipChange::Known,
-            Some(reorg) if !reorg.removed.is_empty() => TipChange::Reorg(reorg),
-            _ if tip == old_tip => TipChange::Side,
-            _ => TipChange::Extended,
+        let tip = tree.tip().hash();
+        self.change = if self.added == 0 {
+            TipChange::Known
+        } else if tip == old_tip {
+            TipChange::Side
+        } else if tree.is_best(&old_tip) {
+            TipChange::Extended
+        } else {
+            // Both are tracked, so there is a way.
+            tree.path(&old_tip, &tip).map_or(TipChange::Extended, TipChange::Reorg)
         };
         self
     }
@@ -164,7 +168,7 @@ impl LightClient {
 
     /// The best tracked header.
     #[must_use]
-    pub fn tip(&self) -> &TrackedHeader {
+    pub fn tip(&self) -> HeaderRef<'_> {
         self.tree().tip()
     }
 

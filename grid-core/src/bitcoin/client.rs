@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
-    header::{Header, sha256d},
+    header::{Header, hash_all, sha256d},
     network::{NetworkError, NetworkParams},
     rules::{BranchContext, HeaderError, MEDIAN_TIME_SPAN, Parent, PeriodStart, check_contextual},
     target,
@@ -169,10 +169,22 @@ struct Difficulty {
 
 /// A header whose proof of work is checked.
 struct Proven {
-    bytes: [u8; 80],
     header: Header,
     hash: B256,
     work: U256,
+}
+
+/// The end of a branch as the rules see it; carried along while the branch grows.
+struct Branch {
+    height: u64,
+    bits: u32,
+    context: BranchContext,
+}
+
+impl Branch {
+    const fn as_parent(&self) -> Parent<'_> {
+        Parent { height: self.height, bits: self.bits, context: &self.context }
+    }
 }
 
 /// Follows one Bitcoin network by its headers, all branches, from a trusted start.
@@ -219,7 +231,7 @@ impl BitcoinClient {
     }
 
     fn over(params: NetworkParams, tree: HeaderTree) -> Self {
-        let chain = ChainKey(tree.base().header.chain);
+        let chain = tree.chain();
         Self { params, chain, tree, max_behind: DEFAULT_MAX_BEHIND, difficulty: None }
     }
 
@@ -259,12 +271,13 @@ impl BitcoinClient {
     /// # Errors
     /// The broken rule; nothing is stored then.
     pub fn accept(&mut self, raw: &[u8; 80], now_ms: u64) -> Result<TipChange, HeaderError> {
-        let proven = self.prove(*raw)?;
+        let proven = self.prove(raw, sha256d(raw))?;
         if self.tree.get(&proven.hash).is_some() {
             return Ok(TipChange::Known);
         }
         self.check_work(&proven.header.prev, proven.work)?;
-        self.store(&proven, now_ms)
+        let mut branch = self.branch(&proven.header.prev)?;
+        self.store(&mut branch, &proven, now_ms)
     }
 
     /// Checks a run of headers, each the child of the one before, and stores those up to the first
@@ -274,52 +287,38 @@ impl BitcoinClient {
     /// a long branch may start far behind the tip if it ends near it.
     #[must_use = "the outcome says which headers were refused"]
     pub fn accept_all(&mut self, raw: &[[u8; 80]], now_ms: u64) -> Accepted {
-        let old_tip = self.tree.tip().header.blockHash;
-        let (mut accepted, mut rejected) = (Accepted::default(), None);
-        let mut run: Vec<Proven> = Vec::with_capacity(raw.len().min(MAX_HEADERS_PER_SUBMISSION));
-        let mut work = U256::ZERO;
-        let mut previous: Option<B256> = None;
-        for (index, bytes) in raw.iter().enumerate() {
-            if index >= MAX_HEADERS_PER_SUBMISSION {
-                rejected = Some(ClientError::TooMany { found: raw.len(), most: index });
-                break;
-            }
-            let proven = match self.prove(*bytes) {
-                Ok(proven) => proven,
-                Err(error) => {
-                    rejected = Some(error.into());
-                    break;
-                }
-            };
-            if previous.is_some_and(|previous| previous != proven.header.prev) {
-                rejected = Some(HeaderError::NotContinuous { index }.into());
-                break;
-            }
-            previous = Some(proven.hash);
-            if run.is_empty() && self.tree.get(&proven.hash).is_some() {
-                accepted.known = accepted.known.saturating_add(1);
-                continue;
-            }
-            work = work.saturating_add(proven.work);
-            run.push(proven);
-        }
-        let stored = match run.first().map(|first| self.check_work(&first.header.prev, work)) {
-            None => Ok(()),
-            Some(Err(error)) => Err(error),
-            Some(Ok(())) => run.iter().try_for_each(|proven| {
-                self.store(proven, now_ms)?;
-                accepted.added = accepted.added.saturating_add(1);
-                Ok(())
-            }),
-        };
+        let old_tip = self.tree.tip().hash();
+        let (run, rejected) = self.prove_all(raw);
+        let known = run.iter().take_while(|proven| self.tree.get(&proven.hash).is_some()).count();
+        let mut accepted = Accepted { known, ..Accepted::default() };
+        let run = run.get(known..).unwrap_or_default();
+        let stored = self.store_all(run, now_ms, &mut accepted.added);
         accepted.rejected = stored.err().map(ClientError::from).or(rejected);
         accepted.finish(&self.tree, old_tip)
     }
 
+    /// The run up to the first header without proof of work or link to the one before, and why it
+    /// ends there.
+    fn prove_all(&mut self, raw: &[[u8; 80]]) -> (Vec<Proven>, Option<ClientError>) {
+        let taken = raw.get(..MAX_HEADERS_PER_SUBMISSION).unwrap_or(raw);
+        let mut run: Vec<Proven> = Vec::with_capacity(taken.len());
+        for (index, (bytes, hash)) in taken.iter().zip(hash_all(taken)).enumerate() {
+            let proven = match self.prove(bytes, hash) {
+                Ok(proven) => proven,
+                Err(error) => return (run, Some(error.into())),
+            };
+            if run.last().is_some_and(|previous| previous.hash != proven.header.prev) {
+                return (run, Some(HeaderError::NotContinuous { index }.into()));
+            }
+            run.push(proven);
+        }
+        let too_many = ClientError::TooMany { found: raw.len(), most: taken.len() };
+        (run, (taken.len() < raw.len()).then_some(too_many))
+    }
+
     /// Context-free check: the hash meets the target that the header claims.
-    fn prove(&mut self, bytes: [u8; 80]) -> Result<Proven, HeaderError> {
-        let header = Header::parse(&bytes);
-        let hash = sha256d(&bytes);
+    fn prove(&mut self, bytes: &[u8; 80], hash: B256) -> Result<Proven, HeaderError> {
+        let header = Header::parse(bytes);
         let bits = header.bits;
         let high = HeaderError::HighHash { hash, bits };
         let difficulty = match self.difficulty {
@@ -335,53 +334,69 @@ impl BitcoinClient {
         if target::hash_number(&hash) > difficulty.target {
             return Err(high);
         }
-        Ok(Proven { bytes, header, hash, work: difficulty.work })
+        Ok(Proven { header, hash, work: difficulty.work })
     }
 
     /// Anti-spam: a branch that ends more than `max_behind` blocks' work behind the tip is not
     /// stored. Bounded by work, not by count, so that nobody can crowd out an honest branch.
     fn check_work(&self, parent: &B256, added: U256) -> Result<(), HeaderError> {
         let below = self.tree.get(parent).ok_or(HeaderError::ParentNotFound { parent: *parent })?;
-        let work = below.weight.saturating_add(added);
+        let work = below.weight().saturating_add(added);
         let tip = self.tree.tip();
-        if work >= tip.weight {
+        if work >= tip.weight() {
             return Ok(());
         }
-        let tip_work = match &tip.raw {
-            RawHeader::Bitcoin { bytes, .. } => {
-                target::work(&target::decode(Header::parse(bytes).bits).target)
-            }
-            RawHeader::Ethereum => U256::ONE,
-        };
+        let tip_bits = tip.bitcoin().map_or(0, |header| header.bits);
+        let tip_work = target::work(&target::decode(tip_bits).target);
         let allowed = tip_work.saturating_mul(U256::from(self.max_behind));
-        let required = tip.weight.saturating_sub(allowed);
+        let required = tip.weight().saturating_sub(allowed);
         if work < required {
             return Err(HeaderError::TooLittleWork { work, required });
         }
         Ok(())
     }
 
-    /// Checks a proven header in its parent's context and inserts it.
-    fn store(&mut self, proven: &Proven, now_ms: u64) -> Result<TipChange, HeaderError> {
-        let Proven { bytes, header, hash, work } = proven;
-        let Some((below, RawHeader::Bitcoin { bytes: parent_bytes, context })) =
-            self.tree.get(&header.prev).map(|below| (below, &below.raw))
-        else {
-            return Err(HeaderError::ParentNotFound { parent: header.prev });
-        };
-        let parent =
-            Parent { height: below.header.height, bits: Header::parse(parent_bytes).bits, context };
-        check_contextual(&self.params, header, &parent, now_ms)?;
-        let height = parent.height.saturating_add(1);
-        let tracked = TrackedHeader {
-            header: header.compat(self.chain, height, *hash),
-            weight: below.weight.saturating_add(*work),
-            seen: now_ms,
-            raw: RawHeader::Bitcoin {
-                bytes: *bytes,
-                context: context.extend(&self.params, height, header.time, header.bits),
-            },
-        };
-        Ok(self.tree.insert(tracked)?)
+    /// Checks a proven run in its context and stores it, counting.
+    fn store_all(
+        &mut self,
+        run: &[Proven],
+        now_ms: u64,
+        added: &mut usize,
+    ) -> Result<(), HeaderError> {
+        let Some(first) = run.first() else { return Ok(()) };
+        let work = run.iter().fold(U256::ZERO, |sum, proven| sum.saturating_add(proven.work));
+        self.check_work(&first.header.prev, work)?;
+        let mut branch = self.branch(&first.header.prev)?;
+        for proven in run {
+            self.store(&mut branch, proven, now_ms)?;
+            *added = added.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    /// The branch that ends in a tracked header.
+    fn branch(&self, hash: &B256) -> Result<Branch, HeaderError> {
+        let end = self.tree.get(hash);
+        end.and_then(|end| {
+            let context = end.context()?;
+            Some(Branch { height: end.height(), bits: end.bitcoin()?.bits, context })
+        })
+        .ok_or(HeaderError::ParentNotFound { parent: *hash })
+    }
+
+    /// Checks a proven header on its branch and extends the branch by it.
+    fn store(
+        &mut self,
+        branch: &mut Branch,
+        proven: &Proven,
+        now_ms: u64,
+    ) -> Result<TipChange, HeaderError> {
+        let Proven { header, hash, work } = proven;
+        check_contextual(&self.params, header, &branch.as_parent(), now_ms)?;
+        let height = branch.height.saturating_add(1);
+        let context = branch.context.extend(&self.params, height, header.time, header.bits);
+        let change = self.tree.insert_bitcoin(*hash, header, work, now_ms, &context)?;
+        *branch = Branch { height, bits: header.bits, context };
+        Ok(change)
     }
 }

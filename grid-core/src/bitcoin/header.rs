@@ -29,6 +29,12 @@ pub fn sha256d(bytes: &[u8]) -> B256 {
     B256::new(sha256d::Hash::hash(bytes).to_byte_array())
 }
 
+/// The block hashes of many headers, in their order.
+#[must_use]
+pub fn hash_all(headers: &[[u8; 80]]) -> Vec<B256> {
+    headers.iter().map(|header| sha256d(header)).collect()
+}
+
 impl Header {
     /// Bytes of a header.
     pub const SIZE: usize = 80;

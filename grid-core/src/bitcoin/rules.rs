@@ -180,11 +180,28 @@ impl BranchContext {
         next.push_time(time);
         if params.starts_period(height) {
             next.period_start = PeriodStart { time, bits };
-            next.last_real_bits = bits;
-        } else if !params.allow_min_difficulty || bits != params.limit_bits() {
-            next.last_real_bits = bits;
         }
+        next.last_real_bits = real_bits(params, height, bits, self.last_real_bits);
         next
+    }
+
+    /// The last times, oldest first, the header's own at the end.
+    #[must_use]
+    pub fn times(&self) -> &[u32] {
+        let unused = MEDIAN_TIME_SPAN.saturating_sub(usize::from(self.count));
+        self.times.get(unused..).unwrap_or_default()
+    }
+
+    /// Where Core's walk back over minimum-difficulty blocks ends.
+    #[must_use]
+    pub const fn last_real_bits(&self) -> u32 {
+        self.last_real_bits
+    }
+
+    /// The first block of the retargeting period that the header belongs to.
+    #[must_use]
+    pub const fn period_start(&self) -> PeriodStart {
+        self.period_start
     }
 
     /// The median of the last eleven times, or of all where there are fewer.
@@ -232,6 +249,14 @@ impl BranchContext {
         let clean = context.times.iter().take(unused).all(|time| *time == 0);
         (clean && *count > 0).then_some(context)
     }
+}
+
+/// Where Core's walk back over minimum-difficulty blocks ends for a header of these bits: at
+/// itself, or where its parent's ended.
+pub(crate) fn real_bits(params: &NetworkParams, height: u64, bits: u32, parent: u32) -> u32 {
+    let is_exception =
+        params.allow_min_difficulty && bits == params.limit_bits() && !params.starts_period(height);
+    if is_exception { parent } else { bits }
 }
 
 /// A branch's last header as the rules see it.

@@ -8,7 +8,7 @@ use super::{
     rules::{Parent, next_work_required},
     target,
 };
-use crate::header_tree::{HeaderTree, RawHeader, TrackedHeader};
+use crate::header_tree::HeaderTree;
 
 /// Finds a nonce for a header under its own bits.
 pub(crate) fn mine(mut header: Header) -> Header {
@@ -17,14 +17,6 @@ pub(crate) fn mine(mut header: Header) -> Header {
         header.nonce += 1;
     }
     header
-}
-
-/// A tracked Bitcoin header as the rules see it.
-pub(crate) fn as_parent(tracked: &TrackedHeader) -> Parent<'_> {
-    let RawHeader::Bitcoin { bytes, context } = &tracked.raw else {
-        panic!("not a bitcoin header");
-    };
-    Parent { height: tracked.header.height, bits: Header::parse(bytes).bits, context }
 }
 
 /// A valid child, of the difficulty that the rules ask for; `salt` keeps siblings apart.
@@ -36,7 +28,10 @@ pub(crate) fn child(
     salt: u64,
 ) -> Header {
     let below = tree.get(parent).expect("parent is in the tree");
-    let bits = next_work_required(params, &as_parent(below), time);
+    let context = &below.context().expect("a bitcoin header");
+    let own = below.bitcoin().expect("a bitcoin header");
+    let parent_of = Parent { height: below.height(), bits: own.bits, context };
+    let bits = next_work_required(params, &parent_of, time);
     let merkle_root = crate::hash::leaf(&salt.to_be_bytes());
     mine(Header { version: 4, prev: *parent, merkle_root, time, bits, nonce: 0 })
 }

@@ -108,7 +108,7 @@ impl AttestedClient {
                 most: MAX_HEADERS_PER_SUBMISSION,
             });
         }
-        let old_tip = self.tree.tip().header.blockHash;
+        let old_tip = self.tree.tip().hash();
         let run = match self.check(headers, signatures) {
             Ok(run) => run,
             Err(error) => return Accepted::refused(error),
@@ -158,7 +158,7 @@ impl AttestedClient {
             let error = TreeError::UnknownParent { hash: first, parent };
             return Err(AttestError::from(error).into());
         }
-        let tip = self.tree.tip().header.height;
+        let tip = self.tree.tip().height();
         let max_behind = self.max_behind;
         if height.saturating_add(max_behind) < tip {
             return Err(AttestError::TooFarBehind { height, tip, max_behind }.into());

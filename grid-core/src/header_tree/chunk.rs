@@ -16,15 +16,22 @@
 //! error. One tree has one encoding, so its chunks may be part of a state root.
 
 use core::ops::RangeInclusive;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{B256, U256};
 use thiserror::Error;
 
-use super::{HeaderTree, RawHeader, TrackedHeader, TreeError, chunk_of};
+use super::{
+    Arrival, HeaderRef, HeaderTree, RawHeader, TrackedHeader, TreeError, chunk_of, ethereum_body,
+    nodes::{Bodies, Body},
+};
 use crate::{
     ChainKey, CompatHeader,
-    bitcoin::{header::Header, network::NetworkParams, rules::BranchContext},
+    bitcoin::{
+        header::Header,
+        network::NetworkParams,
+        rules::{BranchContext, real_bits},
+    },
 };
 
 /// Heights in a chunk. A chunk is some 9 KB for Bitcoin: one value to rewrite per new block.
@@ -169,16 +176,10 @@ impl TreeKind<'_> {
 impl HeaderTree {
     /// The record that is stored beside the chunks.
     #[must_use]
-    pub fn meta(&self) -> TreeMeta {
-        // The last chunk is not empty and holds the greatest height.
-        let top_height = self
-            .chunks
-            .last_key_value()
-            .and_then(|(_, nodes)| nodes.iter().map(|node| self.link(*node).height).max())
-            .unwrap_or(self.base.header.height);
+    pub const fn meta(&self) -> TreeMeta {
         TreeMeta {
-            base_height: self.base.header.height,
-            top_height,
+            base_height: self.base_height,
+            top_height: self.base_height.saturating_add(self.top as u64),
             headers: self.len() as u64,
             next_seq: self.next_seq,
         }
@@ -187,47 +188,83 @@ impl HeaderTree {
     /// The chunks that changed since the last call, by number: their new content, or `None` for one
     /// that is empty now. Empty if nothing changed; otherwise [`Self::meta`] has changed as well.
     pub fn dirty_chunks(&mut self) -> Vec<(u64, Option<Vec<u8>>)> {
-        let dirty = core::mem::take(&mut self.dirty);
-        dirty.into_iter().map(|chunk| (chunk, self.encode_chunk(chunk))).collect()
+        let dirty = self.dirty();
+        self.clean = self.len();
+        self.pruned.clear();
+        self.encode_chunks(dirty)
     }
 
-    pub(super) fn encode_chunk(&self, chunk: u64) -> Option<Vec<u8>> {
-        let nodes = self.chunks.get(&chunk)?;
-        let has_base = chunk == chunk_of(self.base.header.height);
-        let family = match self.base.raw {
-            RawHeader::Bitcoin { .. } => FAMILY_BITCOIN,
-            RawHeader::Ethereum => FAMILY_ETHEREUM,
+    /// The numbers of the chunks that differ from what is stored.
+    pub(super) fn dirty(&self) -> BTreeSet<u64> {
+        let added = self.nodes.iter().skip(self.clean);
+        let mut dirty = self.pruned.clone();
+        dirty.extend(added.map(|node| chunk_of(self.height_of(node))));
+        dirty
+    }
+
+    /// The content of chunks, by number; `None` for one without headers.
+    pub(super) fn encode_chunks(
+        &self,
+        numbers: impl IntoIterator<Item = u64>,
+    ) -> Vec<(u64, Option<Vec<u8>>)> {
+        let mut chunks: BTreeMap<u64, Vec<u32>> =
+            numbers.into_iter().map(|number| (number, Vec::new())).collect();
+        if chunks.is_empty() {
+            return Vec::new();
+        }
+        for (number, node) in (0u32..).zip(self.nodes.iter()) {
+            if let Some(chunk) = chunks.get_mut(&chunk_of(self.height_of(node))) {
+                chunk.push(number);
+            }
+        }
+        let encode = |(number, nodes): (u64, Vec<u32>)| (number, self.encode_chunk(number, nodes));
+        chunks.into_iter().map(encode).collect()
+    }
+
+    fn encode_chunk(&self, chunk: u64, mut nodes: Vec<u32>) -> Option<Vec<u8>> {
+        if nodes.is_empty() {
+            return None;
+        }
+        // A tree that was read has its nodes by chunk; what is written is in order of insertion.
+        nodes.sort_unstable_by_key(|node| self.node(*node).seq);
+        let has_base = chunk == chunk_of(self.base_height);
+        let family = match self.bodies {
+            Bodies::Bitcoin { .. } => FAMILY_BITCOIN,
+            Bodies::Ethereum(_) => FAMILY_ETHEREUM,
         };
         let mut out = Vec::with_capacity(nodes.len().saturating_mul(160).saturating_add(64));
         out.extend([VERSION, family, u8::from(has_base)]);
-        if let (true, RawHeader::Bitcoin { context, .. }) = (has_base, &self.base.raw) {
-            out.extend(context.to_bytes());
+        if let (true, Bodies::Bitcoin { base, .. }) = (has_base, &self.bodies) {
+            out.extend(base.to_bytes());
         }
         for node in nodes {
-            let link = self.link(*node);
-            let tracked = self.node(*node);
-            let offset = link.height.checked_rem(CHUNK_HEIGHTS).unwrap_or_default();
-            out.push(u8::try_from(offset).unwrap_or_default());
-            out.extend(link.seq.to_be_bytes());
-            out.extend(tracked.seen.to_be_bytes());
-            let weight = tracked.weight.to_be_bytes_trimmed_vec();
-            out.push(u8::try_from(weight.len()).unwrap_or_default());
-            out.extend(weight);
-            let header = &tracked.header;
-            out.extend(header.blockHash);
-            match &tracked.raw {
-                RawHeader::Bitcoin { bytes, .. } => out.extend(bytes),
-                RawHeader::Ethereum => {
-                    out.extend(header.time.to_be_bytes());
-                    out.extend(header.parentHash);
-                    out.extend(header.txRoot);
-                    out.extend(header.receiptsRoot);
-                    out.extend(header.stateRoot);
-                    out.extend(header.indexRoot);
-                }
-            }
+            self.encode_header(node, &mut out);
         }
         Some(out)
+    }
+
+    fn encode_header(&self, number: u32, out: &mut Vec<u8>) {
+        let node = self.node(number);
+        let header = HeaderRef::new(self, number);
+        let offset = header.height().checked_rem(CHUNK_HEIGHTS).unwrap_or_default();
+        out.push(u8::try_from(offset).unwrap_or_default());
+        out.extend(self.seq_of(node).to_be_bytes());
+        out.extend(node.seen.to_be_bytes());
+        let weight = header.weight().to_be_bytes_trimmed_vec();
+        out.push(u8::try_from(weight.len()).unwrap_or_default());
+        out.extend(weight);
+        out.extend(node.hash);
+        match self.bodies.get(number) {
+            Some(Body::Ethereum(body)) => {
+                out.extend(body.time.to_be_bytes());
+                out.extend(header.parent_hash());
+                out.extend(body.tx_root);
+                out.extend(body.receipts_root);
+                out.extend(body.state_root);
+                out.extend(body.index_root);
+            }
+            _ => out.extend(header.bytes().unwrap_or([0; 80])),
+        }
     }
 
     /// Reads a tree from its record and all its chunks, in any order. It is the same tree as the
@@ -253,6 +290,7 @@ impl HeaderTree {
         let missing = TreeError::Meta(ChunkError::Count { found: 0, expected: meta.headers });
         let mut tree = loader.tree.ok_or(missing)?;
         tree.next_seq = meta.next_seq;
+        tree.clean = tree.len();
         if tree.meta() != *meta {
             let found = tree.len() as u64;
             return Err(TreeError::Meta(ChunkError::Count { found, expected: meta.headers }));
@@ -278,26 +316,21 @@ impl Loader<'_> {
         }
         let mut previous: Option<u64> = None;
         while !reader.0.is_empty() {
-            let (seq, tracked) =
-                self.header(number, base_context.as_ref(), &mut reader).map_err(at)?;
+            let (seq, stored) = self.header(number, &mut reader).map_err(at)?;
             if previous.is_some_and(|previous| seq <= previous) || seq >= self.meta.next_seq {
                 let previous = previous.unwrap_or(self.meta.next_seq);
                 return Err(at(ChunkError::Order { seq, previous }));
             }
             previous = Some(seq);
             match &mut self.tree {
-                None if tracked.header.height == self.meta.base_height => {
+                Some(tree) => tree.restore(&self.kind, seq, stored, number)?,
+                None if stored.height == self.meta.base_height => {
                     let capacity = usize::try_from(self.meta.headers).unwrap_or(usize::MAX);
                     let capacity = capacity.min(super::MAX_HEADERS);
-                    self.tree = Some(HeaderTree::with_base(tracked, seq, capacity));
+                    let base = stored.base(&self.kind, base_context.as_ref());
+                    self.tree = Some(HeaderTree::with_base(base, seq, capacity));
                 }
                 None => return Err(at(ChunkError::Invalid("height of the base"))),
-                Some(tree) if tree.index.contains_key(&tracked.header.blockHash) => {
-                    return Err(at(ChunkError::Duplicate(tracked.header.blockHash)));
-                }
-                Some(tree) => {
-                    tree.push(tracked, seq)?;
-                }
             }
         }
         Ok(())
@@ -329,12 +362,7 @@ impl Loader<'_> {
         }
     }
 
-    fn header(
-        &self,
-        number: u64,
-        base_context: Option<&BranchContext>,
-        reader: &mut Reader<'_>,
-    ) -> Result<(u64, TrackedHeader), ChunkError> {
+    fn header(&self, number: u64, reader: &mut Reader<'_>) -> Result<(u64, Stored), ChunkError> {
         let offset = u64::from(reader.u8("height offset")?);
         if offset >= CHUNK_HEIGHTS {
             return Err(ChunkError::Invalid("height offset"));
@@ -347,41 +375,98 @@ impl Loader<'_> {
         let seen = reader.u64("time of first sight")?;
         let weight = reader.weight()?;
         let hash = reader.hash("block hash")?;
-        let tracked = match self.kind {
-            TreeKind::Bitcoin { chain, params } => {
-                let bytes = reader.array::<80>("bitcoin header")?;
-                let header = Header::parse(&bytes);
-                let parent = self.tree.as_ref().and_then(|tree| tree.get(&header.prev));
-                let context = match parent.map(|parent| &parent.raw) {
-                    Some(RawHeader::Bitcoin { context, .. }) => {
-                        context.extend(params, height, header.time, header.bits)
-                    }
-                    // Only the base has no parent; any other header is refused by the tree.
-                    _ => base_context.copied().unwrap_or_default(),
-                };
-                TrackedHeader {
-                    header: header.compat(chain, height, hash),
-                    weight,
-                    seen,
-                    raw: RawHeader::Bitcoin { bytes, context },
-                }
+        let content = match self.kind {
+            TreeKind::Bitcoin { .. } => {
+                Content::Bitcoin(Header::parse(&reader.array::<80>("bitcoin header")?))
             }
-            TreeKind::Ethereum { chain } => {
-                let header = CompatHeader {
-                    chain: chain.0,
-                    height,
-                    blockHash: hash,
-                    time: reader.u64("time")?,
-                    parentHash: reader.hash("parent hash")?,
-                    txRoot: reader.hash("transactions root")?,
-                    receiptsRoot: reader.hash("receipts root")?,
-                    stateRoot: reader.hash("state root")?,
-                    indexRoot: reader.hash("index root")?,
-                };
-                TrackedHeader { header, weight, seen, raw: RawHeader::Ethereum }
-            }
+            TreeKind::Ethereum { chain } => Content::Ethereum(CompatHeader {
+                chain: chain.0,
+                height,
+                blockHash: hash,
+                time: reader.u64("time")?,
+                parentHash: reader.hash("parent hash")?,
+                txRoot: reader.hash("transactions root")?,
+                receiptsRoot: reader.hash("receipts root")?,
+                stateRoot: reader.hash("state root")?,
+                indexRoot: reader.hash("index root")?,
+            }),
         };
-        Ok((seq, tracked))
+        Ok((seq, Stored { height, hash, weight, seen, content }))
+    }
+}
+
+/// A header as a chunk has it.
+struct Stored {
+    height: u64,
+    hash: B256,
+    weight: U256,
+    seen: u64,
+    content: Content,
+}
+
+enum Content {
+    Bitcoin(Header),
+    Ethereum(CompatHeader),
+}
+
+impl Stored {
+    fn parent(&self) -> B256 {
+        match &self.content {
+            Content::Bitcoin(header) => header.prev,
+            Content::Ethereum(header) => header.parentHash,
+        }
+    }
+
+    fn base(self, kind: &TreeKind<'_>, context: Option<&BranchContext>) -> TrackedHeader {
+        let Self { height, hash, weight, seen, content } = self;
+        let (TreeKind::Bitcoin { chain, .. } | TreeKind::Ethereum { chain }) = kind;
+        let (header, raw) = match content {
+            Content::Bitcoin(header) => {
+                let context = context.copied().unwrap_or_default();
+                let raw = RawHeader::Bitcoin { bytes: header.to_bytes(), context };
+                (header.compat(*chain, height, hash), raw)
+            }
+            Content::Ethereum(header) => (header, RawHeader::Ethereum),
+        };
+        TrackedHeader { header, weight, seen, raw }
+    }
+}
+
+impl HeaderTree {
+    /// Appends a header that was stored; the best branch is not touched.
+    fn restore(
+        &mut self,
+        kind: &TreeKind<'_>,
+        seq: u64,
+        stored: Stored,
+        chunk: u64,
+    ) -> Result<(), TreeError> {
+        let Stored { height, hash, weight, seen, .. } = stored;
+        let at = |error| TreeError::Chunk { chunk, error };
+        if self.find(&hash).is_some() {
+            return Err(at(ChunkError::Duplicate(hash)));
+        }
+        if seq <= self.base_seq {
+            return Err(at(ChunkError::Order { seq, previous: self.base_seq }));
+        }
+        let parent = self.parent(&hash, &stored.parent())?;
+        let expected = self.height_of(self.node(parent)).saturating_add(1);
+        if height != expected {
+            return Err(TreeError::Height { hash, height, expected });
+        }
+        let body = match (&stored.content, kind) {
+            (Content::Bitcoin(header), TreeKind::Bitcoin { params, .. }) => {
+                let below = self.bodies.bitcoin(parent).map_or(0, |below| below.last_real_bits);
+                let last_real_bits = real_bits(params, height, header.bits, below);
+                let starts_period = params.starts_period(height);
+                Body::Bitcoin(self.bitcoin_body(parent, header, last_real_bits, starts_period))
+            }
+            (Content::Ethereum(header), TreeKind::Ethereum { .. }) => {
+                Body::Ethereum(ethereum_body(header))
+            }
+            _ => return Err(TreeError::Chain { hash }),
+        };
+        self.push(parent, Arrival { hash, weight, seen, seq }, body).map(drop)
     }
 }
 

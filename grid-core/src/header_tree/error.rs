@@ -37,6 +37,14 @@ pub enum TreeError {
         /// The parent's cumulative weight.
         parent: U256,
     },
+    /// The cumulative weight is more than 2^128 above the base's: no chain gets there by work.
+    #[error("header {hash} has weight {weight}, more than 2^128 above the oldest tracked header's")]
+    TooHeavy {
+        /// The header.
+        hash: B256,
+        /// Its cumulative weight.
+        weight: U256,
+    },
     /// The header belongs to another chain or family.
     #[error("header {hash} does not belong to the chain of this tree")]
     Chain {

@@ -4,8 +4,8 @@ use alloy_primitives::{B256, U256};
 use proptest::{prelude::*, sample::Index};
 
 use super::{
-    ChunkError, HeaderTree, RawHeader, Reorg, TipChange, TrackedHeader, TreeError, TreeKind,
-    TreeMeta,
+    ChunkError, HeaderRef, HeaderTree, RawHeader, Reorg, TipChange, TrackedHeader, TreeError,
+    TreeKind, TreeMeta,
 };
 use crate::{ChainId, ChainKey, CompatHeader, hash};
 use std::collections::BTreeMap;
@@ -42,8 +42,14 @@ fn base(height: u64) -> TrackedHeader {
 /// A child of `parent` with `more` weight than it.
 fn child(tree: &HeaderTree, parent: &B256, more: u64, salt: u64) -> TrackedHeader {
     let parent = tree.get(parent).expect("parent is in the tree");
-    let weight = parent.weight.to::<u64>() + more;
-    header(parent.header.blockHash, parent.header.height + 1, weight, salt)
+    let weight = parent.weight().to::<u64>() + more;
+    header(parent.hash(), parent.height() + 1, weight, salt)
+}
+
+/// What was inserted, from what the tree shows.
+fn owned(found: HeaderRef<'_>) -> TrackedHeader {
+    let (header, weight) = (found.compat(), found.weight());
+    TrackedHeader { header, weight, seen: found.seen(), raw: RawHeader::Ethereum }
 }
 
 fn grow(tree: &mut HeaderTree, from: B256, count: u64, salt: u64) -> Vec<B256> {
@@ -63,9 +69,8 @@ fn index(number: u64) -> usize {
 }
 
 fn stored(tree: &HeaderTree) -> (TreeMeta, BTreeMap<u64, Vec<u8>>) {
-    let chunks =
-        tree.chunks.keys().map(|n| (*n, tree.encode_chunk(*n).expect("not empty"))).collect();
-    (tree.meta(), chunks)
+    let chunks = tree.encode_chunks(tree.meta().chunks());
+    (tree.meta(), chunks.into_iter().filter_map(|(number, bytes)| Some((number, bytes?))).collect())
 }
 
 fn load(meta: &TreeMeta, chunks: &BTreeMap<u64, Vec<u8>>) -> Result<HeaderTree, TreeError> {
@@ -76,19 +81,19 @@ fn load(meta: &TreeMeta, chunks: &BTreeMap<u64, Vec<u8>>) -> Result<HeaderTree, 
 #[test]
 fn a_new_tree_is_its_base() {
     let tree = HeaderTree::new(base(100));
-    assert_eq!((tree.len(), tree.tip(), tree.base()), (1, &base(100), &base(100)));
-    assert_eq!(tree.best_at(100), Some(&base(100)));
+    assert_eq!((tree.len(), owned(tree.tip()), owned(tree.base())), (1, base(100), base(100)));
+    assert_eq!(tree.best_at(100).map(owned), Some(base(100)));
     assert!(tree.best_at(99).is_none() && tree.best_at(101).is_none());
-    assert!(tree.is_best(&tree.tip().header.blockHash));
+    assert!(tree.is_best(&tree.tip().hash()));
 }
 
 #[test]
 fn the_heavier_branch_wins_and_ties_keep_the_first_seen() {
     let mut tree = HeaderTree::new(base(0));
-    let root = tree.tip().header.blockHash;
+    let root = tree.tip().hash();
     let main = grow(&mut tree, root, 3, 1);
     let side = grow(&mut tree, main[0], 2, 2);
-    assert_eq!(tree.tip().header.blockHash, main[2], "equal weight: the first stays");
+    assert_eq!(tree.tip().hash(), main[2], "equal weight: the first stays");
     let last = child(&tree, &side[1], 1, 99);
     let tip = last.header.blockHash;
     let common = (1, main[0]);
@@ -104,18 +109,18 @@ fn the_heavier_branch_wins_and_ties_keep_the_first_seen() {
 #[test]
 fn a_shorter_branch_of_more_weight_shortens_the_best_branch() {
     let mut tree = HeaderTree::new(base(0));
-    let root = tree.tip().header.blockHash;
+    let root = tree.tip().hash();
     grow(&mut tree, root, 5, 1);
     let heavy = child(&tree, &root, 100, 7);
     assert!(matches!(tree.insert(heavy), Ok(TipChange::Reorg(_))));
-    assert_eq!(tree.tip().header.height, 1);
+    assert_eq!(tree.tip().height(), 1);
     assert!(tree.best_at(2).is_none());
 }
 
 #[test]
 fn what_does_not_fit_is_refused_with_its_reason_and_changes_nothing() {
     let mut tree = HeaderTree::new(base(10));
-    let root = tree.tip().header.blockHash;
+    let root = tree.tip().hash();
     let before = stored(&tree);
     let orphan = header(B256::repeat_byte(9), 11, 11, 1);
     assert!(matches!(tree.insert(orphan), Err(TreeError::UnknownParent { .. })));
@@ -138,7 +143,7 @@ fn only_changed_chunks_are_written_and_emptied_ones_are_removed() {
     let mut tree = HeaderTree::new(base(0));
     assert_eq!(tree.dirty_chunks().len(), 1);
     assert!(tree.dirty_chunks().is_empty());
-    let root = tree.tip().header.blockHash;
+    let root = tree.tip().hash();
     let main = grow(&mut tree, root, 200, 1);
     let numbers: Vec<u64> = tree.dirty_chunks().iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, [0, 1, 2, 3]);
@@ -148,7 +153,7 @@ fn only_changed_chunks_are_written_and_emptied_ones_are_removed() {
     let dirty = tree.dirty_chunks();
     let shape: Vec<_> = dirty.iter().map(|(number, bytes)| (*number, bytes.is_some())).collect();
     assert_eq!(shape, [(0, false), (1, false), (2, true)]);
-    assert_eq!((tree.base().header.height, tree.len()), (128, 74));
+    assert_eq!((tree.base().height(), tree.len()), (128, 74));
     tree.prune(128);
     tree.prune(5);
     tree.prune(10_000);
@@ -158,7 +163,7 @@ fn only_changed_chunks_are_written_and_emptied_ones_are_removed() {
 #[test]
 fn ancestors_are_found_on_long_branches() {
     let mut tree = HeaderTree::new(base(5));
-    let root = tree.tip().header.blockHash;
+    let root = tree.tip().hash();
     let main = grow(&mut tree, root, 500, 1);
     let side = grow(&mut tree, main[99], 300, 2);
     for height in 5..=405 {
@@ -168,7 +173,7 @@ fn ancestors_are_found_on_long_branches() {
             _ => side[index(height - 106)],
         };
         let found = tree.ancestor(&side[299], height).expect("on the branch");
-        assert_eq!(found.header.blockHash, expected, "height {height}");
+        assert_eq!(found.hash(), expected, "height {height}");
     }
     assert!(tree.ancestor(&side[299], 406).is_none() && tree.ancestor(&side[299], 4).is_none());
     assert!(tree.ancestor(&B256::ZERO, 5).is_none());
@@ -179,7 +184,7 @@ fn a_full_tree_says_so() {
     let mut tree = HeaderTree::new(base(0));
     assert_eq!(tree.most, super::MAX_HEADERS);
     tree.most = 10;
-    let root = tree.tip().header.blockHash;
+    let root = tree.tip().hash();
     for salt in 1..10 {
         tree.insert(header(root, 1, 1, salt)).expect("room is left");
     }
@@ -189,7 +194,7 @@ fn a_full_tree_says_so() {
 #[test]
 fn damaged_chunks_are_refused_with_the_reason() {
     let mut tree = HeaderTree::new(base(60));
-    let root = tree.tip().header.blockHash;
+    let root = tree.tip().hash();
     grow(&mut tree, root, 10, 1);
     let (meta, chunks) = stored(&tree);
     assert_eq!(meta.chunks(), 0..=1);
@@ -350,21 +355,21 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
 
 fn agree(tree: &HeaderTree, model: &Model, pick: (Index, Index)) -> Result<(), TestCaseError> {
     prop_assert_eq!(tree.len(), model.0.len());
-    prop_assert_eq!(tree.base(), &model.0[0]);
-    prop_assert_eq!(tree.tip(), model.tip());
+    prop_assert_eq!(owned(tree.base()), model.0[0].clone());
+    prop_assert_eq!(owned(tree.tip()), model.tip().clone());
     let best = model.branch(&model.tip().header.blockHash);
-    for (hash, height) in best.iter().rev().zip(tree.base().header.height..) {
-        prop_assert_eq!(tree.best_at(height).map(|tracked| tracked.header.blockHash), Some(*hash));
+    for (hash, height) in best.iter().rev().zip(tree.base().height()..) {
+        prop_assert_eq!(tree.best_at(height).map(|found| found.hash()), Some(*hash));
     }
-    prop_assert!(tree.best_at(tree.tip().header.height + 1).is_none());
+    prop_assert!(tree.best_at(tree.tip().height() + 1).is_none());
     let one = pick.0.get(&model.0).header.blockHash;
     let other = pick.1.get(&model.0).header.blockHash;
     prop_assert_eq!(tree.path(&one, &other), Some(model.path(&one, &other)));
-    prop_assert_eq!(tree.get(&one), model.get(&one));
+    prop_assert_eq!(tree.get(&one).map(owned), model.get(&one).cloned());
     prop_assert_eq!(tree.is_best(&one), best.contains(&one));
     let branch = model.branch(&one);
-    for (hash, height) in branch.iter().rev().zip(tree.base().header.height..) {
-        let found = tree.ancestor(&one, height).map(|tracked| tracked.header.blockHash);
+    for (hash, height) in branch.iter().rev().zip(tree.base().height()..) {
+        let found = tree.ancestor(&one, height).map(|found| found.hash());
         prop_assert_eq!(found, Some(*hash));
         let latest =
             model.branch(hash).iter().filter_map(|at| model.get(at)).map(|at| at.header.time).max();
@@ -401,14 +406,14 @@ proptest! {
                 Operation::Extend(count) => {
                     for _ in 0..count {
                         fresh += 1;
-                        let tip = tree.tip().header.blockHash;
+                        let tip = tree.tip().hash();
                         let new = child(&tree, &tip, 1, fresh);
                         prop_assert_eq!(tree.insert(new.clone()), Ok(model.insert(new)));
                     }
                 }
                 Operation::Prune(at) => {
-                    let span = tree.tip().header.height - tree.base().header.height + 1;
-                    let height = tree.base().header.height + at.index(index(span)) as u64;
+                    let span = tree.tip().height() - tree.base().height() + 1;
+                    let height = tree.base().height() + at.index(index(span)) as u64;
                     tree.prune(height);
                     model.prune(height);
                 }
@@ -463,7 +468,7 @@ proptest! {
     #[test]
     fn a_flipped_byte_is_refused_or_changes_the_tree(at in any::<Index>(), flip in 1..=u8::MAX) {
         let mut tree = HeaderTree::new(base(60));
-        let root = tree.tip().header.blockHash;
+        let root = tree.tip().hash();
         let main = grow(&mut tree, root, 10, 1);
         grow(&mut tree, main[3], 3, 2);
         let (meta, mut chunks) = stored(&tree);

@@ -49,7 +49,7 @@ pub(crate) fn enrol(
     client: &mut LightClient,
 ) -> Result<(), StorageError> {
     let chain = record.key();
-    let accumulator = Accumulator::new(client.tree().base().header.height);
+    let accumulator = Accumulator::new(client.tree().base().height());
     accumulator.store(overlay, chain);
     light_client::save(overlay, chain, client);
     show(overlay, record, &accumulator)
@@ -116,8 +116,7 @@ impl Ranges {
         if tree.is_best(&self.accumulator.tip_hash) {
             return true;
         }
-        let Some(reorg) = tree.path(&self.accumulator.tip_hash, &tree.tip().header.blockHash)
-        else {
+        let Some(reorg) = tree.path(&self.accumulator.tip_hash, &tree.tip().hash()) else {
             return false;
         };
         let common = reorg.common.0;
@@ -141,16 +140,18 @@ impl Ranges {
     }
 
     /// Appends the leaves of the best branch up to a height; `false` where a header is missing.
-    fn append(&mut self, tree: &HeaderTree, to: u64, mut each: impl FnMut(&CompatHeader)) -> bool {
+    fn append(&mut self, tree: &HeaderTree, to: u64, mut each: impl FnMut(CompatHeader)) -> bool {
         for height in self.accumulator.next_height()..=to {
-            let Some(tracked) = tree.best_at(height) else { return false };
+            let Some(header) = tree.best_at(height).map(|tracked| tracked.compat()) else {
+                return false;
+            };
             let range = &mut self.accumulator.range;
             if range.count() == 0 || height.checked_rem(CHUNK_HEIGHTS) == Some(0) {
                 self.checkpoints.note(range);
             }
-            range.append(tracked.header.leaf());
-            self.accumulator.tip_hash = tracked.header.blockHash;
-            each(&tracked.header);
+            range.append(header.leaf());
+            self.accumulator.tip_hash = header.blockHash;
+            each(header);
         }
         true
     }
@@ -173,7 +174,7 @@ impl Ranges {
         };
         let events = &mut env.events;
         self.append(tree, to, |header| {
-            events.push(IndexEvent::Appended { chain, header: header.clone() });
+            events.push(IndexEvent::Appended { chain, header });
         });
         env.log(
             LIGHT_CLIENTS,
@@ -188,7 +189,7 @@ impl Ranges {
         let Some(confirmed) = self.accumulator.tip_height() else { return };
         let target = confirmed.saturating_sub(record.window);
         let target = target.saturating_sub(target.checked_rem(CHUNK_HEIGHTS).unwrap_or(0));
-        if target <= client.tree().base().header.height {
+        if target <= client.tree().base().height() {
             return;
         }
         self.checkpoints.forget_below(target.saturating_sub(self.accumulator.first_height));
@@ -204,9 +205,8 @@ fn freeze(
     accumulator: &Accumulator,
 ) -> Result<(), StorageError> {
     let chain = record.key();
-    let common_height = tree
-        .path(&accumulator.tip_hash, &tree.tip().header.blockHash)
-        .map_or(0, |reorg| reorg.common.0);
+    let common_height =
+        tree.path(&accumulator.tip_hash, &tree.tip().hash()).map_or(0, |reorg| reorg.common.0);
     let frozen = ChainRecord { status: ChainStatus::Frozen, ..record.clone() };
     store_record(env.overlay, &frozen);
     show(env.overlay, &frozen, accumulator)?;

@@ -67,8 +67,8 @@ impl Module for LightClientsModule {
             }
             Calls::tip(call) => {
                 let tracked = view(env, call.chain)?;
-                let tip = &tracked.tip().header;
-                let ret = tipReturn { height: tip.height, blockHash: tip.blockHash };
+                let tip = tracked.tip();
+                let ret = tipReturn { height: tip.height(), blockHash: tip.hash() };
                 Ok(tipCall::abi_encode_returns(&ret))
             }
             Calls::confirmed(call) => {
@@ -215,8 +215,8 @@ fn submit(env: &mut Env<'_, '_>, chain: B256, evidence: &Evidence) -> Result<u64
 }
 
 fn report(env: &mut Env<'_, '_>, chain: ChainKey, client: &LightClient, change: &TipChange) {
-    let tip = &client.tree().tip().header;
-    let (height, hash) = (tip.height, tip.blockHash);
+    let tip = client.tip();
+    let (height, hash) = (tip.height(), tip.hash());
     match change {
         TipChange::Known | TipChange::Side => return,
         TipChange::Extended => (),

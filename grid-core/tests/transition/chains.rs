@@ -119,7 +119,7 @@ fn a_reorganisation_below_the_confirmed_tip_cuts_back_and_grows_again() {
     assert_eq!(before.tip_height(), Some(299));
     // The window moved in whole chunks: at least 64 headers are kept below height 299.
     let client = query::light_client(&chain.state, key).unwrap().unwrap();
-    assert_eq!(client.tree().base().header.height, 192);
+    assert_eq!(client.tree().base().height(), 192);
     // Fork 20 below the tip, one header longer.
     let branch = mine(&trunk[279], 21, 2);
     let block = chain.step(vec![wallet.submit(1, key, &branch)]);

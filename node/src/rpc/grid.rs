@@ -6,7 +6,7 @@ use grid_core::{
     ChainId, ChainKey, CompatHeader,
     api::{AccountInfo, BlockRef, ChainInfo, GridTip, Locator},
     grid::{CommitCertificate, Extension, ValidatorSet},
-    header_tree::TrackedHeader,
+    header_tree::HeaderRef,
     index::ChainEntry,
     light_client::LightClient,
     modules::ChainRecord,
@@ -34,8 +34,8 @@ pub(super) fn register(methods: &mut Methods) {
     methods.add("grid_account", 1, account);
 }
 
-fn block_ref(tracked: &TrackedHeader) -> BlockRef {
-    BlockRef { height: tracked.header.height, hash: tracked.header.blockHash }
+fn block_ref(tracked: HeaderRef<'_>) -> BlockRef {
+    BlockRef { height: tracked.height(), hash: tracked.hash() }
 }
 
 fn chains(context: &Context) -> Result<Vec<ChainInfo>, RpcError> {
@@ -90,7 +90,7 @@ fn locator(context: &Context, args: &mut Args) -> Result<Locator, RpcError> {
     let tree = client.tree();
     let base = block_ref(tree.base());
     let mut best = vec![block_ref(tree.tip())];
-    let (mut height, mut step) = (tree.tip().header.height, 1u64);
+    let (mut height, mut step) = (tree.tip().height(), 1u64);
     while height > base.height {
         if best.len() >= 10 {
             step = step.saturating_mul(2);
@@ -170,7 +170,7 @@ pub(super) fn find_confirmed(
     }
     let client = client(context, view, record)?;
     match client.tree().get(&hash) {
-        Some(tracked) => Err(why_not(context, view, record, tracked.header.height)?),
+        Some(tracked) => Err(why_not(context, view, record, tracked.height())?),
         None => Err(RpcError::not_found(format!(
             "block {hash} of {} is not known to the main chain; hashes are in the chain's internal byte order",
             record.id
@@ -197,7 +197,7 @@ fn why_not(
     let confirmed = accumulator
         .and_then(|range| range.tip_height())
         .map_or_else(|| "none yet".to_owned(), |tip| format!("up to {tip}"));
-    let tracked = client(context, view, record)?.tree().tip().header.height;
+    let tracked = client(context, view, record)?.tree().tip().height();
     Ok(RpcError::not_found(format!(
         "header {height} of {id} is not confirmed: confirmed {confirmed}, tracked up to {tracked}, rule {}; try again later",
         describe_rule(record)

@@ -86,7 +86,7 @@ fn chain(
         outcome.passed(1);
     }
     let last = first + headers.len() as u64 - 1;
-    outcome.equal("height of the tip", &client.tree().tip().header.height, &last);
+    outcome.equal("height of the tip", &client.tree().tip().height(), &last);
     if let Some(raw) = headers.last().filter(|_| headers.len() > skip + 1) {
         refuses_changes(&mut client, raw, now_ms, outcome);
     }
