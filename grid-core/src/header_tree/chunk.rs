@@ -323,7 +323,7 @@ impl Loader<'_> {
             }
             previous = Some(seq);
             match &mut self.tree {
-                Some(tree) => tree.restore(&self.kind, seq, stored, number)?,
+                Some(tree) => tree.restore(&self.kind, seq, &stored, number)?,
                 None if stored.height == self.meta.base_height => {
                     let capacity = usize::try_from(self.meta.headers).unwrap_or(usize::MAX);
                     let capacity = capacity.min(super::MAX_HEADERS);
@@ -438,10 +438,10 @@ impl HeaderTree {
         &mut self,
         kind: &TreeKind<'_>,
         seq: u64,
-        stored: Stored,
+        stored: &Stored,
         chunk: u64,
     ) -> Result<(), TreeError> {
-        let Stored { height, hash, weight, seen, .. } = stored;
+        let Stored { height, hash, weight, seen, .. } = *stored;
         let at = |error| TreeError::Chunk { chunk, error };
         if self.find(&hash).is_some() {
             return Err(at(ChunkError::Duplicate(hash)));

@@ -118,7 +118,6 @@ pub(super) enum Body {
 
 /// The bodies of all nodes, by number.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "one a tree")]
 pub(super) enum Bodies {
     /// With the base's context, for what lies below it.
     Bitcoin {
