@@ -1,14 +1,24 @@
 //! Confirmation rules: when a tracked header counts as confirmed.
 //!
-//! Pure functions of the header tree and the Grid block time, used alike by the main chain and by
-//! whoever follows a source.
+//! Pure functions of the header tree, the Grid block time and the rule's own parameters, used alike by the main
+//! chain and by whoever follows a source. What was confirmed is taken back by a reorganisation only: where a rule
+//! confirms less than before, because time passed or a competing branch appeared, what it confirmed earlier stands.
+
+mod risk;
+#[cfg(test)]
+mod tests;
+mod work;
 
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::header_tree::HeaderTree;
+use crate::{
+    Family,
+    header_tree::HeaderTree,
+    risk::{Exposure, MAX_DEPTH, Ratio},
+};
 
 /// How deep rules may nest; they come from configuration and from transactions.
 pub const MAX_NESTING: usize = 4;
@@ -19,9 +29,10 @@ pub const MAX_RULES: usize = 8;
 /// When the headers of a chain's best branch are confirmed. A confirmed header confirms all its
 /// ancestors.
 ///
-/// In JSON: `"instant"`, `{"depth":{"blocks":6}}`, `{"age":{"secs":60}}`, `{"allOf":[…]}`.
+/// In JSON: `"instant"`, `{"depth":{"blocks":6}}`, `{"age":{"secs":60}}`, `{"work":{"blocks":6}}`,
+/// `{"risk":{"value":100000000,"maxLoss":1000,"attackerShare":100000}}`, `{"allOf":[…]}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum ConfirmationRule {
     /// At once.
@@ -36,10 +47,43 @@ pub enum ConfirmationRule {
         /// Seconds.
         secs: u64,
     },
+    /// When the work of the header and of those on top of it reaches that many times the work of one block.
+    /// Chains with proof of work only.
+    ///
+    /// One block's work is the greatest of the blocks counted, and at least what the difficulty at the tip
+    /// asks for where no exception for slow blocks applies. So this is [`Self::Depth`] between two retargets, and
+    /// never fewer blocks; next to a retarget the easier blocks count for less than one, and a test
+    /// network's blocks of minimum difficulty for nearly nothing.
+    Work {
+        /// Blocks; 0 is as 1.
+        blocks: u64,
+    },
+    /// When a double spend against it is not worth trying: with enough work on top that the expected loss is
+    /// accepted. Chains with proof of work only; how much is enough says `docs/protocol.md`, section 8.
+    Risk {
+        /// What a double spend could take, satoshi.
+        value: u64,
+        /// The expected loss that is accepted, satoshi.
+        max_loss: u64,
+        /// The attacker's share of the hash rate, parts per million.
+        attacker_share: u32,
+        /// Seconds between two blocks, as the network aims at; 600 where absent.
+        #[serde(default = "ten_minutes", skip_serializing_if = "is_ten_minutes")]
+        spacing: u32,
+    },
     /// When all rules are met. An empty list is refused by [`ConfirmationRule::validate`].
     AllOf(Vec<Self>),
     /// When one rule is met.
     AnyOf(Vec<Self>),
+}
+
+const fn ten_minutes() -> u32 {
+    600
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_ten_minutes(secs: &u32) -> bool {
+    *secs == ten_minutes()
 }
 
 /// Why a rule cannot be registered.
@@ -52,6 +96,32 @@ pub enum RuleError {
     /// Lists in lists in lists.
     #[error("confirmation rules nest at most {MAX_NESTING} deep")]
     Nesting,
+    /// Work is counted on a chain that has none.
+    #[error(
+        "work and risk rules count proof of work, which chains of the family {0} do not have: use depth or age"
+    )]
+    NoWork(Family),
+    /// No number of confirmations helps against such a share, or there is no attacker.
+    #[error(
+        "attackerShare is {0} parts per million, must be 1 to 499999: from a half on an attacker always wins"
+    )]
+    Share(u32),
+    /// A parameter that may not be zero.
+    #[error("{0} of a risk rule must be above 0")]
+    Zero(&'static str),
+    /// The rule would never confirm anything.
+    #[error(
+        "{MAX_DEPTH} confirmations are too few to lose at most {max_loss} of {value} sat to {share} ppm of the hash rate: \
+         raise maxLoss, or lower value or attackerShare"
+    )]
+    TooRisky {
+        /// Satoshi at stake.
+        value: u64,
+        /// Satoshi that may be lost.
+        max_loss: u64,
+        /// Parts per million.
+        share: u32,
+    },
 }
 
 impl ConfirmationRule {
@@ -61,21 +131,42 @@ impl ConfirmationRule {
         Self::AllOf(vec![Self::Depth { blocks: 6 }, Self::Age { secs: 60 }])
     }
 
-    /// Checks lengths and nesting.
+    /// Checks lengths, nesting and parameters, and that chains of that family have what is counted.
     ///
     /// # Errors
     /// A [`RuleError`] naming the fault.
-    pub fn validate(&self) -> Result<(), RuleError> {
-        self.validate_within(MAX_NESTING)
+    pub fn validate(&self, family: Family) -> Result<(), RuleError> {
+        self.validate_within(family, MAX_NESTING)
     }
 
-    fn validate_within(&self, levels: usize) -> Result<(), RuleError> {
-        let (Self::AllOf(rules) | Self::AnyOf(rules)) = self else { return Ok(()) };
-        let levels = levels.checked_sub(1).ok_or(RuleError::Nesting)?;
-        if rules.is_empty() || rules.len() > MAX_RULES {
-            return Err(RuleError::Length(rules.len()));
+    fn validate_within(&self, family: Family, levels: usize) -> Result<(), RuleError> {
+        match self {
+            Self::Instant | Self::Depth { .. } | Self::Age { .. } => Ok(()),
+            Self::Work { .. } | Self::Risk { .. } if family != Family::Bitcoin => {
+                Err(RuleError::NoWork(family))
+            }
+            Self::Work { .. } => Ok(()),
+            &Self::Risk { value, max_loss, attacker_share: share, spacing } => {
+                if !(1..500_000).contains(&share) {
+                    return Err(RuleError::Share(share));
+                }
+                let positive =
+                    [("value", value), ("maxLoss", max_loss), ("spacing", spacing.into())];
+                if let Some((name, _)) = positive.iter().find(|(_, number)| *number == 0) {
+                    return Err(RuleError::Zero(name));
+                }
+                let exposure = Exposure { value, max_loss, share: Ratio::from_ppm(share) };
+                let enough = exposure.confirmations();
+                enough.map(drop).ok_or(RuleError::TooRisky { value, max_loss, share })
+            }
+            Self::AllOf(rules) | Self::AnyOf(rules) => {
+                let levels = levels.checked_sub(1).ok_or(RuleError::Nesting)?;
+                if rules.is_empty() || rules.len() > MAX_RULES {
+                    return Err(RuleError::Length(rules.len()));
+                }
+                rules.iter().try_for_each(|rule| rule.validate_within(family, levels))
+            }
         }
-        rules.iter().try_for_each(|rule| rule.validate_within(levels))
     }
 
     /// The greatest height of the best branch that is confirmed at `now_ms`, milliseconds since
@@ -93,6 +184,12 @@ impl ConfirmationRule {
                 let ripe = |time: u64| ripe_at(time, *secs) <= now_ms;
                 last_where(tree, ripe)
             }
+            Self::Work { blocks } => work::reach(tree, *blocks).map(|reach| reach.height),
+            &Self::Risk { value, max_loss, attacker_share, spacing } => {
+                let share = Ratio::from_ppm(attacker_share);
+                let exposure = Exposure { value, max_loss, share };
+                risk::confirmed_height(tree, now_ms / 1_000, &exposure, spacing)
+            }
             Self::AllOf(rules) => {
                 // None is the least of Option's order: one unmet rule leaves nothing confirmed.
                 rules.iter().map(|rule| rule.confirmed_height(tree, now_ms)).min().flatten()
@@ -108,7 +205,8 @@ impl ConfirmationRule {
     #[must_use]
     pub fn next_change_ms(&self, tree: &HeaderTree, now_ms: u64) -> Option<u64> {
         match self {
-            Self::Instant | Self::Depth { .. } => None,
+            // Time alone only makes an attack likelier.
+            Self::Instant | Self::Depth { .. } | Self::Work { .. } | Self::Risk { .. } => None,
             Self::Age { secs } => {
                 let next = match self.confirmed_height(tree, now_ms) {
                     Some(height) => height.checked_add(1)?,
@@ -154,6 +252,14 @@ impl fmt::Display for ConfirmationRule {
             Self::Instant => return f.write_str("instant"),
             Self::Depth { blocks } => return write!(f, "{blocks} blocks deep"),
             Self::Age { secs } => return write!(f, "{secs} s old"),
+            Self::Work { blocks } => return write!(f, "{blocks} blocks of work deep"),
+            Self::Risk { value, max_loss, attacker_share, .. } => {
+                let percent = Ratio::from_ppm(attacker_share.saturating_mul(100));
+                return write!(
+                    f,
+                    "at most {max_loss} of {value} sat at risk from {percent}% of the hash rate"
+                );
+            }
             Self::AllOf(rules) => (" and ", rules),
             Self::AnyOf(rules) => (" or ", rules),
         };
@@ -165,140 +271,5 @@ impl fmt::Display for ConfirmationRule {
             rule.fmt(f)?;
         }
         f.write_str(")")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use alloy_primitives::{B256, U256};
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::{
-        CompatHeader, hash,
-        header_tree::{RawHeader, TrackedHeader},
-    };
-
-    fn header(height: u64, time: u64) -> TrackedHeader {
-        let name = |height: u64| hash::leaf(&height.to_be_bytes());
-        let header = CompatHeader {
-            chain: B256::ZERO,
-            height,
-            blockHash: name(height),
-            parentHash: name(height.wrapping_sub(1)),
-            time,
-            txRoot: B256::ZERO,
-            receiptsRoot: B256::ZERO,
-            stateRoot: B256::ZERO,
-            indexRoot: B256::ZERO,
-        };
-        TrackedHeader { header, weight: U256::from(height), seen: 0, raw: RawHeader::Ethereum }
-    }
-
-    /// A tree of one branch from height 10 with these header times, seconds.
-    fn tree(times: &[u64]) -> HeaderTree {
-        let mut headers = times.iter().zip(10..).map(|(time, height)| header(height, *time));
-        let mut tree = HeaderTree::new(headers.next().expect("a base"));
-        for header in headers {
-            tree.insert(header).expect("linked");
-        }
-        tree
-    }
-
-    fn depth(blocks: u64) -> ConfirmationRule {
-        ConfirmationRule::Depth { blocks }
-    }
-
-    fn age(secs: u64) -> ConfirmationRule {
-        ConfirmationRule::Age { secs }
-    }
-
-    #[test]
-    fn depth_counts_as_bitcoin_does() {
-        let tree = tree(&[100, 110, 120, 130]);
-        let cases = [(0, Some(13)), (1, Some(13)), (2, Some(12)), (4, Some(10)), (5, None)];
-        for (blocks, expected) in cases {
-            assert_eq!(depth(blocks).confirmed_height(&tree, 0), expected, "{blocks}");
-        }
-        assert_eq!(depth(u64::MAX).confirmed_height(&tree, 0), None);
-        assert_eq!(ConfirmationRule::Instant.confirmed_height(&tree, 0), Some(13));
-    }
-
-    #[test]
-    fn age_waits_for_the_header_and_all_before_it() {
-        // Height 12 is older than height 11, but stands on it.
-        let tree = tree(&[100, 150, 120, 160]);
-        let rule = age(60);
-        let cases = [
-            (159_999, None, Some(160_000)),
-            (160_000, Some(10), Some(210_000)),
-            (190_000, Some(10), Some(210_000)),
-            (209_999, Some(10), Some(210_000)),
-            (210_000, Some(12), Some(220_000)),
-            (220_000, Some(13), None),
-        ];
-        for (now, height, next) in cases {
-            assert_eq!(rule.confirmed_height(&tree, now), height, "at {now}");
-            assert_eq!(rule.next_change_ms(&tree, now), next, "at {now}");
-        }
-        assert_eq!(age(u64::MAX).confirmed_height(&tree, u64::MAX - 1), None);
-    }
-
-    #[test]
-    fn lists_take_the_strictest_or_the_laxest() {
-        let tree = tree(&[100, 110, 120, 130]);
-        let all = ConfirmationRule::AllOf(vec![depth(2), age(60)]);
-        let any = ConfirmationRule::AnyOf(vec![depth(3), age(60)]);
-        let cases =
-            [(0, None, Some(11)), (170_000, Some(11), Some(11)), (190_000, Some(12), Some(13))];
-        for (now, strict, lax) in cases {
-            assert_eq!(all.confirmed_height(&tree, now), strict, "all at {now}");
-            assert_eq!(any.confirmed_height(&tree, now), lax, "any at {now}");
-        }
-        assert_eq!(all.next_change_ms(&tree, 170_000), Some(180_000));
-        assert_eq!(depth(2).next_change_ms(&tree, 170_000), None);
-        let nothing = ConfirmationRule::AllOf(vec![]);
-        assert_eq!(nothing.confirmed_height(&tree, u64::MAX), None);
-        assert_eq!(ConfirmationRule::bitcoin().to_string(), "(6 blocks deep and 60 s old)");
-    }
-
-    #[test]
-    fn rules_have_a_plain_json_form_and_bounds() {
-        let text = r#"{"allOf":[{"depth":{"blocks":6}},{"age":{"secs":60}}]}"#;
-        let rule: ConfirmationRule = serde_json::from_str(text).expect("a rule");
-        assert_eq!(rule, ConfirmationRule::bitcoin());
-        assert_eq!(serde_json::to_string(&rule).expect("serialises"), text);
-        let instant = serde_json::from_str::<ConfirmationRule>("\"instant\"").expect("a rule");
-        assert_eq!(instant, ConfirmationRule::Instant);
-        assert!(serde_json::from_str::<ConfirmationRule>(r#"{"depth":{"block":6}}"#).is_err());
-
-        assert_eq!(rule.validate(), Ok(()));
-        assert_eq!(ConfirmationRule::AnyOf(vec![]).validate(), Err(RuleError::Length(0)));
-        let long = ConfirmationRule::AnyOf(vec![depth(1); 9]);
-        assert_eq!(long.validate(), Err(RuleError::Length(9)));
-        let nest = |levels: usize| {
-            (0..levels).fold(depth(1), |rule, _| ConfirmationRule::AllOf(vec![rule]))
-        };
-        assert_eq!(nest(MAX_NESTING).validate(), Ok(()));
-        assert_eq!(nest(MAX_NESTING + 1).validate(), Err(RuleError::Nesting));
-    }
-
-    proptest! {
-        #[test]
-        fn age_equals_a_plain_scan(
-            times in proptest::collection::vec(0..200u64, 1..60),
-            secs in 0..100u64,
-            now in 0..300u64,
-        ) {
-            let tree = tree(&times);
-            let ripe = times.iter().take_while(|time| **time + secs <= now).count() as u64;
-            let expected = ripe.checked_sub(1).map(|above| 10 + above);
-            prop_assert_eq!(age(secs).confirmed_height(&tree, now * 1000), expected);
-            if let Some(next) = age(secs).next_change_ms(&tree, now * 1000) {
-                prop_assert!(next > now * 1000);
-                prop_assert!(age(secs).confirmed_height(&tree, next) > expected);
-                prop_assert_eq!(age(secs).confirmed_height(&tree, next - 1), expected);
-            }
-        }
     }
 }

@@ -37,7 +37,7 @@ use nodes::{BitcoinBody, Bodies, Body, EthereumBody, NONE, Node, Segments};
 pub use chunk::{CHUNK_HEIGHTS, ChunkError, TreeKind, TreeMeta};
 pub use error::TreeError;
 pub use types::{RawHeader, Reorg, TipChange, TrackedHeader};
-pub use view::HeaderRef;
+pub use view::{HeaderRef, SideHeader};
 
 /// The most headers that one tree holds, some 40 MB. A chain whose confirmed headers are pruned
 /// stays far below; the bound is there so that no chain can take all memory.

@@ -482,3 +482,35 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn headers_beside_the_best_branch_know_their_fork() {
+    let mut tree = HeaderTree::new(base(100));
+    assert_eq!(tree.side_headers().count(), 0);
+    let root = tree.tip().hash();
+    let best = grow(&mut tree, root, 10, 1);
+    assert_eq!(tree.side_headers().count(), 0);
+    let side = grow(&mut tree, best[3], 4, 2);
+    let twig = grow(&mut tree, side[1], 2, 3);
+    let found = |tree: &HeaderTree| -> Vec<(B256, u64)> {
+        tree.side_headers().map(|side| (side.header.hash(), side.fork.height())).collect()
+    };
+    let expected: Vec<_> = side.iter().chain(&twig).map(|hash| (*hash, 104)).collect();
+    assert_eq!(found(&tree), expected);
+    // The twig becomes the best branch: what was best lies beside it, as does the rest of the branch.
+    let twig = grow(&mut tree, twig[1], 9, 4);
+    assert_eq!(tree.tip().hash(), twig[8]);
+    let mut expected: Vec<_> = best[4..].iter().map(|hash| (*hash, 104)).collect();
+    expected.extend(side[2..].iter().map(|hash| (*hash, 106)));
+    assert_eq!(found(&tree), expected);
+}
+
+#[test]
+fn a_header_knows_its_own_weight() {
+    let mut tree = HeaderTree::new(base(100));
+    let heavy = child(&tree, &tree.tip().hash(), 7, 1);
+    tree.insert(heavy).expect("linked");
+    assert_eq!(tree.tip().own_weight(), U256::from(7));
+    assert_eq!(tree.base().own_weight(), U256::from(1));
+    assert_eq!(tree.tip().real_work(), U256::ZERO);
+}

@@ -1,13 +1,14 @@
 //! What readers see of a tracked header.
 
 use core::fmt;
+use std::collections::BTreeMap;
 
 use alloy_primitives::{B256, U256};
 
 use super::{HeaderTree, nodes::Node};
 use crate::{
     CompatHeader,
-    bitcoin::{Header, rules::BranchContext},
+    bitcoin::{Header, rules::BranchContext, target},
 };
 
 /// A header of a [`HeaderTree`]. It costs nothing to make or to copy; what is not stored as such,
@@ -60,6 +61,24 @@ impl<'a> HeaderRef<'a> {
         self.tree.weight_of(self.node)
     }
 
+    /// What it adds to its parent's weight. Bitcoin: the work of its target.
+    #[must_use]
+    pub fn own_weight(&self) -> U256 {
+        match (self.parent(), self.bitcoin()) {
+            (Some(parent), _) => self.weight().saturating_sub(parent.weight()),
+            (None, Some(header)) => work_of(header.bits),
+            (None, None) => U256::ONE,
+        }
+    }
+
+    /// The work that the branch's difficulty asks for here where no exception for slow blocks applies. Zero for a
+    /// family without work.
+    #[must_use]
+    pub fn real_work(&self) -> U256 {
+        let body = self.tree.bodies.bitcoin(self.number);
+        body.map_or(U256::ZERO, |body| work_of(body.last_real_bits))
+    }
+
     /// Grid time at which it was added, milliseconds since 1970.
     #[must_use]
     pub const fn seen(&self) -> u64 {
@@ -108,6 +127,37 @@ impl<'a> HeaderRef<'a> {
     #[must_use]
     pub fn context(&self) -> Option<BranchContext> {
         self.tree.context(self.number)
+    }
+}
+
+fn work_of(bits: u32) -> U256 {
+    target::work(&target::decode(bits).target)
+}
+
+/// A header that is not on the best branch.
+#[derive(Debug, Clone, Copy)]
+pub struct SideHeader<'a> {
+    /// The header.
+    pub header: HeaderRef<'a>,
+    /// Its last ancestor on the best branch.
+    pub fork: HeaderRef<'a>,
+}
+
+impl HeaderTree {
+    /// The headers beside the best branch, parents first. Costs a look at every header, or nothing where there is
+    /// only one branch.
+    pub fn side_headers(&self) -> impl Iterator<Item = SideHeader<'_>> {
+        let mut forks = BTreeMap::new();
+        (0u32..)
+            .zip(self.nodes.iter())
+            .filter(|(number, node)| self.best_node(node.above) != Some(*number))
+            .take(self.len().saturating_sub(self.best.len()))
+            .map(move |(number, node)| {
+                let fork = forks.get(&node.parent).copied().unwrap_or(node.parent);
+                forks.insert(number, fork);
+                let [header, fork] = [number, fork].map(|number| HeaderRef::new(self, number));
+                SideHeader { header, fork }
+            })
     }
 }
 

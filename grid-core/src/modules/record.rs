@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    ChainId, ChainKey, Family, Level, Security, bitcoin::Checkpoint, confirm::ConfirmationRule,
+    ChainId, ChainKey, Family, Level, Security,
+    bitcoin::Checkpoint,
+    confirm::{ConfirmationRule, RuleError},
 };
 
 /// Headers kept below the confirmed tip where a record does not say otherwise: two difficulty periods of
@@ -158,6 +160,14 @@ pub enum RecordError {
         /// What the record says.
         window: u64,
     },
+    /// The confirmation rule is bad, or not for chains of that family.
+    #[error("chain {id}: {error}")]
+    Rule {
+        /// The chain.
+        id: ChainId,
+        /// Why.
+        error: RuleError,
+    },
     /// The light client's parameters or trusted start are bad.
     #[error("chain {id}: {reason}")]
     Client {
@@ -214,9 +224,9 @@ impl ChainRecord {
         if self.window == 0 || self.window > MAX_WINDOW {
             return Err(RecordError::Window { id, window: self.window });
         }
-        self.rule
-            .validate()
-            .map_err(|error| RecordError::Client { id: id.clone(), reason: error.to_string() })?;
+        if let Err(error) = self.rule.validate(family) {
+            return Err(RecordError::Rule { id, error });
+        }
         let size = self.encode().len();
         if size > MAX_RECORD_BYTES {
             return Err(RecordError::TooLarge(size));

@@ -34,7 +34,7 @@ impl Exposure {
     /// `kappa` tells how slowly the last `z` blocks came, or `None` if there are not so many. `None` if there is no
     /// such number up to [`MAX_DEPTH`].
     ///
-    /// Looks at `least` and at 1, 2, 4, … confirmations more, and then closes in between the last two: some twenty
+    /// Looks at `least` and at 1, 3, 7, … confirmations more, and then closes in between the last two: some twenty
     /// looks at most, and what is found is always enough. It is the least wherever more confirmations are always better.
     #[must_use]
     pub fn confirmations_by_time(
@@ -42,26 +42,27 @@ impl Exposure {
         least: u64,
         kappa: impl Fn(u64) -> Option<Ratio>,
     ) -> Option<u64> {
-        let enough = |z| Some(self.accepts(time_conditioned(self.share, z, kappa(z)?)));
-        let (mut too_few, mut found) = (None, least);
+        let too_few =
+            |z| kappa(z).is_some_and(|kappa| !self.accepts(time_conditioned(self.share, z, kappa)));
+        let (mut low, mut high) = (least, least);
         let mut step = 1u64;
-        while !enough(found)? {
-            if found >= MAX_DEPTH {
+        while too_few(high) {
+            if high >= MAX_DEPTH {
                 return None;
             }
-            too_few = Some(found);
-            found = least.saturating_add(step).min(MAX_DEPTH);
+            low = high;
+            high = high.saturating_add(step).min(MAX_DEPTH);
             step = step.saturating_mul(2);
         }
-        let Some(mut too_few) = too_few else { return Some(found) };
-        while found.saturating_sub(too_few) > 1 {
-            let middle = too_few.midpoint(found);
-            if enough(middle)? {
-                found = middle;
+        while high.saturating_sub(low) > 1 {
+            let middle = low.midpoint(high);
+            if too_few(middle) {
+                low = middle;
             } else {
-                too_few = middle;
+                high = middle;
             }
         }
-        Some(found)
+        // Where there are not so many blocks, nothing was enough.
+        kappa(high).map(|_| high)
     }
 }
