@@ -52,6 +52,35 @@ pub(crate) enum Command {
     /// Encrypted keys.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Tools for auditors of Bitcoin: files and numbers alone, no home folder and no network.
+    #[command(subcommand)]
+    Bitcoin(BitcoinCommand),
+}
+
+/// `grid bitcoin`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BitcoinCommand {
+    /// Verify files of raw headers by all of Bitcoin's header rules; prints JSON.
+    VerifyHeaders(VerifyHeadersArgs),
+}
+
+/// `grid bitcoin verify-headers`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyHeadersArgs {
+    /// mainnet, testnet3, testnet4, signet, regtest, or a JSON file with a network's parameters.
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) network: String,
+    /// Height of the first header. Above 0 that header is trusted, and rules that would need older headers are
+    /// counted as unchecked.
+    #[arg(long, value_name = "HEIGHT", default_value_t = 0)]
+    pub(crate) start_height: u64,
+    /// The time against which headers are too new, seconds since 1970; the clock's where absent.
+    #[arg(long, value_name = "SECS")]
+    pub(crate) now: Option<u64>,
+    /// Raw headers of 80 bytes. Each file goes on where the one before ended, or forks off from any header of those
+    /// before.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// `grid init`.

@@ -6,6 +6,7 @@
 
 mod fetch;
 mod header;
+pub mod header_file;
 mod material;
 mod network;
 mod rest;

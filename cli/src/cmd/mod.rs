@@ -1,5 +1,6 @@
 //! The commands. Each calls the libraries and prints; none decides anything of its own.
 
+mod bitcoin;
 mod chains;
 mod checkpoint;
 mod config;
@@ -40,6 +41,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Verify(args) => verify::run(&home, &args, out),
         Command::Submit(args) => done(block_on(submit::run(&home, &args, out))),
         Command::Keys(command) => done(keys::run(&home, &command, out)),
+        Command::Bitcoin(command) => bitcoin::run(&command, out),
     }
 }
 

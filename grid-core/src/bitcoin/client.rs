@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
-    header::{Header, hash_all, sha256d},
+    header::{Header, sha256d},
+    multihash::hash_all,
     network::{NetworkError, NetworkParams},
     rules::{BranchContext, HeaderError, MEDIAN_TIME_SPAN, Parent, PeriodStart, check_contextual},
     target,

@@ -29,10 +29,12 @@ pub fn sha256d(bytes: &[u8]) -> B256 {
     B256::new(sha256d::Hash::hash(bytes).to_byte_array())
 }
 
-/// The block hashes of many headers, in their order.
+/// A hash as block explorers and Bitcoin Core show it: byte-reversed, in hexadecimal.
 #[must_use]
-pub fn hash_all(headers: &[[u8; 80]]) -> Vec<B256> {
-    headers.iter().map(|header| sha256d(header)).collect()
+pub fn shown(hash: &B256) -> String {
+    let mut reversed = *hash;
+    reversed.0.reverse();
+    format!("{reversed:x}")
 }
 
 impl Header {

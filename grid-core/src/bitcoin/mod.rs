@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod header;
+pub mod multihash;
 pub mod network;
 pub mod pow;
 pub mod presync;
@@ -12,6 +13,7 @@ pub mod rules;
 pub mod spv;
 pub mod target;
 pub mod tx;
+pub mod verify;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -22,3 +24,4 @@ pub use client::{BitcoinClient, Checkpoint, CheckpointError};
 pub use header::Header;
 pub use network::NetworkParams;
 pub use rules::HeaderError;
+pub use verify::HeaderVerifier;

@@ -114,6 +114,23 @@ pub enum HeaderError {
 }
 
 impl HeaderError {
+    /// The name that Bitcoin Core gives the reason, without a version's number behind it.
+    #[must_use]
+    pub const fn reject_name(&self) -> &'static str {
+        match self {
+            Self::HighHash { .. } => "high-hash",
+            Self::ParentNotFound { .. } => "prev-blk-not-found",
+            Self::NotContinuous { .. } => "non-continuous-headers-sequence",
+            Self::BadDifficulty { .. } => "bad-diffbits",
+            Self::TimeTooOld { .. } => "time-too-old",
+            Self::Timewarp { .. } => "time-timewarp-attack",
+            Self::TimeTooNew { .. } => "time-too-new",
+            Self::BadVersion { .. } => "bad-version",
+            Self::TooLittleWork { .. } => "too-little-chainwork",
+            Self::Tree(_) => "not-stored",
+        }
+    }
+
     /// Whether the same header may be accepted later without any change.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
@@ -277,9 +294,7 @@ pub fn next_work_required(params: &NetworkParams, parent: &Parent<'_>, time: u32
         if !params.allow_min_difficulty {
             return parent.bits;
         }
-        let patience = i64::from(params.spacing).saturating_mul(2);
-        let late = i64::from(parent.context.time()).saturating_add(patience);
-        return if i64::from(time) > late {
+        return if is_late(params, parent.context.time(), time) {
             params.limit_bits()
         } else {
             parent.context.last_real_bits
@@ -292,6 +307,13 @@ pub fn next_work_required(params: &NetworkParams, parent: &Parent<'_>, time: u32
     let first = parent.context.period_start;
     let base = if params.bip94 { first.bits } else { parent.bits };
     retarget(params, first.time, parent.context.time(), base)
+}
+
+/// Whether a block comes so late after its parent that the least difficulty is allowed, where a
+/// network allows it at all.
+pub(super) fn is_late(params: &NetworkParams, parent_time: u32, time: u32) -> bool {
+    let patience = i64::from(params.spacing).saturating_mul(2);
+    i64::from(time) > i64::from(parent_time).saturating_add(patience)
 }
 
 /// The bits after a period that started and ended at these times: Core's
@@ -323,30 +345,64 @@ pub fn check_contextual(
     now_ms: u64,
 ) -> Result<(), HeaderError> {
     let height = parent.height.saturating_add(1);
-    let time = header.time;
-    let expected = next_work_required(params, parent, time);
-    if header.bits != expected {
-        return Err(HeaderError::BadDifficulty { height, found: header.bits, expected });
+    check_bits(params, header, parent)?;
+    check_median_time(header.time, parent.context.median_time())?;
+    check_timewarp(params, header.time, height, parent.context.time())?;
+    check_future(header.time, now_ms)?;
+    check_version(params, header.version, height)
+}
+
+/// The difficulty is the one that the branch asks for.
+pub(super) fn check_bits(
+    params: &NetworkParams,
+    header: &Header,
+    parent: &Parent<'_>,
+) -> Result<(), HeaderError> {
+    let (found, expected) = (header.bits, next_work_required(params, parent, header.time));
+    if found == expected {
+        return Ok(());
     }
-    let median = parent.context.median_time();
-    if time <= median {
-        return Err(HeaderError::TimeTooOld { time, median });
+    Err(HeaderError::BadDifficulty { height: parent.height.saturating_add(1), found, expected })
+}
+
+/// The time is after the median of the last eleven.
+pub(super) const fn check_median_time(time: u32, median: u32) -> Result<(), HeaderError> {
+    if time > median { Ok(()) } else { Err(HeaderError::TimeTooOld { time, median }) }
+}
+
+/// BIP94: a period's first block is at most ten minutes before its parent.
+pub(super) fn check_timewarp(
+    params: &NetworkParams,
+    time: u32,
+    height: u64,
+    parent: u32,
+) -> Result<(), HeaderError> {
+    let least = i64::from(parent).saturating_sub(MAX_TIMEWARP);
+    if params.bip94 && params.starts_period(height) && i64::from(time) < least {
+        return Err(HeaderError::Timewarp { time, parent });
     }
-    let parent_time = parent.context.time();
-    if params.bip94
-        && params.starts_period(height)
-        && i64::from(time) < i64::from(parent_time).saturating_sub(MAX_TIMEWARP)
-    {
-        return Err(HeaderError::Timewarp { time, parent: parent_time });
-    }
+    Ok(())
+}
+
+/// The time is at most two hours after the clock's.
+pub(super) fn check_future(time: u32, now_ms: u64) -> Result<(), HeaderError> {
     let now = now_ms / 1000;
     if u64::from(time) > now.saturating_add(MAX_FUTURE_BLOCK_TIME) {
         return Err(HeaderError::TimeTooNew { time, now });
     }
+    Ok(())
+}
+
+/// No soft fork has retired the version.
+pub(super) fn check_version(
+    params: &NetworkParams,
+    version: i32,
+    height: u64,
+) -> Result<(), HeaderError> {
     let forks = [(2, params.bip34_height), (3, params.bip66_height), (4, params.bip65_height)];
     for (minimum, from) in forks {
-        if header.version < minimum && height >= from {
-            return Err(HeaderError::BadVersion { version: header.version, height, minimum });
+        if version < minimum && height >= from {
+            return Err(HeaderError::BadVersion { version, height, minimum });
         }
     }
     Ok(())

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use alloy_primitives::FixedBytes;
 use grid_core::bitcoin::{
-    BitcoinClient, Checkpoint, Header, NetworkParams, header, rules::PeriodStart, target,
+    BitcoinClient, Checkpoint, Header, HeaderVerifier, NetworkParams, header, rules::PeriodStart,
+    target,
 };
 
 use super::{Outcome, hexes};
@@ -12,7 +13,27 @@ use super::{Outcome, hexes};
 /// Files `network_first_last.bin`, or with more after the last height.
 pub(super) fn segment(path: &Path, outcome: &mut Outcome) -> Result<(), String> {
     let (params, first) = by_name(path)?;
-    chain(&params, first, &read(path)?, path, outcome)
+    let headers = read(path)?;
+    verified(&params, first, &headers, outcome);
+    chain(&params, first, &headers, path, outcome)
+}
+
+/// The verifier takes a run from wherever it starts, and the same run with one bit flipped in the
+/// middle not beyond that point.
+fn verified(params: &NetworkParams, first: u64, headers: &[[u8; 80]], outcome: &mut Outcome) {
+    let now_ms = newest(headers);
+    let mut verifier = HeaderVerifier::new(params.clone(), first, now_ms);
+    let taken = verifier.verify(headers).map_err(|bad| format!("{}: {}", bad.height, bad.error));
+    outcome.case("the whole run", taken);
+    outcome.equal("headers verified", &verifier.count(), &(headers.len() as u64));
+    let mut changed = headers.to_vec();
+    let middle = changed.len() / 2;
+    changed[middle][40] ^= 1;
+    let mut verifier = HeaderVerifier::new(params.clone(), first, now_ms);
+    let refused = verifier.verify(&changed).map_or_else(|_| Ok(()), |()| Err("was taken".into()));
+    outcome.case("the run with a changed root", refused);
+    // Without difficulty the changed header may be good, and the next one then has no parent.
+    outcome.equal("stopped there", &(verifier.count().abs_diff(middle as u64) <= 1), &true);
 }
 
 /// Chains with real proof of work on mainnet parameters, from genesis. `manifest.json` says whether
@@ -64,7 +85,10 @@ fn chain(
     path: &Path,
     outcome: &mut Outcome,
 ) -> Result<(), String> {
-    let (skip, start) = start(params, first, headers, path)?;
+    let Some((skip, start)) = start(params, first, headers, path)? else {
+        // The verifier has judged it; a light client starts where it knows what the rules look up.
+        return Ok(());
+    };
     for (index, pair) in headers.windows(2).take(skip).enumerate() {
         if header::sha256d(&pair[0]) != Header::parse(&pair[1]).prev {
             outcome.case(format!("header {}", first + index as u64 + 1), Err("no link".into()));
@@ -124,17 +148,18 @@ fn newest(headers: &[[u8; 80]]) -> u64 {
     u64::from(newest) * 1000
 }
 
-/// Where to start: the index of the header to trust, and the checkpoint.
+/// Where to start: the index of the header to trust, and the checkpoint; `None` where the run has no
+/// header of which all is known that the rules look up.
 fn start(
     params: &NetworkParams,
     first: u64,
     headers: &[[u8; 80]],
     path: &Path,
-) -> Result<(usize, Checkpoint), String> {
+) -> Result<Option<(usize, Checkpoint)>, String> {
     if first == 0 {
         let genesis = Checkpoint::genesis(params);
         return match headers.first() {
-            Some(raw) if *raw == genesis.header.0 => Ok((0, genesis)),
+            Some(raw) if *raw == genesis.header.0 => Ok(Some((0, genesis))),
             _ => Err(String::from("does not begin with the network's genesis header")),
         };
     }
@@ -158,7 +183,7 @@ fn start(
         });
         let (Some(known), false) = (known, exception) else { continue };
         let previous = &headers[index - 10..index];
-        return Ok((
+        return Ok(Some((
             index,
             Checkpoint {
                 height,
@@ -168,9 +193,9 @@ fn start(
                 period_start: PeriodStart { time: known.time, bits: known.bits },
                 last_real_bits: None,
             },
-        ));
+        )));
     }
-    Err(String::from("has no header from which all rules can be checked"))
+    Ok(None)
 }
 
 /// The first header of a period, from the tables of checkpoints in the same data.

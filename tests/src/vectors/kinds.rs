@@ -45,12 +45,22 @@ const fn kind(
 
 use Action::{Companion, NotYet, Run};
 
+/// Runs of a network's headers: its name, and the heights of the first and the last one.
+const NETWORK_RUNS: &[&str] = &[
+    "mainnet_*_*.bin",
+    "testnet3_*_*.bin",
+    "testnet4_*_*.bin",
+    "signet_*_*.bin",
+    "regtest_*_*.bin",
+];
+
 /// Beacon light client: a later capability.
 const SYNC: Action = NotYet("the beacon light client");
 
 /// All kinds, in the order of the report.
 pub const KINDS: &[Kind] = &[
-    kind("bitcoin header chains", "headers", &["*_*_*.bin"], Run(bitcoin_headers::segment)),
+    kind("bitcoin header chains", "headers", NETWORK_RUNS, Run(bitcoin_headers::segment)),
+    kind("bitcoin header forks", "forks", NETWORK_RUNS, Run(bitcoin_headers::segment)),
     kind("bitcoin BIP54 chains", "bip54", &["*.bin"], Run(bitcoin_headers::bip54)),
     kind("bitcoin BIP54 manifest", "bip54", &["manifest.json"], Companion),
     kind("bitcoin compact targets", "", &["*compact_vectors*.csv"], Run(bitcoin_tables::compact)),
