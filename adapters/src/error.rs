@@ -242,6 +242,51 @@ pub enum AdapterError {
     /// The request names something that cannot exist.
     #[error("{0}")]
     Invalid(String),
+    /// A header breaks a rule of its network.
+    #[error("{endpoint} sent an invalid header at height {height}: {reason}; use another source")]
+    InvalidHeader {
+        /// Source.
+        endpoint: String,
+        /// Height.
+        height: u64,
+        /// The broken rule, Bitcoin Core's name first.
+        reason: String,
+    },
+    /// A branch with so little work that nobody stores it.
+    #[error(
+        "{endpoint} is on a branch that cannot win, at height {height}: {reason}; wait until it has \
+         downloaded the chain, or use another source"
+    )]
+    LowWork {
+        /// Source.
+        endpoint: String,
+        /// Height of the branch's first unknown header.
+        height: u64,
+        /// How much is missing.
+        reason: String,
+    },
+    /// The source's chain does not contain the header from which this one is verified.
+    #[error(
+        "{endpoint} shares no header with the trusted chain from height {base} on: it is on another \
+         network or on a branch that forked off long ago"
+    )]
+    Unrelated {
+        /// Source.
+        endpoint: String,
+        /// Height of the oldest header that a branch can fork off.
+        base: u64,
+    },
+    /// Another source had to be asked instead.
+    #[error("{endpoint} did not answer within {after:?} while others did")]
+    Late {
+        /// Source.
+        endpoint: String,
+        /// The patience.
+        after: Duration,
+    },
+    /// A file of headers cannot be used.
+    #[error(transparent)]
+    Import(#[from] crate::bitcoin::ImportError),
     /// Fewer endpoints than required agree.
     #[error(
         "endpoints of {chain} disagree at height {height}: {required} must agree, got {votes}; \
@@ -295,6 +340,11 @@ impl AdapterError {
             Self::Unavailable { .. } => Class::Reject { reason: "unavailable" },
             Self::WrongFamily { .. } => Class::Reject { reason: "wrong-family" },
             Self::Invalid(_) => Class::Reject { reason: "invalid" },
+            Self::InvalidHeader { .. } => Class::Halt { reason: "invalid-header" },
+            Self::LowWork { .. } => Class::Wait { until: "more-work" },
+            Self::Unrelated { .. } => Class::Halt { reason: "no-common-header" },
+            Self::Late { .. } => Class::Retry { after: SOON },
+            Self::Import(_) => Class::Halt { reason: "bad-file" },
             Self::Disagreement { .. } => Class::Wait { until: "endpoints-agree" },
             Self::AllFailed { class, .. } => *class,
         }

@@ -1,14 +1,14 @@
 //! Sources of foreign chains: nodes of Bitcoin, Ethereum and their kin, turned into grid-core inputs.
 //!
-//! A [`SourceChain`] answers five questions about one chain: is this the right node, where is its tip,
-//! which headers does its active chain have, and what is needed to prove a transaction, a receipt or a
-//! storage slot. Nothing that a node says is believed: every header's hash is recomputed, every link
+//! A [`SourceChain`] answers three questions about one chain: where is its tip, which headers does its
+//! active chain have, and what is needed to prove a transaction, a receipt or a storage slot. Nothing that a node says is believed: every header's hash is recomputed, every link
 //! checked, every root rebuilt before it leaves this crate. A node can be late, broken or rude; it
 //! cannot make a source hand out an inconsistent header.
 //!
 //! * [`HttpJsonRpc`] — the HTTP and JSON-RPC client for every endpoint, Grid's own included: deadlines,
 //!   body limits, batches, credentials that never reach a log.
-//! * [`bitcoin`] — Bitcoin Core over JSON-RPC, and over REST where it is switched on.
+//! * [`bitcoin`] — Bitcoin Core over JSON-RPC and REST, Esplora servers, files of headers; and
+//!   [`Quorum`](bitcoin::Quorum), which verifies the headers of all of them and follows the most work.
 //! * [`ethereum`] — execution nodes over JSON-RPC (`rpc` mode: the endpoint is trusted for its choice
 //!   of chain, not for the content of a header).
 //! * [`Pool`] — several endpoints of one chain behind one [`SourceChain`]: failover and k-of-n
@@ -21,12 +21,16 @@ pub mod bitcoin;
 pub mod error;
 pub mod ethereum;
 pub mod http;
+pub mod member;
 pub mod pool;
 pub mod rpc;
 pub mod source;
+pub mod view;
 
 pub use error::{AdapterError, Class};
 pub use http::{Auth, Endpoint, EndpointError, Limits, Secret, install_crypto_provider};
-pub use pool::{Health, Pool};
+pub use member::Member;
+pub use pool::Pool;
 pub use rpc::{HttpJsonRpc, RpcError};
 pub use source::{Material, ProofRequest, SourceChain, SourceHeader, SourceTip};
+pub use view::{Branch, Disagreement, Health, SourceKind, SourceView, Vote};

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use grid_core::{ChainId, CompatHeader, proof::Inclusion};
 use serde::{Deserialize, Serialize};
 
-use crate::AdapterError;
+use crate::{AdapterError, SourceView};
 
 /// A chain as seen through one or several of its nodes.
 ///
@@ -17,25 +17,13 @@ pub trait SourceChain: Send + Sync {
     /// The chain's CAIP-2 id.
     fn id(&self) -> &ChainId;
 
-    /// Makes sure that the node is reachable, accepts the credentials, belongs to this chain's network
-    /// and is ready to serve.
+    /// The newest block that this source vouches for: the active tip, or what the configured
+    /// [`FollowHead`](crate::ethereum::FollowHead) says. The first call, and the first after a failure,
+    /// makes sure that the node belongs to this chain's network and is ready to serve.
     ///
     /// # Errors
     /// The first obstacle, with its fix.
-    async fn check(&self) -> Result<(), AdapterError>;
-
-    /// The newest block that this source vouches for: the active tip, or what the configured
-    /// [`FollowHead`](crate::ethereum::FollowHead) says.
-    ///
-    /// # Errors
-    /// When the node cannot be asked or contradicts itself.
     async fn tip(&self) -> Result<SourceTip, AdapterError>;
-
-    /// The active chain's header at a height; `None` above the tip.
-    ///
-    /// # Errors
-    /// When the node cannot be asked or contradicts itself.
-    async fn header_at(&self, height: u64) -> Result<Option<SourceHeader>, AdapterError>;
 
     /// Up to `count` headers of the active chain, ascending from height `from`, each the parent of the
     /// next, every hash recomputed. Shorter where the tip is reached and where a source limits one
@@ -52,6 +40,28 @@ pub trait SourceChain: Send + Sync {
     /// [`AdapterError::NotFound`] when the node does not know the object,
     /// [`AdapterError::NotIncluded`] when it is in no block yet.
     async fn proof_material(&self, request: ProofRequest) -> Result<Material, AdapterError>;
+
+    /// Returns when [`tip`](Self::tip) may have something new. Only a wake-up: it may come for nothing
+    /// and may not come at all, so callers also ask from time to time. Never returns where the source
+    /// has no such signal. Dropping the future ends the wait.
+    async fn changed(&self) {
+        core::future::pending().await
+    }
+
+    /// What is known beyond the tip, as of the last [`tip`](Self::tip): nothing is asked for it.
+    fn view(&self) -> SourceView {
+        SourceView::default()
+    }
+}
+
+impl dyn SourceChain {
+    /// The active chain's header at a height; `None` above the tip.
+    ///
+    /// # Errors
+    /// As [`headers`](SourceChain::headers).
+    pub async fn header_at(&self, height: u64) -> Result<Option<SourceHeader>, AdapterError> {
+        Ok(self.headers(height, 1).await?.into_iter().next())
+    }
 }
 
 /// Most headers in one answer of [`SourceChain::headers`]: Bitcoin's REST and P2P limit.

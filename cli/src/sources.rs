@@ -4,7 +4,7 @@ use std::{fs, sync::Arc};
 
 use eyre::{Result, WrapErr as _, bail};
 use grid_adapters::{
-    Auth, Endpoint, Pool, SourceChain,
+    Auth, Endpoint, Member, Pool, SourceChain, SourceKind,
     bitcoin::{BitcoinSource, RestMode},
     ethereum::EthereumSource,
 };
@@ -58,7 +58,7 @@ const fn name(kind: ChainKind) -> &'static str {
 }
 
 fn one(home: &Home, n: usize, chain: &ChainSection) -> Result<Arc<dyn SourceChain>> {
-    let mut members: Vec<(String, Arc<dyn SourceChain>)> = Vec::with_capacity(chain.rpc.len());
+    let mut members = Vec::with_capacity(chain.rpc.len());
     for (m, url) in chain.rpc.iter().enumerate() {
         let section = format!("chain[{n}].rpc[{m}]");
         let endpoint = Endpoint::new(url, &section)?;
@@ -73,7 +73,7 @@ fn one(home: &Home, n: usize, chain: &ChainSection) -> Result<Arc<dyn SourceChai
                 Arc::new(EthereumSource::new(chain.id.clone(), endpoint, follow)?)
             }
         };
-        members.push((section, source));
+        members.push(Member::new(section, SourceKind::Rpc, source));
     }
     Ok(Arc::new(Pool::new(members, chain.agree)?))
 }

@@ -131,7 +131,6 @@ impl core::fmt::Debug for Tools {
 /// A chain's part of the relayer. It remembers only what saves questions; forgetting it costs nothing.
 pub struct ChainRound {
     source: Arc<dyn SourceChain>,
-    checked: bool,
     /// Both tips of a run that found nothing to do: as long as neither moves there is nothing to ask.
     idle: Option<(BlockRef, BlockRef)>,
     /// The main chain's tip that was last seen to be off the source's branch.
@@ -148,7 +147,7 @@ impl ChainRound {
     /// Follows this source.
     #[must_use]
     pub fn new(source: Arc<dyn SourceChain>) -> Self {
-        Self { source, checked: false, idle: None, left: None }
+        Self { source, idle: None, left: None }
     }
 
     /// The source.
@@ -168,18 +167,8 @@ impl ChainRound {
         now: u64,
     ) -> Result<Report, RoundError> {
         let id = self.source.id().clone();
-        if !self.checked {
-            self.source.check().await?;
-            self.checked = true;
-        }
-        let tip = match self.source.tip().await {
-            Ok(tip) => BlockRef { height: tip.height, hash: tip.hash },
-            Err(error) => {
-                // Another node may answer next time.
-                self.checked = false;
-                return Err(error.into());
-            }
-        };
+        let tip = self.source.tip().await?;
+        let tip = BlockRef { height: tip.height, hash: tip.hash };
         let info = main.chain(&id).ok_or_else(|| RoundError::Unregistered(id.clone()))?;
         if info.status != "active" {
             return Err(RoundError::Stopped { chain: id, status: info.status.clone() });

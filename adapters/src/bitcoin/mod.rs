@@ -7,16 +7,21 @@
 mod fetch;
 mod header;
 pub mod header_file;
+mod import;
 mod material;
 mod network;
+mod quorum;
 mod rest;
 
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use alloy_primitives::B256;
 use async_trait::async_trait;
 use grid_core::{ChainId, ChainKey};
+pub use import::{ImportError, ImportSource};
 pub use network::network_name;
+pub use quorum::Quorum;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -63,12 +68,7 @@ impl BitcoinSource {
     /// # Errors
     /// When the id is of another namespace or no HTTP client can be built.
     pub fn new(chain: ChainId, endpoint: Endpoint, rest: RestMode) -> Result<Self, AdapterError> {
-        if chain.namespace() != "bip122" {
-            return Err(AdapterError::Invalid(format!(
-                "{chain} is no Bitcoin chain; expected an id such as \
-                 bip122:000000000019d6689c085ae165831e93"
-            )));
-        }
+        check_id(&chain)?;
         let rpc = HttpJsonRpc::new(endpoint)?;
         let rest = AtomicU8::new(rest::Availability::of(rest) as u8);
         Ok(Self { key: chain.key(), chain, rpc, rest, checked: AtomicBool::new(false) })
@@ -152,26 +152,32 @@ impl BitcoinSource {
     }
 }
 
+/// Milliseconds since 1970.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Refuses the ids of other families.
+fn check_id(chain: &ChainId) -> Result<(), AdapterError> {
+    if chain.namespace() == "bip122" {
+        return Ok(());
+    }
+    Err(AdapterError::Invalid(format!(
+        "{chain} is no Bitcoin chain; expected an id such as bip122:000000000019d6689c085ae165831e93"
+    )))
+}
+
 #[async_trait]
 impl SourceChain for BitcoinSource {
     fn id(&self) -> &ChainId {
         &self.chain
     }
 
-    async fn check(&self) -> Result<(), AdapterError> {
-        let (_, info) = self.noted(self.checked_tip().await)?;
-        self.refuse_download(&info)
-    }
-
     async fn tip(&self) -> Result<SourceTip, AdapterError> {
         let (tip, info) = self.noted(self.checked_tip().await)?;
         self.refuse_download(&info)?;
         Ok(tip)
-    }
-
-    async fn header_at(&self, height: u64) -> Result<Option<SourceHeader>, AdapterError> {
-        let headers = self.headers(height, 1).await?;
-        Ok(headers.into_iter().next())
     }
 
     async fn headers(&self, from: u64, count: usize) -> Result<Vec<SourceHeader>, AdapterError> {

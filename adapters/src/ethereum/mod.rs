@@ -68,7 +68,7 @@ impl EthereumSource {
         Ok(Self { key: chain.key(), chain, number, rpc, follow, checked: AtomicBool::new(false) })
     }
 
-    /// Makes sure, once per connection, that the node is of this chain.
+    /// Makes sure, once per connection, that the node is of this chain and has all of it.
     async fn ensure_network(&self) -> Result<(), AdapterError> {
         if self.checked.load(Ordering::Relaxed) {
             return Ok(());
@@ -94,6 +94,7 @@ impl EthereumSource {
                 found_name,
             });
         }
+        self.refuse_download().await?;
         self.checked.store(true, Ordering::Relaxed);
         Ok(())
     }
@@ -154,22 +155,10 @@ impl SourceChain for EthereumSource {
         &self.chain
     }
 
-    async fn check(&self) -> Result<(), AdapterError> {
-        self.checked.store(false, Ordering::Relaxed);
-        self.noted(self.ensure_network().await)?;
-        self.noted(self.refuse_download().await)?;
-        self.tip().await.map(|_| ())
-    }
-
     async fn tip(&self) -> Result<SourceTip, AdapterError> {
         self.noted(self.ensure_network().await)?;
         let head = self.noted(self.head().await)?.compat;
         Ok(SourceTip { height: head.height, hash: head.blockHash })
-    }
-
-    async fn header_at(&self, height: u64) -> Result<Option<SourceHeader>, AdapterError> {
-        let headers = self.headers(height, 1).await?;
-        Ok(headers.into_iter().next())
     }
 
     async fn headers(&self, from: u64, count: usize) -> Result<Vec<SourceHeader>, AdapterError> {

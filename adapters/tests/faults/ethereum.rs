@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use alloy_consensus::Header;
 use alloy_primitives::B256;
 use grid_adapters::{
-    AdapterError, Class, ProofRequest, SourceChain as _,
+    AdapterError, Class, ProofRequest, SourceChain,
     ethereum::{EthereumSource, FollowHead},
 };
 use grid_core::{ChainId, ethereum::decode_header};
@@ -112,7 +112,7 @@ fn source(fake: &Fake, follow: FollowHead) -> EthereumSource {
 async fn headers_are_rebuilt_and_linked() {
     let (fake, node) = serve(node(30)).await;
     let source = source(&fake, FollowHead::Latest);
-    source.check().await.unwrap();
+    source.tip().await.unwrap();
     for (from, count, expected) in [(0, 31, 31), (25, 100, 6), (30, 9, 1), (31, 1, 0), (0, 0, 0)] {
         let headers = source.headers(from, count).await.unwrap();
         assert_eq!(headers.len(), expected, "{count} from {from}");
@@ -130,7 +130,7 @@ async fn the_followed_head_bounds_everything() {
     let behind = source(&fake, FollowHead::LatestMinus(12));
     assert_eq!(behind.tip().await.unwrap().height, 18);
     assert_eq!(behind.headers(10, 100).await.unwrap().len(), 9);
-    assert!(behind.header_at(19).await.unwrap().is_none());
+    assert!((&behind as &dyn SourceChain).header_at(19).await.unwrap().is_none());
     let deep = source(&fake, FollowHead::LatestMinus(99));
     assert_eq!(deep.tip().await.unwrap().height, 0);
     let finalized = source(&fake, FollowHead::Finalized);

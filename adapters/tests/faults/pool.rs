@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use grid_adapters::{
-    AdapterError, Class, Endpoint, Limits, Pool, SourceChain,
+    AdapterError, Class, Endpoint, Limits, Member, Pool, SourceChain, SourceKind,
     bitcoin::{BitcoinSource, RestMode},
 };
 
@@ -18,9 +18,13 @@ fn dead() -> Arc<dyn SourceChain> {
     Arc::new(BitcoinSource::new(id, endpoint.with_limits(limits()), RestMode::Off).unwrap())
 }
 
+pub(crate) fn members(sources: Vec<Arc<dyn SourceChain>>) -> Vec<Member> {
+    let named = sources.into_iter().enumerate();
+    named.map(|(n, source)| Member::new(format!("rpc[{n}]"), SourceKind::Rpc, source)).collect()
+}
+
 fn pool(sources: Vec<Arc<dyn SourceChain>>, agree: usize) -> Pool {
-    let named = sources.into_iter().enumerate().map(|(n, source)| (format!("rpc[{n}]"), source));
-    Pool::new(named.collect(), agree).unwrap()
+    Pool::new(members(sources), agree).unwrap()
 }
 
 #[tokio::test]
@@ -33,9 +37,8 @@ async fn a_dead_or_lying_endpoint_is_replaced_by_the_next() {
     let members: Vec<Arc<dyn SourceChain>> =
         vec![dead(), Arc::new(hanging), Arc::new(source(&good))];
     let pool = pool(members, 1);
-    pool.check().await.unwrap();
     assert_eq!(pool.tip().await.unwrap().height, 12);
-    let health = pool.health();
+    let health = pool.view().members;
     assert!(health[0].last_error.as_ref().unwrap().to_string().contains("cannot connect"));
     assert_eq!((health[2].failures, health[2].height), (0, Some(12)));
     // Both bad ones are in their pause now, so this asks the good one first.
@@ -88,7 +91,7 @@ async fn silence_is_not_disagreement() {
 fn impossible_pools_are_refused() {
     assert!(Pool::new(Vec::new(), 1).is_err());
     for agree in [0, 2] {
-        let error = Pool::new(vec![("a".into(), dead())], agree).unwrap_err();
+        let error = Pool::new(members(vec![dead()]), agree).unwrap_err();
         assert!(error.to_string().contains("`agree`"), "{error}");
     }
 }

@@ -95,8 +95,9 @@ pub(super) async fn ethereum(
         None => source.tip().await?.height,
     };
     let header = source
-        .header_at(height)
+        .headers(height, 1)
         .await?
+        .pop()
         .ok_or_else(|| eyre!("--ethereum-start {height} is above the endpoint's head"))?;
     Ok((id, header.raw))
 }

@@ -192,7 +192,7 @@ async fn bitcoin_record(
     section: &ChainSection,
 ) -> Result<ChainRecord> {
     let source = sources::choose(home, config, ChainKind::Bitcoin, Some(&section.id))?;
-    source.check().await.wrap_err("the Bitcoin node cannot be used")?;
+    source.tip().await.wrap_err("the Bitcoin node cannot be used")?;
     let network = section.network.clone().unwrap_or_default();
     let checkpoint = match args.bitcoin_start {
         None | Some(0) => None,

@@ -133,20 +133,10 @@ impl SourceChain for SimSource {
         &self.id
     }
 
-    async fn check(&self) -> Result<(), AdapterError> {
-        self.ask().await
-    }
-
     async fn tip(&self) -> Result<SourceTip, AdapterError> {
         self.ask().await?;
         let tip = self.tip_now();
         Ok(SourceTip { height: tip.height, hash: tip.hash })
-    }
-
-    async fn header_at(&self, height: u64) -> Result<Option<SourceHeader>, AdapterError> {
-        self.ask().await?;
-        let index = usize::try_from(height).unwrap_or(usize::MAX);
-        Ok(self.with(|active| active.get(index).map(source_header)))
     }
 
     async fn headers(&self, from: u64, count: usize) -> Result<Vec<SourceHeader>, AdapterError> {

@@ -1,0 +1,219 @@
+//! One of several sources of a chain: its name, and how it has been doing.
+
+use core::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use futures::future::BoxFuture;
+use grid_core::ChainId;
+
+use crate::{AdapterError, Class, Health, SourceChain, SourceKind};
+
+/// Most sources of one chain.
+pub const MAX_MEMBERS: usize = 16;
+
+/// After this time without an answer another member is asked as well. Slower than any usable endpoint,
+/// shorter than the deadline of an exchange.
+pub(crate) const HEDGE: Duration = Duration::from_secs(2);
+
+/// Shortest pause after a failure. It only changes the order: a chain's only member is asked at once.
+const LEAST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Longest pause of a member that needs its operator.
+const HALT_PAUSE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Default)]
+struct State {
+    height: Option<u64>,
+    last_error: Option<AdapterError>,
+    failures: u32,
+    paused_until: Option<Instant>,
+}
+
+/// A source as part of a [`Pool`](crate::Pool) or a [`Quorum`](crate::bitcoin::Quorum).
+pub struct Member {
+    pub(crate) name: String,
+    pub(crate) kind: SourceKind,
+    pub(crate) source: Arc<dyn SourceChain>,
+    state: Mutex<State>,
+}
+
+impl core::fmt::Debug for Member {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Member").field("name", &self.name).field("kind", &self.kind).finish()
+    }
+}
+
+impl Member {
+    /// A source; `name` says where it is configured, for example `chain[0].rpc[1]`.
+    #[must_use]
+    pub fn new(name: String, kind: SourceKind, source: Arc<dyn SourceChain>) -> Self {
+        Self { name, kind, source, state: Mutex::default() }
+    }
+
+    /// Checks that the members can work together, and returns their chain.
+    pub(crate) fn check(members: &[Self], agree: usize) -> Result<ChainId, AdapterError> {
+        let invalid = |reason: String| Err(AdapterError::Invalid(reason));
+        let count = members.len();
+        let Some(first) = members.first() else {
+            return invalid("a chain needs at least one source".into());
+        };
+        let chain = first.source.id().clone();
+        if count > MAX_MEMBERS {
+            return invalid(format!("{chain} has {count} sources; at most {MAX_MEMBERS}"));
+        }
+        if agree == 0 || agree > count {
+            return invalid(format!(
+                "{chain}: `agree` is {agree}; expected 1 to {count}, the number of sources"
+            ));
+        }
+        if let Some(other) = members.iter().find(|member| *member.source.id() != chain) {
+            let (name, id) = (&other.name, other.source.id());
+            return invalid(format!("source {name} is of {id}, the others of {chain}"));
+        }
+        Ok(chain)
+    }
+
+    /// Runs one question and notes how it went.
+    pub(crate) async fn ask<T>(
+        &self,
+        question: BoxFuture<'_, Result<T, AdapterError>>,
+    ) -> Result<T, AdapterError> {
+        let outcome = question.await;
+        match &outcome {
+            Err(error) if counts_against(error) => self.failed(error),
+            // The node works; it only has no answer to this question.
+            Err(_) | Ok(_) => self.answered(),
+        }
+        outcome
+    }
+
+    fn answered(&self) {
+        self.with(|state| {
+            state.failures = 0;
+            state.paused_until = None;
+            state.last_error = None;
+        });
+    }
+
+    /// Notes a failure: the member is not preferred until its pause is over.
+    pub(crate) fn failed(&self, error: &AdapterError) {
+        self.with(|state| {
+            state.failures = state.failures.saturating_add(1);
+            state.paused_until = Instant::now().checked_add(pause(error, state.failures));
+            state.last_error = Some(error.clone());
+        });
+        tracing::debug!(source = self.name, %error, "source failed");
+    }
+
+    /// Notes that others answered and this one did not within [`HEDGE`].
+    pub(crate) fn overtaken(&self) {
+        self.failed(&AdapterError::Late { endpoint: self.name.clone(), after: HEDGE });
+    }
+
+    pub(crate) fn paused(&self, now: Instant) -> bool {
+        self.with(|state| state.paused_until.is_some_and(|until| until > now))
+    }
+
+    pub(crate) fn note_height(&self, height: u64) {
+        self.with(|state| state.height = Some(height));
+    }
+
+    fn with<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        // Nothing in here panics half-way through a change.
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What is known about each member, in configured order.
+pub(crate) fn health(members: &[Member]) -> Vec<Health> {
+    let read = |member: &Member| {
+        member.with(|state| Health {
+            name: member.name.clone(),
+            kind: member.kind,
+            height: state.height,
+            lag: 0,
+            work: None,
+            last_error: state.last_error.clone(),
+            failures: state.failures,
+        })
+    };
+    let mut all: Vec<Health> = members.iter().map(read).collect();
+    let best = all.iter().filter_map(|health| health.height).max();
+    for health in &mut all {
+        let lag = best.zip(health.height).map(|(best, own)| best.saturating_sub(own));
+        health.lag = lag.unwrap_or(0);
+    }
+    all
+}
+
+/// Members in the order to ask them: those in a pause last.
+pub(crate) fn order(members: &[Member]) -> Vec<&Member> {
+    let now = Instant::now();
+    let mut order: Vec<&Member> = members.iter().collect();
+    order.sort_by_key(|member| member.paused(now));
+    order
+}
+
+/// Returns once a member has a wake-up.
+pub(crate) async fn any_changed(members: &[Member]) {
+    futures::future::select_all(members.iter().map(|member| member.source.changed())).await;
+}
+
+/// One member's error stays itself; several become one with the mildest class.
+pub(crate) fn all_failed(
+    chain: &ChainId,
+    mut failures: Vec<(&Member, AdapterError)>,
+) -> AdapterError {
+    if failures.len() == 1
+        && let Some((_, only)) = failures.pop()
+    {
+        return only;
+    }
+    let mildest = failures.iter().map(|(_, error)| error.class()).min_by_key(severity);
+    let reasons: Vec<String> = failures.iter().map(|(_, error)| error.to_string()).collect();
+    AdapterError::AllFailed {
+        chain: chain.clone(),
+        reasons: reasons.join("; "),
+        class: mildest.unwrap_or(Class::Retry { after: Duration::from_secs(1) }),
+    }
+}
+
+/// Lower is milder.
+const fn severity(class: &Class) -> u8 {
+    match class {
+        Class::Retry { .. } => 0,
+        Class::Wait { .. } => 1,
+        Class::Halt { .. } => 2,
+        Class::Reject { .. } => 3,
+    }
+}
+
+/// Whether an error says something about the source rather than about the question.
+const fn counts_against(error: &AdapterError) -> bool {
+    !matches!(
+        error,
+        AdapterError::NotFound { .. }
+            | AdapterError::NotIncluded { .. }
+            | AdapterError::Unavailable { .. }
+            | AdapterError::Invalid(_)
+            | AdapterError::WrongFamily { .. }
+            | AdapterError::Reorganised { .. }
+            | AdapterError::Stale { .. }
+            | AdapterError::RootMismatch { .. }
+            | AdapterError::Unproven { .. }
+    )
+}
+
+/// Pause after a failure: what the error asks for but at least [`LEAST_PAUSE`], doubled with every
+/// further one, at most a minute.
+fn pause(error: &AdapterError, failures: u32) -> Duration {
+    let base = match error.class() {
+        Class::Retry { after } => after.max(LEAST_PAUSE),
+        Class::Wait { .. } => LEAST_PAUSE,
+        Class::Halt { .. } | Class::Reject { .. } => return HALT_PAUSE,
+    };
+    base.saturating_mul(1 << failures.saturating_sub(1).min(6)).min(HALT_PAUSE)
+}
