@@ -243,24 +243,8 @@ fn shown(path: &Path) -> String {
 mod tests {
     use std::io::Write as _;
 
-    use bitcoin::{Network, blockdata::constants::genesis_block, consensus::serialize};
-
     use super::*;
-
-    /// Regtest's genesis and `count` headers above it.
-    fn chain(count: usize) -> Vec<[u8; LEN]> {
-        let mut header = genesis_block(Network::Regtest).header;
-        let mut raws = vec![serialize(&header).try_into().unwrap()];
-        for _ in 0..count {
-            header.prev_blockhash = header.block_hash();
-            header.time += 600;
-            while header.validate_pow(header.target()).is_err() {
-                header.nonce += 1;
-            }
-            raws.push(serialize(&header).try_into().unwrap());
-        }
-        raws
-    }
+    use crate::bitcoin::testing::regtest;
 
     fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
         let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -274,7 +258,7 @@ mod tests {
 
     #[tokio::test]
     async fn headers_are_served_by_height() {
-        let raws = chain(30);
+        let raws = regtest(30);
         let file = file(&raws[5..].concat());
         let source = source(&file, 5);
         let tip = source.tip().await.unwrap();
@@ -295,7 +279,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_fault_names_its_position() {
-        let raws = chain(12);
+        let raws = regtest(12);
         let mut swapped = raws.clone();
         swapped.swap(7, 8);
         let mut weak = raws.clone();
@@ -319,7 +303,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_grew_is_checked_again() {
-        let raws = chain(6);
+        let raws = regtest(6);
         let mut file = file(&raws[..4].concat());
         let source = source(&file, 0);
         assert_eq!(source.tip().await.unwrap().height, 3);

@@ -12,6 +12,8 @@ mod material;
 mod network;
 mod quorum;
 mod rest;
+#[cfg(test)]
+mod testing;
 
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -8,7 +8,9 @@ use grid_core::bitcoin::HeaderError;
 
 use super::Quorum;
 use crate::{
-    AdapterError, Branch, Member, SourceHeader, SourceTip, bitcoin::{header::LEN, now_ms}, member::HEDGE,
+    AdapterError, Branch, Member, SourceHeader, SourceTip,
+    bitcoin::{header::LEN, now_ms},
+    member::HEDGE,
     source::MAX_HEADERS,
 };
 

@@ -5,37 +5,13 @@ use std::sync::Arc;
 use bitcoin::{Network, blockdata::constants::genesis_block, consensus::serialize};
 
 use super::*;
-use crate::{SourceKind, bitcoin::header};
-
-type Raw = [u8; header::LEN];
-
-/// `count` headers above the last of `chain`, as a new chain; `salt` makes branches differ.
-fn grow(chain: &[Raw], count: usize, salt: u32) -> Vec<Raw> {
-    let mut chain = chain.to_vec();
-    for _ in 0..count {
-        let parent: bitcoin::block::Header =
-            bitcoin::consensus::deserialize(chain.last().unwrap()).unwrap();
-        let mut next = parent;
-        next.prev_blockhash = parent.block_hash();
-        next.version = bitcoin::block::Version::from_consensus(4);
-        next.time += 600;
-        next.nonce = salt;
-        while next.validate_pow(next.target()).is_err() {
-            next.nonce += 1;
-        }
-        chain.push(serialize(&next).try_into().unwrap());
-    }
-    chain
-}
-
-fn genesis() -> Vec<Raw> {
-    vec![serialize(&genesis_block(Network::Regtest).header).try_into().unwrap()]
-}
-
-/// Mining 2015 blocks ten minutes apart from 2011 on stays in the past.
-fn regtest(count: usize) -> Vec<Raw> {
-    grow(&genesis(), count, 0)
-}
+use crate::{
+    SourceKind,
+    bitcoin::{
+        header,
+        testing::{Raw, grow, regtest},
+    },
+};
 
 /// A node that shows whatever chain it is given.
 struct Shown {
