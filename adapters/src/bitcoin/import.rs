@@ -46,20 +46,16 @@ pub enum ImportError {
     },
     /// A header breaks a rule.
     #[error(
-        "{}: header {position} at byte {offset} (height {height}, {hash}) breaks the rule {rule}: \
-         expected {expected}, found {found}", path.display()
+        "{}: header {position} at byte {} (height {height}) breaks the rule {rule}: expected {expected}, \
+         found {found}", path.display(), position.saturating_mul(LEN as u64)
     )]
     Invalid {
         /// File.
         path: PathBuf,
         /// Number of the header in the file, from 0.
         position: u64,
-        /// Its first byte.
-        offset: u64,
         /// Its height.
         height: u64,
-        /// Its hash, as shown by Bitcoin's tools.
-        hash: String,
         /// Bitcoin Core's name of the rule.
         rule: &'static str,
         /// What the rule asks for.
@@ -157,20 +153,9 @@ impl HeaderFile {
         let files = [self.path.clone()];
         let report = verify_files(&self.params, self.start, super::now_ms(), &files, &mut tell)
             .map_err(|error| ImportError::Unreadable(error.to_string()))?;
-        if let Some(FirstBad { height, hash, rule, expected, found, .. }) = report.first_bad {
-            let position = height.saturating_sub(self.start);
-            let offset = position.saturating_mul(LEN as u64);
-            let path = self.path.clone();
-            return Err(ImportError::Invalid {
-                path,
-                position,
-                offset,
-                height,
-                hash,
-                rule,
-                expected,
-                found,
-            });
+        if let Some(FirstBad { height, rule, expected, found, .. }) = report.first_bad {
+            let (path, position) = (self.path.clone(), height.saturating_sub(self.start));
+            return Err(ImportError::Invalid { path, position, height, rule, expected, found });
         }
         let tip = report.tip.and_then(|BlockName { height, hash }| {
             Some(SourceTip { height, hash: header::parse_shown(&hash)? })
@@ -289,8 +274,8 @@ mod tests {
         }
         let long = [raws.concat(), vec![0; 79]].concat();
         for (bytes, expected) in [
-            (swapped.concat(), "header 7 at byte 560 (height 7, "),
-            (weak.concat(), "header 9 at byte 720 (height 9, "),
+            (swapped.concat(), "header 7 at byte 560 (height 7)"),
+            (weak.concat(), "header 9 at byte 720 (height 9)"),
             (weak.concat(), "breaks the rule high-hash"),
             (long, "has 1119 bytes"),
             (Vec::new(), "is empty"),
