@@ -26,6 +26,14 @@ pub fn bitcoin_cli() -> Result<PathBuf, NodeError> {
     find("bitcoin-cli", "GRID_BITCOIN_CLI")
 }
 
+/// Bitcoin Core's header rules as a program (`tests/core-oracle`).
+///
+/// # Errors
+/// [`NodeError::ProgramMissing`]; `scripts/setup-nodes --with-oracle` builds it.
+pub fn core_oracle() -> Result<PathBuf, NodeError> {
+    find("core-oracle", "GRID_CORE_ORACLE")
+}
+
 /// Foundry's Ethereum development node.
 ///
 /// # Errors
