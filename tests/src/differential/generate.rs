@@ -28,7 +28,7 @@ pub fn generate_on(params: NetworkParams, seed: u64, steps: usize) -> Case {
 fn network(rng: &mut StdRng) -> NetworkParams {
     let no_retargeting = rng.gen_ratio(1, 6);
     // With retargeting the least difficulty grows with the timespan, or targets would leave 256 bits.
-    let spacing = if no_retargeting { 600 } else { pick(rng, &[1, 1, 2, 3, 5]) };
+    let spacing = if no_retargeting { 600 } else { pick(rng, &[1, 1, 2, 3]) };
     let timespan = spacing * rng.gen_range(2..=12);
     let highest =
         if no_retargeting { U256::MAX >> 1 } else { U256::MAX / U256::from(4 * timespan) };

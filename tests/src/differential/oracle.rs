@@ -45,7 +45,8 @@ pub enum OracleError {
 #[derive(Debug)]
 pub struct Oracle {
     process: Child,
-    input: ChildStdin,
+    /// Taken only when it is dropped.
+    input: Option<ChildStdin>,
     output: ChildStdout,
 }
 
@@ -59,9 +60,8 @@ impl Oracle {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let (Some(input), Some(output)) = (process.stdin.take(), process.stdout.take()) else {
-            return Err(io::Error::other("no pipes").into());
-        };
+        let input = process.stdin.take();
+        let output = process.stdout.take().ok_or_else(|| io::Error::other("no pipe"))?;
         Ok(Self { process, input, output })
     }
 
@@ -98,8 +98,9 @@ impl Oracle {
 
     fn ask(&mut self, frame: &[u8]) -> Result<Answer, OracleError> {
         let length = u32::try_from(frame.len()).map_err(io::Error::other)?;
-        self.input.write_all(&length.to_le_bytes())?;
-        self.input.write_all(frame)?;
+        let input = self.input.as_mut().ok_or_else(|| io::Error::other("no pipe"))?;
+        input.write_all(&length.to_le_bytes())?;
+        input.write_all(frame)?;
         let mut length = [0; 4];
         self.output.read_exact(&mut length)?;
         let mut answer = vec![0; u32::from_le_bytes(length) as usize];
@@ -123,10 +124,10 @@ fn parse(frame: &[u8]) -> Option<Answer> {
     })
 }
 
-/// It ends with its input; killing spares the wait.
+/// The program ends with its input, and then removes its temporary folder.
 impl Drop for Oracle {
     fn drop(&mut self) {
-        drop(self.process.kill());
+        drop(self.input.take());
         drop(self.process.wait());
     }
 }

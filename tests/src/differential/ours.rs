@@ -29,9 +29,9 @@ impl Ours {
                 .rejected
                 .map(|error| reject_name(&error.to_string()))
                 .unwrap_or_default(),
-            tip: tip.header.blockHash,
-            height: tip.header.height,
-            work: tip.weight,
+            tip: tip.hash(),
+            height: tip.height(),
+            work: tip.weight(),
             stored: self.0.tree().len() as u64,
         }
     }

@@ -40,10 +40,10 @@ fn submit(batch: &[[u8; 80]]) {
     let now_ms = u64::from(now) * 1000;
     let first = client.accept_all(batch, now_ms);
     assert_eq!(client.tree().len(), first.added + 1, "a header is counted but not stored");
-    let tip = client.tree().tip().header.blockHash;
+    let tip = client.tree().tip().hash();
     let again = client.accept_all(batch, now_ms);
     assert_eq!(again.added, 0, "what was refused was taken when it came again");
-    assert_eq!(client.tree().tip().header.blockHash, tip);
+    assert_eq!(client.tree().tip().hash(), tip);
 }
 
 /// A client at regtest's genesis, made once.

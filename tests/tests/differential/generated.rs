@@ -13,7 +13,7 @@ use grid_core::bitcoin::NetworkParams;
 use grid_tests::differential::{Coverage, Oracle, Ours, compare, compare_with, generate, shrink};
 
 /// Cases of an ordinary run: half a minute on two cores.
-const CASES: u64 = 3_000;
+const CASES: u64 = 2_000;
 
 /// What an ordinary run must have met, so that agreement means something.
 const VERDICTS: [&str; 8] = [
