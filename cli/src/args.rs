@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use alloy_primitives::{Address, B256, U256};
 use clap::{Args, Parser, Subcommand};
-use grid_core::ChainId;
+use grid_core::{ChainId, confirm::ConfirmationRule, risk::Ratio};
 
 /// Cross-chain adapters, relayer and main chain: proves on one chain what happened on another.
 #[derive(Debug, Parser)]
@@ -62,6 +62,8 @@ pub(crate) enum Command {
 pub(crate) enum BitcoinCommand {
     /// Verify files of raw headers by all of Bitcoin's header rules; prints JSON.
     VerifyHeaders(VerifyHeadersArgs),
+    /// How many confirmations a payment needs, and why.
+    Risk(RiskArgs),
 }
 
 /// `grid bitcoin verify-headers`.
@@ -81,6 +83,29 @@ pub(crate) struct VerifyHeadersArgs {
     /// before.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+}
+
+/// `grid bitcoin risk`.
+#[derive(Debug, Args)]
+pub(crate) struct RiskArgs {
+    /// What a double spend could take, with its unit: 0.5btc, 50000sat.
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) value: String,
+    /// The attacker's share of the hash rate: 10% or 0.1.
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) share: String,
+    /// The expected loss that is accepted, with its unit; a thousandth of the value where absent.
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) max_loss: Option<String>,
+    /// How slowly the blocks came: their time divided by the expected time, for example 1.5.
+    #[arg(long, value_name = "RATIO")]
+    pub(crate) kappa: Option<Ratio>,
+    /// Blocks of the deepest branch that lost within the last 2,016 blocks; one more is the least that is asked for.
+    #[arg(long, value_name = "BLOCKS", default_value_t = 0)]
+    pub(crate) stale: u64,
+    /// Show the table up to this many confirmations, even where fewer are enough.
+    #[arg(long, value_name = "CONFIRMATIONS")]
+    pub(crate) depth: Option<u64>,
 }
 
 /// `grid init`.
@@ -107,6 +132,10 @@ pub(crate) struct InitArgs {
     /// Seconds that a Bitcoin header must be old before it is indexed, besides its depth.
     #[arg(long, value_name = "SECS", default_value_t = 60)]
     pub(crate) bitcoin_age: u64,
+    /// When a Bitcoin header is indexed, as the JSON of a rule instead of depth and age, for example
+    /// {"risk":{"value":100000000,"maxLoss":1000,"attackerShare":100000}}.
+    #[arg(long, value_name = "JSON", value_parser = rule, conflicts_with_all = ["bitcoin_depth", "bitcoin_age"])]
+    pub(crate) bitcoin_rule: Option<ConfirmationRule>,
     /// Follow an Ethereum chain by its JSON-RPC endpoint. Its security is `attested`.
     #[arg(long, value_name = "URL")]
     pub(crate) ethereum: Option<String>,
@@ -296,4 +325,13 @@ pub(crate) enum KeysCommand {
     },
     /// List keys with their addresses.
     List,
+}
+
+/// A confirmation rule for a chain with proof of work, checked here so that the command line is blamed.
+fn rule(text: &str) -> Result<ConfirmationRule, String> {
+    let rule: ConfirmationRule = serde_json::from_str(text).map_err(|error| {
+        format!("{error}; expected JSON such as {{\"work\":{{\"blocks\":6}}}} (docs/protocol.md, section 8)")
+    })?;
+    rule.validate(grid_core::Family::Bitcoin).map_err(|error| error.to_string())?;
+    Ok(rule)
 }

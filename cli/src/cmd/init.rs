@@ -199,9 +199,10 @@ async fn bitcoin_record(
         Some(height) => Some(checkpoint::bitcoin(home, section, source.as_ref(), height).await?),
     };
     let depth = ConfirmationRule::Depth { blocks: args.bitcoin_depth };
-    let rule = match args.bitcoin_age {
-        0 => depth,
-        secs => ConfirmationRule::AllOf(vec![depth, ConfirmationRule::Age { secs }]),
+    let rule = match (&args.bitcoin_rule, args.bitcoin_age) {
+        (Some(rule), _) => rule.clone(),
+        (None, 0) => depth,
+        (None, secs) => ConfirmationRule::AllOf(vec![depth, ConfirmationRule::Age { secs }]),
     };
     Ok(ChainRecord {
         id: section.id.clone(),

@@ -16,12 +16,10 @@ const COMPETING: u64 = 2;
 
 /// The greatest height of the best branch at which the expected loss is accepted, `now` in seconds since 1970.
 ///
-/// 1. At least as many blocks as [`Exposure::confirmations`] says, and one more than the work of the deepest branch that
-///    lost within the last 2,016 blocks.
-/// 2. So many more that the loss is accepted in view of how long the blocks took until now, too
-///    ([`Exposure::confirmations_by_time`]).
-/// 3. They are counted by work, as [`work::reach`] does.
-/// 4. Nothing above the fork of a competing branch, of two headers or more, before the best branch leads
+/// 1. As many blocks as [`Exposure::requirement`] says, from the work of the deepest branch that lost within the last
+///    2,016 blocks and from how long the blocks took until now.
+/// 2. They are counted by work, as [`work::reach`] does.
+/// 3. Nothing above the fork of a competing branch, of two headers or more, before the best branch leads
 ///    by the work of as many blocks: what the other branch has, an attacker need not find any more.
 pub(super) fn confirmed_height(
     tree: &HeaderTree,
@@ -29,13 +27,12 @@ pub(super) fn confirmed_height(
     exposure: &Exposure,
     spacing: u32,
 ) -> Option<u64> {
-    let least = exposure.confirmations()?.max(stale_depth(tree).saturating_add(1));
     let kappa = |blocks: u64| {
         let Reach { begun, .. } = work::reach(tree, blocks)?;
         let expected = blocks.saturating_mul(spacing.into());
         Some(Ratio::of(now.saturating_sub(begun), expected))
     };
-    let blocks = exposure.confirmations_by_time(least, kappa)?;
+    let blocks = exposure.requirement(stale_depth(tree), kappa).needed?;
     let Reach { height, block, .. } = work::reach(tree, blocks)?;
     let lead = block.saturating_mul(U256::from(blocks));
     Some(held_back(tree, &lead).map_or(height, |fork| fork.min(height)))

@@ -13,7 +13,28 @@ pub struct Exposure {
     pub share: Ratio,
 }
 
+/// How many confirmations a payment needs, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Requirement {
+    /// What the value asks for: [`Exposure::confirmations`].
+    pub by_value: Option<u64>,
+    /// One more than the deepest branch that lost lately; at least that many.
+    pub floor: u64,
+    /// What is needed in the end: the greater of both, and more where the blocks came slowly. `None` if no number
+    /// up to [`MAX_DEPTH`] is enough, or not so many blocks are there.
+    pub needed: Option<u64>,
+}
+
 impl Exposure {
+    /// How many confirmations are needed where a branch of `stale` blocks lost lately; `kappa` as for
+    /// [`Self::confirmations_by_time`].
+    #[must_use]
+    pub fn requirement(&self, stale: u64, kappa: impl Fn(u64) -> Option<Ratio>) -> Requirement {
+        let (by_value, floor) = (self.confirmations(), stale.saturating_add(1));
+        let needed = by_value.and_then(|z| self.confirmations_by_time(z.max(floor), kappa));
+        Requirement { by_value, floor, needed }
+    }
+
     /// Whether the expected loss at that probability is accepted.
     #[must_use]
     pub fn accepts(&self, probability: Probability) -> bool {

@@ -39,7 +39,7 @@ mod tests;
 
 use alloy_primitives::U256;
 
-pub use exposure::Exposure;
+pub use exposure::{Exposure, Requirement};
 pub use probability::Probability;
 pub use ratio::{Ratio, RatioError};
 

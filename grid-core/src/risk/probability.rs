@@ -10,6 +10,9 @@ pub(super) const BITS: usize = 112;
 /// 1 in fixed point.
 pub(super) const ONE: U256 = U256::from_limbs([0, 1 << 48, 0, 0]);
 
+/// What a computed probability is wrong by at most: 2⁻⁸⁸.
+const ERROR: U256 = U256::from_limbs([1 << 24, 0, 0, 0]);
+
 /// The most decimals that are shown; the bits hold 33.
 const MAX_DECIMALS: usize = 30;
 
@@ -30,10 +33,11 @@ impl Probability {
         Self(raw.min(ONE))
     }
 
-    /// `value` times the probability, rounded up, in the unit of `value`.
+    /// `value` times the probability, rounded up, in the unit of `value`. The bound of the probability's own error, 2⁻⁸⁸, is
+    /// taken off first: what is a whole number stays one.
     #[must_use]
     pub fn expected_loss(self, value: u64) -> u64 {
-        let product = self.0.saturating_mul(U256::from(value));
+        let product = self.0.saturating_sub(ERROR).saturating_mul(U256::from(value));
         let up = product.saturating_add(ONE.wrapping_sub(U256::ONE)).wrapping_shr(BITS);
         // At most `value`, for the probability is at most 1.
         u64::try_from(up).unwrap_or(value)

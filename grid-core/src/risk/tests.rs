@@ -103,10 +103,34 @@ fn slow_blocks_raise_the_confirmations() {
 }
 
 #[test]
+fn a_requirement_says_why() {
+    let payment = exposure(ratio("0.1"), 1_000_000, 1_000);
+    let ask = |stale, kappa| {
+        let Requirement { by_value, floor, needed } =
+            payment.requirement(stale, |_| Some(ratio(kappa)));
+        (by_value, floor, needed)
+    };
+    assert_eq!(ask(0, "1"), (Some(6), 1, Some(6)));
+    assert_eq!(ask(8, "1"), (Some(6), 9, Some(9)));
+    assert_eq!(ask(8, "3"), (Some(6), 9, Some(13)));
+    assert_eq!(ask(20, "3"), (Some(6), 21, Some(21)));
+    assert_eq!(ask(0, "9"), (Some(6), 1, None));
+    // A floor above what is told apart is a floor all the same.
+    assert_eq!(ask(5_000, "1"), (Some(6), 5_001, Some(5_001)));
+    let hopeless = exposure(ratio("0.5"), 2, 1).requirement(0, |_| Some(Ratio::ONE));
+    assert_eq!(hopeless, Requirement { by_value: None, floor: 1, needed: None });
+}
+
+#[test]
 fn losses_round_up_and_never_overflow() {
     assert_eq!(Probability::ONE.expected_loss(u64::MAX), u64::MAX);
     assert_eq!(Probability::ZERO.expected_loss(u64::MAX), 0);
-    assert_eq!(Probability::from_raw(U256::ONE).expected_loss(u64::MAX), 1);
+    // Less than what is known of a probability is nothing; a little more is something.
+    assert_eq!(Probability::from_raw(U256::ONE << 24).expected_loss(u64::MAX), 0);
+    assert_eq!(Probability::from_raw(U256::ONE << 25).expected_loss(u64::MAX), 1);
+    // Exactly a fifth.
+    assert_eq!(rosenfeld(ratio("0.1"), 1).expected_loss(100_000_000), 20_000_000);
+    assert_eq!(exposure(ratio("0.1"), 100, 20).confirmations(), Some(1));
     assert_eq!(Probability::from_raw(ONE >> 1).expected_loss(3), 2);
 }
 

@@ -1,5 +1,6 @@
 //! `grid bitcoin`: what an auditor does with files and numbers alone.
 
+mod risk;
 mod verify_headers;
 
 use std::{fs, path::Path, process::ExitCode};
@@ -9,9 +10,10 @@ use grid_core::bitcoin::NetworkParams;
 
 use crate::{args::BitcoinCommand, output::Output};
 
-pub(super) fn run(command: &BitcoinCommand, _out: Output) -> Result<ExitCode> {
+pub(super) fn run(command: &BitcoinCommand, out: Output) -> Result<ExitCode> {
     match command {
         BitcoinCommand::VerifyHeaders(args) => verify_headers::run(args),
+        BitcoinCommand::Risk(args) => risk::run(args, out).map(|()| ExitCode::SUCCESS),
     }
 }
 
