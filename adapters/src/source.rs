@@ -2,7 +2,10 @@
 
 use alloy_primitives::{Address, B256, Bytes};
 use async_trait::async_trait;
-use grid_core::{ChainId, CompatHeader, proof::Inclusion};
+use grid_core::{
+    ChainId, CompatHeader,
+    proof::{Inclusion, facts::BitcoinFact},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{AdapterError, SourceView};
@@ -92,11 +95,11 @@ pub struct SourceHeader {
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum ProofRequest {
-    /// A Bitcoin transaction is in a block.
-    BitcoinTx {
-        /// Transaction id, internal byte order.
-        txid: B256,
-        /// Its block, where known: a node without a transaction index needs it.
+    /// Facts about Bitcoin transactions of one block: that they are in it, what outputs pay, data, a witness.
+    Bitcoin {
+        /// The facts, at least one; a witness stands alone.
+        facts: Vec<BitcoinFact>,
+        /// The block, where known: a node without a transaction index needs it.
         block_hash: Option<B256>,
     },
     /// An Ethereum transaction is in a block.
@@ -134,7 +137,7 @@ impl ProofRequest {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::BitcoinTx { .. } => "bitcoin transaction",
+            Self::Bitcoin { .. } => "bitcoin transaction",
             Self::EthTransaction { .. } => "ethereum transaction",
             Self::EthReceipt { .. } => "ethereum receipt",
             Self::EthAccount { .. } => "ethereum account",

@@ -212,15 +212,44 @@ pub(crate) struct HeadersArgs {
 /// `grid prove`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProveCommand {
-    /// A Bitcoin transaction.
+    /// A Bitcoin transaction, or several of one block.
     BtcTx {
+        /// Transaction ids as displayed.
+        #[arg(required = true, value_name = "TXID")]
+        txids: Vec<String>,
+        #[command(flatten)]
+        common: ProveArgs,
+        #[command(flatten)]
+        block: BlockArg,
+    },
+    /// Outputs of Bitcoin transactions of one block: script and amount.
+    BtcPayment {
+        /// Outputs as Bitcoin's tools write them: TXID:N, counted from 0.
+        #[arg(required = true, value_name = "TXID:N")]
+        outputs: Vec<String>,
+        #[command(flatten)]
+        common: ProveArgs,
+        #[command(flatten)]
+        block: BlockArg,
+    },
+    /// Data in OP_RETURN outputs of Bitcoin transactions of one block.
+    BtcData {
+        /// Outputs as Bitcoin's tools write them: TXID:N, counted from 0.
+        #[arg(required = true, value_name = "TXID:N")]
+        outputs: Vec<String>,
+        #[command(flatten)]
+        common: ProveArgs,
+        #[command(flatten)]
+        block: BlockArg,
+    },
+    /// A Bitcoin transaction with its witness, by the block's witness commitment.
+    BtcWitness {
         /// Transaction id as displayed.
         txid: String,
         #[command(flatten)]
         common: ProveArgs,
-        /// Hash of the block that holds it, for nodes without a transaction index.
-        #[arg(long, value_name = "HASH")]
-        block: Option<String>,
+        #[command(flatten)]
+        block: BlockArg,
     },
     /// An Ethereum transaction.
     EthTx {
@@ -270,6 +299,14 @@ pub(crate) enum ProveCommand {
         #[command(flatten)]
         common: ProveArgs,
     },
+}
+
+/// The block of Bitcoin transactions.
+#[derive(Debug, Args)]
+pub(crate) struct BlockArg {
+    /// Hash of the block that holds them, for nodes without a transaction index.
+    #[arg(long, value_name = "HASH")]
+    pub(crate) block: Option<String>,
 }
 
 /// What every proof command takes.

@@ -1,8 +1,11 @@
-//! A transaction's block, found and turned into an inclusion proof.
+//! The block of transactions, found and turned into an inclusion proof.
 
 use alloy_primitives::{B256, hex};
-use bitcoin::{Block, consensus, hashes::Hash as _};
-use grid_core::{CompatHeader, bitcoin::spv};
+use grid_core::{
+    CompatHeader,
+    bitcoin::spv::{BlockContext, RawBlock, SpvError},
+    proof::facts::{self, BitcoinFact, FactError},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -35,33 +38,38 @@ struct IndexState {
 }
 
 impl BitcoinSource {
-    /// Header and branch of a transaction; `txid` and `block` in internal byte order.
-    pub(super) async fn transaction(
+    /// Header and inclusion of facts about transactions of one block; `block` in internal byte order.
+    pub(super) async fn facts(
         &self,
-        txid: B256,
+        facts: &[BitcoinFact],
         block: Option<B256>,
     ) -> Result<Material, AdapterError> {
-        let hash = match block {
-            Some(hash) => hash,
-            None => self.find_block(&txid).await?,
+        let hash = match (block, facts.first()) {
+            (Some(hash), _) => hash,
+            (None, Some(fact)) => self.find_block(&fact.txid()).await?,
+            (None, None) => return Err(AdapterError::Invalid(FactError::Empty.to_string())),
         };
         let header = self.active_header(&hash).await?;
-        let block = self.block(&hash).await?;
-        let place = block
-            .txdata
-            .iter()
-            .position(|tx| tx.compute_txid().to_byte_array() == txid.0)
-            .ok_or_else(|| {
-                self.not_found(format!("{} in block {}", tx(&txid), shown(&hash)), "")
-            })?;
-        let raws: Vec<Vec<u8>> = block.txdata.iter().map(consensus::serialize).collect();
-        let unusable = |error: spv::SpvError| {
-            self.bad_answer("getblock", format!("block {}: {error}", shown(&hash)))
+        let txs = self.block(&hash).await?.txs;
+        let unprovable = |error: FactError| match error {
+            FactError::Unknown { txid } => {
+                let hint = "; all transactions of one proof must be in one block";
+                self.not_found(format!("{} in block {}", tx(&txid), shown(&hash)), hint)
+            }
+            // What the block says is sound by itself, so it lacks what the request names.
+            FactError::Spv(SpvError::NoCommitment | SpvError::CoinbaseWitness)
+            | FactError::Spv(SpvError::BeforeSegwit { .. } | SpvError::Transaction(_)) => {
+                AdapterError::Invalid(error.to_string())
+            }
+            FactError::Spv(error) => {
+                self.bad_answer("getblock", format!("block {}: {error}", shown(&hash)))
+            }
+            error => AdapterError::Invalid(error.to_string()),
         };
-        let proof = spv::prove(&raws, place as u64).map_err(unusable)?;
-        let bip34 = spv::bip34_height(&self.chain);
-        spv::verify(proof.as_ref(), header.txRoot, header.height, bip34).map_err(unusable)?;
-        Ok(Material { header, inclusion: proof.into() })
+        let inclusion = facts::from_block(&txs, facts).map_err(unprovable)?;
+        let context = BlockContext::new(&self.chain, header.txRoot, header.height);
+        facts::claim(&inclusion, &context).map_err(unprovable)?;
+        Ok(Material { header, inclusion })
     }
 
     /// The block of a transaction: by the mempool and the transaction index, or, on a node without
@@ -155,7 +163,7 @@ impl BitcoinSource {
             .ok_or_else(|| self.bad_answer("getblockheader", "no header".into()))
     }
 
-    async fn block(&self, hash: &B256) -> Result<Block, AdapterError> {
+    async fn block(&self, hash: &B256) -> Result<RawBlock, AdapterError> {
         let hex = match self.rpc.call_as::<String>("getblock", json!([shown(hash), 0])).await {
             Err(RpcError::Server { code: MISC, message, .. }) => {
                 return Err(AdapterError::Unavailable {
@@ -168,11 +176,15 @@ impl BitcoinSource {
         };
         let unusable = |reason: String| self.bad_answer("getblock", reason);
         let raw = hex::decode(&hex).map_err(|error| unusable(error.to_string()))?;
-        let block: Block =
-            consensus::deserialize(&raw).map_err(|error| unusable(error.to_string()))?;
-        if block.block_hash().to_byte_array() != hash.0 {
-            let reason = format!("asked for block {}, got {}", shown(hash), block.block_hash());
-            return Err(unusable(reason));
+        let block = RawBlock::parse(&raw)
+            .map_err(|error| unusable(format!("block {}: {error}", shown(hash))))?;
+        let found = header::hash(&block.header);
+        if found != *hash {
+            return Err(unusable(format!(
+                "asked for block {}, got {}",
+                shown(hash),
+                shown(&found)
+            )));
         }
         Ok(block)
     }

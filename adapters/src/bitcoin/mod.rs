@@ -188,7 +188,7 @@ impl SourceChain for BitcoinSource {
     }
 
     async fn proof_material(&self, request: ProofRequest) -> Result<Material, AdapterError> {
-        let ProofRequest::BitcoinTx { txid, block_hash } = request else {
+        let ProofRequest::Bitcoin { facts, block_hash } = request else {
             return Err(AdapterError::WrongFamily {
                 chain: self.chain.clone(),
                 request: request.kind(),
@@ -196,6 +196,6 @@ impl SourceChain for BitcoinSource {
             });
         };
         self.ensure_network().await?;
-        self.noted(self.transaction(txid, block_hash).await)
+        self.noted(self.facts(&facts, block_hash).await)
     }
 }

@@ -140,7 +140,7 @@ impl EthereumSource {
             ProofRequest::EthStorage { address, slot, block } => {
                 self.storage(address, slot, block).await
             }
-            ProofRequest::BitcoinTx { .. } => Err(AdapterError::WrongFamily {
+            ProofRequest::Bitcoin { .. } => Err(AdapterError::WrongFamily {
                 chain: self.chain.clone(),
                 request: request.kind(),
                 family: "ethereum",

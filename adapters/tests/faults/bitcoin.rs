@@ -17,7 +17,11 @@ use grid_adapters::{
     AdapterError, Class, ProofRequest, SourceChain,
     bitcoin::{BitcoinSource, RestMode},
 };
-use grid_core::{ChainId, proof::Inclusion};
+use grid_core::{
+    ChainId,
+    bitcoin::spv::TxProof,
+    proof::{Inclusion, facts::BitcoinFact},
+};
 use serde_json::{Value, json};
 
 use crate::fake::{Fake, Outcome, Reply, no_rest};
@@ -301,14 +305,48 @@ fn with_payment() -> (Node, B256) {
     (node, txid)
 }
 
+fn of(fact: BitcoinFact, block_hash: Option<B256>) -> ProofRequest {
+    ProofRequest::Bitcoin { facts: vec![fact], block_hash }
+}
+
 #[tokio::test]
 async fn a_transaction_becomes_verified_material() {
     let (node, txid) = with_payment();
     let (fake, _) = serve(node, false).await;
-    let request = ProofRequest::BitcoinTx { txid, block_hash: None };
+    let request = of(BitcoinFact::Tx { txid }, None);
     let material = source(&fake).proof_material(request).await.unwrap();
     assert_eq!(material.header.height, 1);
-    assert!(matches!(material.inclusion, Inclusion::BitcoinTx { index: 1, .. }));
+    assert!(matches!(material.inclusion, Inclusion::BitcoinTx(TxProof { index: 1, .. })));
+}
+
+#[tokio::test]
+async fn facts_of_a_block_become_verified_material() {
+    let (node, txid) = with_payment();
+    let (fake, _) = serve(node, false).await;
+    let source = source(&fake);
+    let ask = async |facts| {
+        source.proof_material(ProofRequest::Bitcoin { facts, block_hash: None }).await
+    };
+    let (tx, payment) = (BitcoinFact::Tx { txid }, BitcoinFact::Payment { txid, output: 0 });
+    let material = ask(vec![payment]).await.unwrap();
+    assert!(matches!(material.inclusion, Inclusion::BitcoinPayment { output: 0, .. }));
+    let material = ask(vec![tx, payment]).await.unwrap();
+    assert!(matches!(material.inclusion, Inclusion::BitcoinTxs { .. }));
+    // What the block does not have is the request's fault, not the node's.
+    let cases = [
+        (vec![], "no fact"),
+        (vec![BitcoinFact::Payment { txid, output: 9 }], "no output 9"),
+        (vec![BitcoinFact::Data { txid, output: 0 }], "not OP_RETURN"),
+        (vec![BitcoinFact::Witness { txid }], "no witness commitment"),
+        (vec![tx, BitcoinFact::Witness { txid }], "alone"),
+    ];
+    for (facts, word) in cases {
+        let error = ask(facts).await.unwrap_err();
+        assert!(matches!(error, AdapterError::Invalid(_)), "{error:?}");
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    let other = ask(vec![tx, BitcoinFact::Tx { txid: B256::ZERO }]).await.unwrap_err();
+    assert!(other.to_string().contains("in one block"), "{other}");
 }
 
 #[tokio::test]
@@ -321,15 +359,16 @@ async fn transactions_that_cannot_be_proven_say_why() {
     let (fake, node) = serve(node, false).await;
     let source = source(&fake);
     let ask = async |txid, block_hash| {
-        source.proof_material(ProofRequest::BitcoinTx { txid, block_hash }).await.unwrap_err()
+        source.proof_material(of(BitcoinFact::Tx { txid }, block_hash)).await.unwrap_err()
     };
     let unknown = ask(B256::repeat_byte(7), None).await;
     assert!(unknown.to_string().contains("txindex=1"), "{unknown}");
     // The block's content was changed: neither the old nor the new transaction can be proven.
     let block = B256::new(node.lock().unwrap().blocks[0].block_hash().to_byte_array());
-    assert!(matches!(ask(txid, Some(block)).await, AdapterError::NotFound { .. }));
-    let mismatch = ask(edited, Some(block)).await;
-    assert!(matches!(mismatch, AdapterError::BadAnswer { .. }), "{mismatch:?}");
+    for txid in [txid, edited] {
+        let mismatch = ask(txid, Some(block)).await;
+        assert!(matches!(mismatch, AdapterError::BadAnswer { .. }), "{mismatch:?}");
+    }
     let header: bitcoin::block::Header = deserialize(&stale).unwrap();
     let left = ask(txid, Some(B256::new(header.block_hash().to_byte_array()))).await;
     assert!(matches!(left, AdapterError::Stale { .. }), "{left:?}");

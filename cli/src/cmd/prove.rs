@@ -8,13 +8,17 @@ use grid_adapters::{ProofRequest, SourceChain};
 use grid_core::{
     ChainId, CompatHeader,
     api::ChainInfo,
-    proof::{self, Anchor, Claim, CrossChainProof, Inclusion, Segment, Trust, TrustAnchor},
+    proof::{
+        self, Anchor, Claim, CrossChainProof, Inclusion, Segment, Trust, TrustAnchor,
+        facts::BitcoinFact,
+    },
 };
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    args::{ProveArgs, ProveCommand},
+    args::{BlockArg, ProveArgs, ProveCommand},
+    btc,
     config::ChainKind,
     home::Home,
     main_chain::GridRpc,
@@ -28,15 +32,27 @@ const POLL: Duration = Duration::from_millis(250);
 pub(super) async fn run(home: &Home, command: &ProveCommand, out: Output) -> Result<()> {
     let rpc = GridRpc::of(home)?;
     let (common, proof) = match command {
-        ProveCommand::BtcTx { txid, common, block } => {
-            let request = ProofRequest::BitcoinTx {
-                txid: displayed_hash("transaction id", txid)?,
-                block_hash: block
-                    .as_deref()
-                    .map(|text| displayed_hash("block hash", text))
-                    .transpose()?,
-            };
-            (common, from_source(home, &rpc, ChainKind::Bitcoin, common, request).await?)
+        ProveCommand::BtcTx { txids, common, block } => {
+            let facts = each(txids, |text| Ok(BitcoinFact::Tx { txid: btc::txid(text)? }))?;
+            (common, bitcoin(home, &rpc, common, facts, block).await?)
+        }
+        ProveCommand::BtcPayment { outputs, common, block } => {
+            let facts = each(outputs, |text| {
+                let (txid, output) = btc::outpoint(text)?;
+                Ok(BitcoinFact::Payment { txid, output })
+            })?;
+            (common, bitcoin(home, &rpc, common, facts, block).await?)
+        }
+        ProveCommand::BtcData { outputs, common, block } => {
+            let facts = each(outputs, |text| {
+                let (txid, output) = btc::outpoint(text)?;
+                Ok(BitcoinFact::Data { txid, output })
+            })?;
+            (common, bitcoin(home, &rpc, common, facts, block).await?)
+        }
+        ProveCommand::BtcWitness { txid, common, block } => {
+            let facts = vec![BitcoinFact::Witness { txid: btc::txid(txid)? }];
+            (common, bitcoin(home, &rpc, common, facts, block).await?)
         }
         ProveCommand::EthTx { hash, common } => {
             let request = ProofRequest::EthTransaction { hash: *hash };
@@ -64,6 +80,22 @@ pub(super) async fn run(home: &Home, command: &ProveCommand, out: Output) -> Res
         }
     };
     write(common, &proof, out)
+}
+
+fn each<T>(texts: &[String], read: impl Fn(&str) -> Result<T>) -> Result<Vec<T>> {
+    texts.iter().map(|text| read(text)).collect()
+}
+
+async fn bitcoin(
+    home: &Home,
+    rpc: &GridRpc,
+    common: &ProveArgs,
+    facts: Vec<BitcoinFact>,
+    block: &BlockArg,
+) -> Result<CrossChainProof> {
+    let block_hash = block.block.as_deref().map(btc::block_hash).transpose()?;
+    let request = ProofRequest::Bitcoin { facts, block_hash };
+    from_source(home, rpc, ChainKind::Bitcoin, common, request).await
 }
 
 async fn from_source(
@@ -222,16 +254,4 @@ fn write(common: &ProveArgs, proof: &CrossChainProof, out: Output) -> Result<()>
         let Written { file, bytes, .. } = written;
         format!("wrote {file} ({bytes} bytes); check it with: grid verify {file}")
     })
-}
-
-/// A Bitcoin hash as displayed → internal byte order.
-fn displayed_hash(what: &str, text: &str) -> Result<B256> {
-    let digits = text.strip_prefix("0x").unwrap_or(text);
-    let mut hash: B256 = digits
-        .parse()
-        .ok()
-        .filter(|_| digits.len() == 64)
-        .ok_or_else(|| eyre::eyre!("{text:?} is not a {what}: 64 hex digits are expected"))?;
-    hash.0.reverse();
-    Ok(hash)
 }

@@ -2,8 +2,10 @@
 
 use core::fmt::Write as _;
 
+use alloy_primitives::B256;
 use grid_core::{
-    Family,
+    ChainId, Family,
+    bitcoin::output,
     proof::{AccountState, Claim, Outcome, Proven, ProvenLog},
 };
 
@@ -17,7 +19,7 @@ pub(super) fn describe(proven: &Proven) -> String {
         // Writing to a string cannot fail.
         writeln!(text, "  {name:<13} {value}").unwrap_or_default();
     };
-    for (name, value) in claim(&proven.claim) {
+    for (name, value) in claim(&proven.source, &proven.claim) {
         line(name, value);
     }
     line("chain", proven.source.to_string());
@@ -29,13 +31,50 @@ pub(super) fn describe(proven: &Proven) -> String {
     text
 }
 
-fn claim(claim: &Claim) -> Vec<(&'static str, String)> {
+/// A Bitcoin fact in lines; an address is worked out from the proven script.
+pub(super) fn bitcoin(chain: &ChainId, claim: &Claim) -> Vec<(&'static str, String)> {
+    let shown = |txid: &B256| display_hash(Family::Bitcoin, *txid);
     match claim {
         Claim::BitcoinTx { txid, index } => vec![
             ("proven", "this Bitcoin transaction is in the block".into()),
-            ("txid", display_hash(Family::Bitcoin, *txid)),
+            ("txid", shown(txid)),
             ("position", index.to_string()),
         ],
+        Claim::BitcoinPayment { txid, index, output, script, amount } => {
+            let mut lines = vec![
+                ("proven", "this Bitcoin transaction is in the block and has this output".into()),
+                ("txid", shown(txid)),
+                ("position", index.to_string()),
+                ("output", output.to_string()),
+                ("amount", format!("{amount} satoshis")),
+                ("script", script.to_string()),
+            ];
+            let address = output::address(chain, script);
+            lines.extend(address.map(|address| ("address", address)));
+            lines
+        }
+        Claim::BitcoinData { txid, index, output, data } => vec![
+            ("proven", "this Bitcoin transaction is in the block and carries this data".into()),
+            ("txid", shown(txid)),
+            ("position", index.to_string()),
+            ("output", output.to_string()),
+            ("data", data.to_string()),
+        ],
+        Claim::BitcoinWitness { txid, wtxid, index } => vec![
+            ("proven", "this Bitcoin transaction is in the block with its witness".into()),
+            ("txid", shown(txid)),
+            ("wtxid", shown(wtxid)),
+            ("position", index.to_string()),
+        ],
+        Claim::BitcoinTxs { claims } => {
+            claims.iter().flat_map(|claim| bitcoin(chain, claim)).collect()
+        }
+        other => vec![("proven", format!("{other:?}"))],
+    }
+}
+
+fn claim(chain: &ChainId, claim: &Claim) -> Vec<(&'static str, String)> {
+    match claim {
         Claim::Transaction { index, hash } => vec![
             ("proven", "this transaction is in the block".into()),
             ("transaction", hash.to_string()),
@@ -54,7 +93,7 @@ fn claim(claim: &Claim) -> Vec<(&'static str, String)> {
         Claim::Header {} => {
             vec![("proven", "this block is the chain's block at its height".into())]
         }
-        other => vec![("proven", format!("{other:?}"))],
+        bitcoin_fact => bitcoin(chain, bitcoin_fact),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod client;
 pub mod header;
 pub mod multihash;
 pub mod network;
+pub mod output;
 pub mod pow;
 pub mod presync;
 pub mod rules;

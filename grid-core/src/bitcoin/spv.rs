@@ -8,21 +8,36 @@
 //!   root, which fixes the depth of the tree (CVE-2017-12842 again);
 //! - where a right neighbour exists it must differ from the left one (CVE-2012-2459), and a node that is
 //!   paired with itself must be the last of its level, all the way up;
-//! - where BIP34 is active, the coinbase states the header's height.
+//! - where BIP34 is active, the coinbase states the header's height;
+//! - a transaction at another index than 0 is no coinbase.
+//!
+//! Proven are one transaction ([`TxProof`]), several of one block ([`TxsProof`]), or one with its witness
+//! ([`WitnessProof`]); [`crate::bitcoin::output`] reads what their outputs say.
 //!
 //! All hashes are in internal byte order. Sources: Bitcoin Core `merkleblock.cpp`, `consensus/merkle.cpp`,
-//! BIP34, BIP37.
+//! BIP34, BIP37, BIP141.
 
 use alloy_primitives::{B256, Bytes};
-use bitcoin::hashes::{Hash, HashEngine, sha256d};
-use thiserror::Error;
+use serde::{Deserialize, Serialize};
 
 use super::tx::{Tx, TxError};
 use crate::ChainId;
 
+mod block;
+mod branch;
+mod error;
 mod merkle_block;
+mod several;
+mod tree;
+mod witness;
 
+pub use block::{BlockTxs, BlockWitness, MAX_BLOCK_BYTES, RawBlock, prove};
+pub use branch::climb;
+pub use error::SpvError;
 pub use merkle_block::{MAX_MERKLE_BLOCK, Match, MerkleBlock};
+pub use several::{IndexedTx, PlacedTx, TxsProof, verify_several};
+pub use tree::{TxTree, merkle_root};
+pub use witness::{WitnessProof, verify_witness};
 
 /// The most transactions of a block: a block's 1,000,000 bytes without witness hold at most so many of
 /// the least size, 60 bytes.
@@ -31,214 +46,85 @@ pub const MAX_TRANSACTIONS: u64 = 16_666;
 /// The depth of the tree of [`MAX_TRANSACTIONS`].
 pub const MAX_DEPTH: usize = 15;
 
-/// From which height coinbase transactions state their height (BIP34), by the reference of the `bip122` id:
-/// mainnet and testnet3 activated it, the others always had it.
-const BIP34_HEIGHTS: [(&str, u64); 5] = [
-    ("000000000019d6689c085ae165831e93", 227_931),
-    ("000000000933ea01ad0ee984209779ba", 21_111),
-    ("00000000da84f2bafbbc53dee25a72ae", 1),
-    ("00000008819873e925422c1ff0f99f7c", 1),
-    ("0f9188f13cb7b2c71f2a335e3a4fc328", 1),
+/// From which heights soft forks bind a network's blocks, by the reference of its `bip122` id: BIP34 (the coinbase
+/// states the height) and BIP141 (segregated witness). Source: Bitcoin Core `kernel/chainparams.cpp`.
+const SOFT_FORKS: [(&str, u64, u64); 5] = [
+    ("000000000019d6689c085ae165831e93", 227_931, 481_824),
+    ("000000000933ea01ad0ee984209779ba", 21_111, 834_624),
+    ("00000000da84f2bafbbc53dee25a72ae", 1, 1),
+    ("00000008819873e925422c1ff0f99f7c", 1, 1),
+    ("0f9188f13cb7b2c71f2a335e3a4fc328", 1, 0),
 ];
 
 /// The height from which a network not known by name must follow BIP34: its first block. Every network
 /// started since 2013 does.
 pub const DEFAULT_BIP34_HEIGHT: u64 = 1;
 
-/// From which height the coinbase transactions of a chain must state their height.
-#[must_use]
-pub fn bip34_height(chain: &ChainId) -> u64 {
-    let known = BIP34_HEIGHTS.iter().find(|(reference, _)| *reference == chain.reference());
-    known.map_or(DEFAULT_BIP34_HEIGHT, |(_, height)| *height)
+/// The height from which a network not known by name must follow BIP141: its first block. Every network started
+/// since 2017 does.
+pub const DEFAULT_SEGWIT_HEIGHT: u64 = 1;
+
+/// What a verifier knows of a block: the root in its header, its height, and which rules bind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockContext {
+    /// Root over the transaction ids, internal byte order.
+    pub tx_root: B256,
+    /// Height.
+    pub height: u64,
+    /// First height at which coinbase transactions state their height.
+    pub bip34_height: u64,
+    /// First height at which the coinbase's witness commitment is a rule.
+    pub segwit_height: u64,
 }
 
-/// Why a transaction proof is refused.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum SpvError {
-    /// The transaction is unusable.
-    #[error("transaction: {0}")]
-    Transaction(#[source] TxError),
-    /// The coinbase is unusable.
-    #[error("coinbase transaction: {0}")]
-    Coinbase(#[source] TxError),
-    /// The transaction given as coinbase is none.
-    #[error("transaction {0} at index 0 is not a coinbase transaction")]
-    NotCoinbase(B256),
-    /// The branch is deeper than any block's.
-    #[error("branch has {0} hashes; a block's tree is at most {MAX_DEPTH} deep")]
-    TooDeep(usize),
-    /// The two branches differ in depth.
-    #[error("branch has {branch} hashes, the coinbase's has {coinbase}; they must be equal")]
-    Depth {
-        /// Hashes of the transaction's branch.
-        branch: usize,
-        /// Hashes of the coinbase's branch.
-        coinbase: usize,
-    },
-    /// The index does not fit the depth or no block has so many transactions.
-    #[error("index {index} is outside of a tree of depth {depth} (at most 16,666 transactions)")]
-    Index {
-        /// Stated index.
-        index: u64,
-        /// Depth of the branch.
-        depth: usize,
-    },
-    /// A right node equals its left neighbour, or a node is paired with itself without being the last.
-    #[error(
-        "level {level} of the branch pairs equal hashes where a right one exists, or the reverse"
-    )]
-    Duplicate {
-        /// Levels above the leaves.
-        level: usize,
-    },
-    /// A branch ends in another root.
-    #[error("the branch of index {index} ends in root {found}, the header has {expected}")]
-    Root {
-        /// Whose branch.
-        index: u64,
-        /// Root that the branch leads to.
-        found: B256,
-        /// Root of the header.
-        expected: B256,
-    },
-    /// The coinbase does not state the header's height.
-    #[error(
-        "the coinbase transaction does not start with the header's height {0}, as BIP34 demands"
-    )]
-    Height(u64),
-    /// No transaction, too many, or none with that index.
-    #[error("there is no transaction {index} among {count} (a block has 1 to 16,666)")]
-    Count {
-        /// Wanted index.
-        index: u64,
-        /// Number of transactions.
-        count: u64,
-    },
-    /// The list of transactions ends in a repetition that leaves the root unchanged (CVE-2012-2459).
-    #[error("the list of transactions repeats its end: two equal neighbours on one level")]
-    Mutated,
-    /// Not the bytes of a BIP37 merkle block.
-    #[error("malformed merkle block: {0}")]
-    MerkleBlock(&'static str),
-}
-
-/// SHA-256d of two nodes.
-fn node(left: &B256, right: &B256) -> B256 {
-    let mut engine = sha256d::Hash::engine();
-    engine.input(left.as_slice());
-    engine.input(right.as_slice());
-    B256::new(sha256d::Hash::from_engine(engine).to_byte_array())
-}
-
-/// The tree over the transaction ids of a block, with all its levels.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TxTree {
-    /// Transaction ids first, the root's level last.
-    levels: Vec<Vec<B256>>,
-}
-
-impl TxTree {
-    /// Builds the tree.
-    ///
-    /// # Errors
-    /// [`SpvError::Count`] where no block has so many transactions, and [`SpvError::Mutated`] where the list ends
-    /// in a repetition, so that a shorter list has the same root.
-    pub fn new(txids: Vec<B256>) -> Result<Self, SpvError> {
-        let count = u64::try_from(txids.len()).unwrap_or(u64::MAX);
-        if count == 0 || count > MAX_TRANSACTIONS {
-            return Err(SpvError::Count { index: 0, count });
-        }
-        let (mut levels, mut level) = (Vec::new(), txids);
-        while level.len() > 1 {
-            let mut up = Vec::with_capacity(level.len().div_ceil(2));
-            for pair in level.chunks(2) {
-                up.push(match pair {
-                    [left, right] if left == right => return Err(SpvError::Mutated),
-                    [left, right] => node(left, right),
-                    // An odd node is paired with itself.
-                    [odd, ..] => node(odd, odd),
-                    [] => continue,
-                });
-            }
-            levels.push(level);
-            level = up;
-        }
-        levels.push(level);
-        Ok(Self { levels })
-    }
-
-    /// The root.
+impl BlockContext {
+    /// A block of a network.
     #[must_use]
-    pub fn root(&self) -> B256 {
-        self.levels.last().and_then(|level| level.first()).copied().unwrap_or_default()
+    pub fn new(chain: &ChainId, tx_root: B256, height: u64) -> Self {
+        let known = SOFT_FORKS.iter().find(|(reference, ..)| *reference == chain.reference());
+        let (bip34_height, segwit_height) = known
+            .map_or((DEFAULT_BIP34_HEIGHT, DEFAULT_SEGWIT_HEIGHT), |(_, bip34, segwit)| {
+                (*bip34, *segwit)
+            });
+        Self { tx_root, height, bip34_height, segwit_height }
     }
 
-    /// The transaction ids.
-    #[must_use]
-    pub fn txids(&self) -> &[B256] {
-        self.levels.first().map_or(&[], Vec::as_slice)
-    }
-
-    /// The siblings of transaction `index`, from the leaf upwards.
-    ///
-    /// # Errors
-    /// [`SpvError::Count`] where there is no such transaction.
-    pub fn branch(&self, index: u64) -> Result<Vec<B256>, SpvError> {
-        let count = self.txids().len();
-        let missing = || SpvError::Count { index, count: u64::try_from(count).unwrap_or(u64::MAX) };
-        let mut at = usize::try_from(index).ok().filter(|at| *at < count).ok_or_else(missing)?;
-        let below_root = self.levels.len().saturating_sub(1);
-        let mut siblings = Vec::with_capacity(below_root);
-        for level in self.levels.iter().take(below_root) {
-            let sibling = level.get(at ^ 1).or_else(|| level.get(at)).ok_or_else(missing)?;
-            siblings.push(*sibling);
-            at /= 2;
+    /// The block's coinbase, judged by itself.
+    fn coinbase(&self, raw: &[u8]) -> Result<Tx, SpvError> {
+        let coinbase = Tx::from_stripped(raw).map_err(SpvError::Coinbase)?;
+        if !coinbase.is_coinbase() {
+            return Err(SpvError::NotCoinbase(coinbase.id()));
         }
-        Ok(siblings)
-    }
-}
-
-/// The root over transaction ids.
-///
-/// # Errors
-/// As [`TxTree::new`].
-pub fn merkle_root(txids: &[B256]) -> Result<B256, SpvError> {
-    TxTree::new(txids.to_vec()).map(|tree| tree.root())
-}
-
-/// The root that a branch leads to.
-///
-/// # Errors
-/// [`SpvError::TooDeep`], [`SpvError::Index`], [`SpvError::Duplicate`].
-pub fn climb(leaf: B256, index: u64, branch: &[B256]) -> Result<B256, SpvError> {
-    let depth = branch.len();
-    if depth > MAX_DEPTH {
-        return Err(SpvError::TooDeep(depth));
-    }
-    if index >= MAX_TRANSACTIONS || index.checked_shr(u32::try_from(depth).unwrap_or(0)) != Some(0)
-    {
-        return Err(SpvError::Index { index, depth });
-    }
-    let (mut hash, mut position, mut last) = (leaf, index, false);
-    for (level, sibling) in branch.iter().enumerate() {
-        let equal = *sibling == hash;
-        let is_right = position & 1 == 1;
-        // A left node is paired with itself only as the last of its level, and never alone on it; its
-        // ancestors are then the last of theirs.
-        let allowed = if is_right { !equal } else { equal == last || (equal && position > 0) };
-        if !allowed || (position == 0 && last) {
-            return Err(SpvError::Duplicate { level });
+        if self.height >= self.bip34_height && !coinbase.states_height(self.height) {
+            return Err(SpvError::Height(self.height));
         }
-        last |= equal;
-        hash = if is_right { node(sibling, &hash) } else { node(&hash, sibling) };
-        position >>= 1;
+        Ok(coinbase)
     }
-    Ok(hash)
+
+    /// A transaction at a place, judged by itself.
+    fn transaction(&self, index: u64, raw: &[u8]) -> Result<Tx, SpvError> {
+        let tx = Tx::from_stripped(raw).map_err(SpvError::Transaction)?;
+        self.check_transaction(index, &tx)?;
+        Ok(tx)
+    }
+
+    #[allow(clippy::unused_self, reason = "a rule of blocks, beside the others")]
+    fn check_transaction(&self, index: u64, tx: &Tx) -> Result<(), SpvError> {
+        if index > 0 && tx.is_coinbase() {
+            return Err(SpvError::SecondCoinbase { index });
+        }
+        Ok(())
+    }
+
+    fn check_root(&self, index: u64, found: B256) -> Result<(), SpvError> {
+        let expected = self.tx_root;
+        if found == expected { Ok(()) } else { Err(SpvError::Root { index, found, expected }) }
+    }
 }
 
 /// A transaction with everything that shows it to be in a block.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TxProof {
     /// The transaction without witness.
     pub raw: Bytes,
@@ -252,118 +138,47 @@ pub struct TxProof {
     pub coinbase_branch: Vec<B256>,
 }
 
-/// All transactions of a block, for proving any of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BlockTxs {
-    stripped: Vec<Bytes>,
-    tree: TxTree,
-}
-
-impl BlockTxs {
-    /// Takes the transactions of a block in their order, each with or without witness.
-    ///
-    /// # Errors
-    /// [`SpvError`] where the transactions are not those of a block.
-    pub fn new<T: AsRef<[u8]>>(raw_txs: &[T]) -> Result<Self, SpvError> {
-        let (mut txids, mut stripped) = (Vec::new(), Vec::new());
-        for raw in raw_txs {
-            let (id, tx) = Tx::id_and_stripped(raw.as_ref()).map_err(SpvError::Transaction)?;
-            txids.push(id);
-            stripped.push(tx.into());
-        }
-        Ok(Self { stripped, tree: TxTree::new(txids)? })
-    }
-
-    /// The tree over the transaction ids.
-    #[must_use]
-    pub const fn tree(&self) -> &TxTree {
-        &self.tree
-    }
-
-    /// The proof of transaction `index`.
-    ///
-    /// # Errors
-    /// [`SpvError::Count`] where there is no such transaction.
-    pub fn prove(&self, index: u64) -> Result<TxProof, SpvError> {
-        let (branch, coinbase_branch) = (self.tree.branch(index)?, self.tree.branch(0)?);
-        let at = usize::try_from(index).unwrap_or(usize::MAX);
-        let (Some(raw), Some(coinbase)) = (self.stripped.get(at), self.stripped.first()) else {
-            let count = u64::try_from(self.stripped.len()).unwrap_or(u64::MAX);
-            return Err(SpvError::Count { index, count });
-        };
-        let (raw, coinbase) = (raw.clone(), coinbase.clone());
-        Ok(TxProof { raw, index, branch, coinbase, coinbase_branch })
-    }
-}
-
-/// Builds the proof of transaction `index` from all transactions of a block.
-///
-/// # Errors
-/// As [`BlockTxs::new`] and [`BlockTxs::prove`].
-pub fn prove<T: AsRef<[u8]>>(raw_txs: &[T], index: u64) -> Result<TxProof, SpvError> {
-    BlockTxs::new(raw_txs)?.prove(index)
-}
-
-/// A transaction proof, borrowed.
-#[derive(Debug, Clone, Copy)]
-pub struct TxProofRef<'a> {
-    /// The transaction without witness.
-    pub raw: &'a [u8],
-    /// Its position in the block.
-    pub index: u64,
-    /// Siblings from its id upwards.
-    pub branch: &'a [B256],
-    /// The coinbase transaction without witness.
-    pub coinbase: &'a [u8],
-    /// Siblings of the coinbase.
-    pub coinbase_branch: &'a [B256],
-}
-
 impl TxProof {
-    /// The proof, borrowed.
-    #[must_use]
-    pub fn as_ref(&self) -> TxProofRef<'_> {
-        let Self { raw, index, branch, coinbase, coinbase_branch } = self;
-        TxProofRef { raw, index: *index, branch, coinbase, coinbase_branch }
+    /// Puts together what was fetched in parts: the transactions with or without witness, and the branches as
+    /// siblings from the leaf upwards in internal byte order. [`verify`] judges the result.
+    ///
+    /// # Errors
+    /// [`SpvError::Transaction`] or [`SpvError::Coinbase`] where a transaction does not parse.
+    pub fn assemble(
+        raw: &[u8],
+        index: u64,
+        branch: Vec<B256>,
+        coinbase: &[u8],
+        coinbase_branch: Vec<B256>,
+    ) -> Result<Self, SpvError> {
+        let raw = Tx::strip(raw).map_err(SpvError::Transaction)?.into();
+        let coinbase = Tx::strip(coinbase).map_err(SpvError::Coinbase)?.into();
+        Ok(Self { raw, index, branch, coinbase, coinbase_branch })
     }
 }
 
-/// Checks that the transaction is in the block of this height whose header has root `tx_root`, and returns
-/// its id. `bip34_height` is the first height at which coinbase transactions state their height
-/// ([`bip34_height`]).
+/// The coinbase fixes the depth of the tree.
+fn check_depths(branch: &[B256], coinbase_branch: &[B256]) -> Result<(), SpvError> {
+    let (branch, coinbase) = (branch.len(), coinbase_branch.len());
+    if branch != coinbase {
+        return Err(SpvError::Depth { branch, coinbase });
+    }
+    if branch > MAX_DEPTH { Err(SpvError::TooDeep(branch)) } else { Ok(()) }
+}
+
+/// Checks that the transaction is in the block, and returns it.
 ///
 /// # Errors
 /// The first [`SpvError`] met. Depth and index are judged before anything is hashed.
-pub fn verify(
-    proof: TxProofRef<'_>,
-    tx_root: B256,
-    height: u64,
-    bip34_height: u64,
-) -> Result<B256, SpvError> {
-    let (depth, coinbase_depth) = (proof.branch.len(), proof.coinbase_branch.len());
-    if depth != coinbase_depth {
-        return Err(SpvError::Depth { branch: depth, coinbase: coinbase_depth });
-    }
-    if depth > MAX_DEPTH {
-        return Err(SpvError::TooDeep(depth));
-    }
-    let tx = Tx::from_stripped(proof.raw).map_err(SpvError::Transaction)?;
-    let coinbase = Tx::from_stripped(proof.coinbase).map_err(SpvError::Coinbase)?;
-    if !coinbase.is_coinbase() {
-        return Err(SpvError::NotCoinbase(coinbase.id()));
-    }
-    if height >= bip34_height && !coinbase.states_height(height) {
-        return Err(SpvError::Height(height));
-    }
-    let branches =
-        [(tx.id(), proof.index, proof.branch), (coinbase.id(), 0, proof.coinbase_branch)];
-    for (id, index, branch) in branches {
-        let found = climb(id, index, branch)?;
-        if found != tx_root {
-            return Err(SpvError::Root { index, found, expected: tx_root });
-        }
-    }
-    Ok(tx.id())
+pub fn verify(proof: &TxProof, block: &BlockContext) -> Result<Tx, SpvError> {
+    let TxProof { raw, index, branch, coinbase, coinbase_branch } = proof;
+    check_depths(branch, coinbase_branch)?;
+    branch::check_index(branch.len(), *index)?;
+    let tx = block.transaction(*index, raw)?;
+    let coinbase = block.coinbase(coinbase)?;
+    block.check_root(*index, climb(tx.id(), *index, branch)?)?;
+    block.check_root(0, climb(coinbase.id(), 0, coinbase_branch)?)?;
+    Ok(tx)
 }
 
 #[cfg(test)]

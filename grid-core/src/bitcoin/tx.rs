@@ -15,12 +15,18 @@ use thiserror::Error;
 /// bytes four times.
 pub const MAX_STRIPPED: usize = 1_000_000;
 
+/// The most bytes of a transaction with its witness: a block's weight limit counts each byte at least
+/// once.
+pub const MAX_FULL: usize = 4_000_000;
+
 /// Why bytes are not a usable transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TxError {
     /// Longer than fits into a block.
-    #[error("a bitcoin transaction without witness has at most {MAX_STRIPPED} bytes, found {0}")]
+    #[error(
+        "a bitcoin transaction has at most {MAX_STRIPPED} bytes without witness and {MAX_FULL} with it, found {0}"
+    )]
     TooLong(usize),
     /// Not a transaction.
     #[error("not a bitcoin transaction: {0}")]
@@ -28,6 +34,12 @@ pub enum TxError {
     /// Carries witness data, or is otherwise not the one encoding that the transaction id hashes.
     #[error("the transaction is not in its canonical form without witness ({found} bytes given)")]
     NotStripped {
+        /// Bytes given.
+        found: usize,
+    },
+    /// Not the one encoding that the witness transaction id hashes.
+    #[error("the transaction is not in its canonical form ({found} bytes given)")]
+    NotCanonical {
         /// Bytes given.
         found: usize,
     },
@@ -78,6 +90,29 @@ impl Tx {
         Ok(Self { id, inner })
     }
 
+    /// Parses the form with witness, which for a transaction that has none is the form without. Every byte is
+    /// part of the witness id.
+    ///
+    /// # Errors
+    /// [`TxError`].
+    pub fn with_witness(raw: &[u8]) -> Result<Self, TxError> {
+        if raw.len() > MAX_FULL {
+            return Err(TxError::TooLong(raw.len()));
+        }
+        let inner: Transaction =
+            deserialize(raw).map_err(|error| TxError::Malformed(error.to_string()))?;
+        if inner.input.is_empty() || serialize(&inner) != raw {
+            return Err(TxError::NotCanonical { found: raw.len() });
+        }
+        match inner.base_size() {
+            64 => return Err(TxError::SixtyFour),
+            size if size > MAX_STRIPPED => return Err(TxError::TooLong(size)),
+            _ => {}
+        }
+        let id = B256::new(inner.compute_txid().to_byte_array());
+        Ok(Self { id, inner })
+    }
+
     /// Takes a transaction in either form and returns the form without witness.
     ///
     /// # Errors
@@ -103,6 +138,12 @@ impl Tx {
         self.id
     }
 
+    /// The witness transaction id, internal byte order; without witness it is the transaction id.
+    #[must_use]
+    pub fn wtxid(&self) -> B256 {
+        B256::new(self.inner.compute_wtxid().to_byte_array())
+    }
+
     /// The parsed transaction.
     #[must_use]
     pub const fn inner(&self) -> &Transaction {
@@ -120,6 +161,25 @@ impl Tx {
     pub fn states_height(&self, height: u64) -> bool {
         let script = self.inner.input.first().map(|input| input.script_sig.as_bytes());
         script.is_some_and(|script| script.starts_with(&height_push(height)))
+    }
+
+    /// The number that the coinbase's script starts with in its shortest push, where it is a height.
+    #[must_use]
+    pub fn stated_height(&self) -> Option<u64> {
+        let script = self.inner.input.first()?.script_sig.as_bytes();
+        let height = match *script.first()? {
+            0 => 0,
+            small @ 0x51..=0x60 => u64::from(small).saturating_sub(0x50),
+            // Five bytes hold any height until the year 5000.
+            length @ 1..=5 => {
+                let number = script.get(1..)?.get(..usize::from(length))?;
+                let mut bytes = [0; 8];
+                bytes.get_mut(..number.len())?.copy_from_slice(number);
+                u64::from_le_bytes(bytes)
+            }
+            _ => return None,
+        };
+        self.states_height(height).then_some(height)
     }
 }
 

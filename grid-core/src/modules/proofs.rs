@@ -12,6 +12,7 @@ use super::{
     gas,
 };
 use crate::{
+    CompatHeader,
     proof::{self, CrossChainProof, Proven, Trust, TrustAnchor},
     state::{StateRead, StorageError, keys, system},
 };
@@ -45,7 +46,7 @@ impl Module for ProofsModule {
         use Proofs::{ProofsCalls as Calls, *};
         match decode(input)? {
             Calls::verify(call) => {
-                let proven = check(env, &call.proof)?;
+                let (proven, _) = check(env, &call.proof)?;
                 let ret = verifyReturn {
                     claimHash: proven.claim_hash,
                     chain: proven.source.key().0,
@@ -70,7 +71,7 @@ impl Module for ProofsModule {
 }
 
 /// Verifies a proof in its binary form against one of this chain's own blocks.
-fn check(env: &mut Env<'_, '_>, bytes: &[u8]) -> Result<Proven, CallError> {
+fn check(env: &mut Env<'_, '_>, bytes: &[u8]) -> Result<(Proven, CompatHeader), CallError> {
     env.not_payable()?;
     env.gas.charge(gas::PROOF)?;
     env.gas.charge_each(bytes.len(), gas::PROOF_BYTE)?;
@@ -87,16 +88,31 @@ fn check(env: &mut Env<'_, '_>, bytes: &[u8]) -> Result<Proven, CallError> {
     })?;
     let trust = Trust { chain_id: env.block.chain_id, anchor: TrustAnchor::BlockHash(hash) };
     let verified = proof::verify(&proof, &trust).map_err(|error| refuse(error.to_string()))?;
-    Ok(verified.into_inner())
+    Ok((verified.into_inner(), proof.header))
 }
 
 fn submit(env: &mut Env<'_, '_>, bytes: &[u8]) -> Result<B256, CallError> {
-    let proven = check(env, bytes)?;
+    let (proven, header) = check(env, bytes)?;
     let claim_hash = proven.claim_hash;
     env.gas.charge(gas::WRITE)?;
     if proven_at(env.overlay, &claim_hash)?.is_some() {
         return Err(CallError::AlreadyKnown);
     }
+    record(env, claim_hash, &proven);
+    // The facts of a list are known by their own names as well, whoever proved them first.
+    for fact in proven.claim.facts().iter().filter(|fact| **fact != proven.claim) {
+        let fact = fact.hash(&header);
+        env.gas.charge(gas::READ)?;
+        if proven_at(env.overlay, &fact)?.is_none() {
+            env.gas.charge(gas::WRITE)?;
+            record(env, fact, &proven);
+        }
+    }
+    Ok(claim_hash)
+}
+
+/// Keeps the height of acceptance, and tells of it.
+fn record(env: &mut Env<'_, '_>, claim_hash: B256, proven: &Proven) {
     let value = env.block.height.to_be_bytes().to_vec();
     env.overlay.set(keys::proven(&claim_hash), value);
     let event = Proofs::Proven {
@@ -106,7 +122,6 @@ fn submit(env: &mut Env<'_, '_>, bytes: &[u8]) -> Result<B256, CallError> {
         security: proven.security.code(),
     };
     env.log(PROOFS, &event);
-    Ok(claim_hash)
 }
 
 /// The height at which a claim was accepted.

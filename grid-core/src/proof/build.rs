@@ -69,7 +69,6 @@ impl CrossChainProof {
 
 impl From<TxProof> for Inclusion {
     fn from(proof: TxProof) -> Self {
-        let TxProof { raw, index, branch, coinbase, coinbase_branch } = proof;
-        Self::BitcoinTx { raw, index, branch, coinbase, coinbase_branch }
+        Self::BitcoinTx(proof)
     }
 }

@@ -23,6 +23,44 @@ pub enum Claim {
         /// Position in the block.
         index: u64,
     },
+    /// The Bitcoin transaction is in the block and has this output.
+    BitcoinPayment {
+        /// Transaction id, internal byte order.
+        txid: B256,
+        /// Position in the block.
+        index: u64,
+        /// Number of the output, from 0.
+        output: u32,
+        /// Its `scriptPubKey`.
+        script: Bytes,
+        /// Its amount, satoshis.
+        amount: u64,
+    },
+    /// The Bitcoin transaction is in the block and has this `OP_RETURN` output.
+    BitcoinData {
+        /// Transaction id, internal byte order.
+        txid: B256,
+        /// Position in the block.
+        index: u64,
+        /// Number of the output, from 0.
+        output: u32,
+        /// What is pushed after `OP_RETURN`; see [`pushed_data`](crate::bitcoin::output::pushed_data).
+        data: Bytes,
+    },
+    /// The Bitcoin transaction is in the block with the witness that this witness id commits to.
+    BitcoinWitness {
+        /// Transaction id, internal byte order.
+        txid: B256,
+        /// Witness transaction id (BIP141), internal byte order.
+        wtxid: B256,
+        /// Position in the block.
+        index: u64,
+    },
+    /// Several facts of one Bitcoin block: its transactions by increasing index, then the payments, then the data.
+    BitcoinTxs {
+        /// The facts: `BitcoinTx`, `BitcoinPayment` and `BitcoinData` only.
+        claims: Vec<Self>,
+    },
     /// The Ethereum transaction is in the block.
     Transaction {
         /// Position in the block.
@@ -119,5 +157,14 @@ impl Claim {
     #[must_use]
     pub fn hash(&self, header: &CompatHeader) -> B256 {
         keccak256(codec::named_claim(self, header))
+    }
+    /// The facts that this one is made of: a list's members, otherwise the fact itself. Each has its own
+    /// [`hash`](Self::hash), the same as if it had been proven alone.
+    #[must_use]
+    pub fn facts(&self) -> &[Self] {
+        match self {
+            Self::BitcoinTxs { claims } => claims,
+            single => core::slice::from_ref(single),
+        }
     }
 }

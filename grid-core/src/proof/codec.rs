@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! abi.encode(ProofEnvelope)   with, by kind, in `body`:
-//! claim      0 BitcoinTxClaim   1 TransactionClaim  2 ReceiptClaim  3 AccountClaim  4 StorageClaim  5 ""
-//! inclusion  0 BitcoinTxBody    1 TransactionBody   2 ReceiptBody   3 AccountBody   4 StorageBody   5 ""
+//! claim      0 BitcoinTxClaim       1 TransactionClaim    2 ReceiptClaim  3 AccountClaim  4 StorageClaim  5 ""
+//!            6 BitcoinPaymentClaim  7 BitcoinDataClaim    8 BitcoinWitnessClaim    9 BitcoinTxsClaim
+//! inclusion  0 BitcoinTxBody        1 TransactionBody     2 ReceiptBody   3 AccountBody   4 StorageBody   5 ""
+//!            6 BitcoinOutputBody    7 BitcoinOutputBody   8 BitcoinWitnessBody     9 BitcoinTxsBody
 //! anchor     0 CertificateBody  1 abi.encode(bytes32 blockHash)
 //! outcome    0 failure  1 success  2 state root (in detail)  3 unknown type (last byte of detail)
 //! ```
@@ -11,14 +13,11 @@
 //! There is one byte string per proof: decoding is strict (no gaps, overlaps, dirty padding or
 //! trailing bytes), and what is decoded must encode to the same bytes again.
 
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::Bytes;
 use alloy_sol_types::{SolType, SolValue, abi::AbiDecoderConfig, sol};
 use thiserror::Error;
 
-use super::{
-    claim::{AccountState, Claim, Outcome, ProvenLog},
-    types::{Anchor, CrossChainProof, Inclusion, Segment},
-};
+use super::types::{Anchor, CrossChainProof, Segment};
 use crate::{
     ChainId, CompatHeader,
     grid::{CommitCertificate, RecoverableSignature, Validator, ValidatorSet},
@@ -27,8 +26,13 @@ use crate::{
     tree::TreeProof,
 };
 
-/// The most bytes of a proof in binary form: 4 MiB of trie nodes, or two Bitcoin transactions of at most
-/// 1 MB, and the rest.
+mod claim;
+mod inclusion;
+
+pub(super) use claim::named_claim;
+
+/// The most bytes of a proof in binary form: 4 MiB of trie nodes, or a Bitcoin transaction of at most 4 MB with
+/// its witness beside a coinbase of at most 1 MB, and the rest.
 pub const MAX_PROOF_BYTES: usize = 5 << 20;
 
 /// Decoded tokens may take a few times the size of the input.
@@ -82,28 +86,12 @@ sol! {
         SegmentWire[] segments; TaggedWire anchor;
     }
 
-    struct NamedClaim { bytes32 chain; uint64 height; bytes32 blockHash; uint8 kind; bytes body; }
-    struct BitcoinTxClaim { bytes32 txid; uint64 index; }
-    struct TransactionClaim { uint64 index; bytes32 hash; }
-    struct LogWire { uint64 index; address account; bytes32[] topics; bytes data; }
-    struct ReceiptClaim { uint64 index; uint8 outcome; bytes32 detail; LogWire[] logs; }
-    struct AccountClaim {
-        address account; bool exists; uint64 nonce; uint256 balance; bytes32 storageRoot; bytes32 codeHash;
-    }
-    struct StorageClaim { address account; bytes32 slot; uint256 value; }
-
-    struct BitcoinTxBody { bytes raw; uint64 index; bytes32[] branch; bytes coinbase; bytes32[] coinbaseBranch; }
-    struct TransactionBody { uint64 index; bytes[] nodes; }
-    struct ReceiptBody { uint64 index; bytes[] nodes; uint64[] log; }
-    struct AccountBody { address account; bytes[] nodes; }
-    struct StorageBody { address account; bytes[] accountNodes; bytes32 slot; bytes[] storageNodes; }
-
     struct CertificateBody {
         uint64 height; uint32 round; bytes32 blockHash; bytes[] signatures; Validator[] validators;
     }
 }
 
-fn decode<T>(part: &'static str, bytes: &[u8]) -> Result<T, CodecError>
+fn read<T>(part: &'static str, bytes: &[u8]) -> Result<T, CodecError>
 where
     T: SolValue + From<<T::SolType as SolType>::RustType>,
 {
@@ -120,184 +108,6 @@ fn invalid(part: &'static str, error: &dyn core::fmt::Display) -> CodecError {
 fn optional<T>(part: &'static str, mut list: Vec<T>) -> Result<Option<T>, CodecError> {
     let last = list.pop();
     if list.is_empty() { Ok(last) } else { Err(invalid(part, &"more than one element")) }
-}
-
-/// What [`Claim::hash`] hashes.
-pub(super) fn named_claim(claim: &Claim, header: &CompatHeader) -> Vec<u8> {
-    let (kind, body) = claim_parts(claim);
-    let CompatHeader { chain, height, blockHash: block_hash, .. } = *header;
-    NamedClaim { chain, height, blockHash: block_hash, kind, body }.abi_encode_params()
-}
-
-/// Kind and body of a claim.
-fn claim_parts(claim: &Claim) -> (u8, Bytes) {
-    let (kind, body) = match claim {
-        Claim::BitcoinTx { txid, index } => {
-            (0, BitcoinTxClaim { txid: *txid, index: *index }.abi_encode())
-        }
-        Claim::Transaction { index, hash } => {
-            (1, TransactionClaim { index: *index, hash: *hash }.abi_encode())
-        }
-        Claim::Receipt { index, outcome, log } => {
-            let (outcome, detail) = match *outcome {
-                Outcome::Failure {} => (0, B256::ZERO),
-                Outcome::Success {} => (1, B256::ZERO),
-                Outcome::PostState { root } => (2, root),
-                Outcome::Unknown { tx_type } => (3, B256::with_last_byte(tx_type)),
-            };
-            let logs = log.iter().map(LogWire::from).collect();
-            (2, ReceiptClaim { index: *index, outcome, detail, logs }.abi_encode())
-        }
-        Claim::Account { address, account } => (3, account_claim(*address, *account).abi_encode()),
-        Claim::Storage { address, slot, value } => {
-            (4, StorageClaim { account: *address, slot: *slot, value: *value }.abi_encode())
-        }
-        Claim::Header {} => (5, Vec::new()),
-    };
-    (kind, body.into())
-}
-
-fn account_claim(
-    address: alloy_primitives::Address,
-    account: Option<AccountState>,
-) -> AccountClaim {
-    let (exists, state) = account.map_or_else(
-        || {
-            let zero = B256::ZERO;
-            let balance = alloy_primitives::U256::ZERO;
-            (false, AccountState { nonce: 0, balance, storage_root: zero, code_hash: zero })
-        },
-        |state| (true, state),
-    );
-    let AccountState { nonce, balance, storage_root, code_hash } = state;
-    AccountClaim {
-        account: address,
-        exists,
-        nonce,
-        balance,
-        storageRoot: storage_root,
-        codeHash: code_hash,
-    }
-}
-
-fn decode_claim(TaggedWire { kind, body }: &TaggedWire) -> Result<Claim, CodecError> {
-    let part = "claim";
-    Ok(match kind {
-        0 => {
-            let BitcoinTxClaim { txid, index } = decode(part, body)?;
-            Claim::BitcoinTx { txid, index }
-        }
-        1 => {
-            let TransactionClaim { index, hash } = decode(part, body)?;
-            Claim::Transaction { index, hash }
-        }
-        2 => {
-            let ReceiptClaim { index, outcome, detail, logs } = decode(part, body)?;
-            let outcome = match outcome {
-                0 => Outcome::Failure {},
-                1 => Outcome::Success {},
-                2 => Outcome::PostState { root: detail },
-                3 => Outcome::Unknown { tx_type: detail.0[31] },
-                kind => return Err(CodecError::Kind { part: "outcome", kind }),
-            };
-            let log = optional("logs of the claim", logs)?.map(ProvenLog::from);
-            Claim::Receipt { index, outcome, log }
-        }
-        3 => {
-            let wire: AccountClaim = decode(part, body)?;
-            let account = wire.exists.then_some(AccountState {
-                nonce: wire.nonce,
-                balance: wire.balance,
-                storage_root: wire.storageRoot,
-                code_hash: wire.codeHash,
-            });
-            Claim::Account { address: wire.account, account }
-        }
-        4 => {
-            let StorageClaim { account, slot, value } = decode(part, body)?;
-            Claim::Storage { address: account, slot, value }
-        }
-        5 if body.is_empty() => Claim::Header {},
-        5 => return Err(invalid(part, &"a header claim has no body")),
-        kind => return Err(CodecError::Kind { part, kind: *kind }),
-    })
-}
-
-impl From<&ProvenLog> for LogWire {
-    fn from(log: &ProvenLog) -> Self {
-        let ProvenLog { index, address, topics, data } = log.clone();
-        Self { index, account: address, topics, data }
-    }
-}
-
-impl From<LogWire> for ProvenLog {
-    fn from(LogWire { index, account, topics, data }: LogWire) -> Self {
-        Self { index, address: account, topics, data }
-    }
-}
-
-impl From<&Inclusion> for TaggedWire {
-    fn from(inclusion: &Inclusion) -> Self {
-        let (kind, body) = match inclusion.clone() {
-            Inclusion::BitcoinTx { raw, index, branch, coinbase, coinbase_branch } => {
-                let wire =
-                    BitcoinTxBody { raw, index, branch, coinbase, coinbaseBranch: coinbase_branch };
-                (0, wire.abi_encode())
-            }
-            Inclusion::Transaction { index, nodes } => {
-                (1, TransactionBody { index, nodes }.abi_encode())
-            }
-            Inclusion::Receipt { index, nodes, log } => {
-                let log = log.into_iter().collect();
-                (2, ReceiptBody { index, nodes, log }.abi_encode())
-            }
-            Inclusion::Account { address, nodes } => {
-                (3, AccountBody { account: address, nodes }.abi_encode())
-            }
-            Inclusion::Storage { address: account, account_nodes, slot, storage_nodes } => {
-                let wire = StorageBody {
-                    account,
-                    accountNodes: account_nodes,
-                    slot,
-                    storageNodes: storage_nodes,
-                };
-                (4, wire.abi_encode())
-            }
-            Inclusion::HeaderOnly {} => (5, Vec::new()),
-        };
-        Self { kind, body: body.into() }
-    }
-}
-
-fn decode_inclusion(TaggedWire { kind, body }: &TaggedWire) -> Result<Inclusion, CodecError> {
-    let part = "inclusion";
-    Ok(match kind {
-        0 => {
-            let wire: BitcoinTxBody = decode(part, body)?;
-            let BitcoinTxBody { raw, index, branch, coinbase, coinbaseBranch } = wire;
-            Inclusion::BitcoinTx { raw, index, branch, coinbase, coinbase_branch: coinbaseBranch }
-        }
-        1 => {
-            let TransactionBody { index, nodes } = decode(part, body)?;
-            Inclusion::Transaction { index, nodes }
-        }
-        2 => {
-            let ReceiptBody { index, nodes, log } = decode(part, body)?;
-            Inclusion::Receipt { index, nodes, log: optional("log of the inclusion", log)? }
-        }
-        3 => {
-            let AccountBody { account, nodes } = decode(part, body)?;
-            Inclusion::Account { address: account, nodes }
-        }
-        4 => {
-            let StorageBody { account, accountNodes, slot, storageNodes } = decode(part, body)?;
-            let (account_nodes, storage_nodes) = (accountNodes, storageNodes);
-            Inclusion::Storage { address: account, account_nodes, slot, storage_nodes }
-        }
-        5 if body.is_empty() => Inclusion::HeaderOnly {},
-        5 => return Err(invalid(part, &"a header needs no inclusion body")),
-        kind => return Err(CodecError::Kind { part, kind: *kind }),
-    })
 }
 
 impl From<&Segment> for SegmentWire {
@@ -350,7 +160,7 @@ fn decode_anchor(TaggedWire { kind, body }: &TaggedWire) -> Result<Anchor, Codec
     let part = "anchor";
     Ok(match kind {
         0 => {
-            let wire: CertificateBody = decode(part, body)?;
+            let wire: CertificateBody = read(part, body)?;
             let signatures = wire
                 .signatures
                 .into_iter()
@@ -367,7 +177,7 @@ fn decode_anchor(TaggedWire { kind, body }: &TaggedWire) -> Result<Anchor, Codec
                 ValidatorSet::new(wire.validators).map_err(|error| invalid(part, &error))?;
             Anchor::Certificate { certificate, validators }
         }
-        1 => Anchor::BlockHash { hash: decode(part, body)? },
+        1 => Anchor::BlockHash { hash: read(part, body)? },
         kind => return Err(CodecError::Kind { part, kind: *kind }),
     })
 }
@@ -387,7 +197,7 @@ impl Segment {
         if bytes.len() > MAX_PROOF_BYTES {
             return Err(CodecError::TooLong(bytes.len()));
         }
-        let segment = Self::from(decode::<SegmentWire>("segment", bytes)?);
+        let segment = Self::from(read::<SegmentWire>("segment", bytes)?);
         if *segment.to_abi() == *bytes { Ok(segment) } else { Err(CodecError::NotCanonical) }
     }
 }
@@ -396,13 +206,13 @@ impl CrossChainProof {
     /// The canonical binary form.
     #[must_use]
     pub fn to_abi(&self) -> Bytes {
-        let (kind, body) = claim_parts(&self.claim);
+        let (kind, body) = claim::encode(&self.claim);
         let wire = ProofWire {
             version: self.version,
             claim: TaggedWire { kind, body },
             source: self.source.to_string(),
             header: self.header.clone(),
-            inclusion: TaggedWire::from(&self.inclusion),
+            inclusion: inclusion::encode(&self.inclusion),
             segments: self.segments.iter().map(SegmentWire::from).collect(),
             anchor: TaggedWire::from(&self.anchor),
         };
@@ -417,13 +227,13 @@ impl CrossChainProof {
         if bytes.len() > MAX_PROOF_BYTES {
             return Err(CodecError::TooLong(bytes.len()));
         }
-        let wire: ProofWire = decode("proof", bytes)?;
+        let wire: ProofWire = read("proof", bytes)?;
         let proof = Self {
             version: wire.version,
-            claim: decode_claim(&wire.claim)?,
+            claim: claim::decode(&wire.claim)?,
             source: wire.source.parse::<ChainId>().map_err(|error| invalid("source", &error))?,
             header: wire.header,
-            inclusion: decode_inclusion(&wire.inclusion)?,
+            inclusion: inclusion::decode(&wire.inclusion)?,
             segments: wire.segments.into_iter().map(Segment::from).collect(),
             anchor: decode_anchor(&wire.anchor)?,
         };

@@ -31,6 +31,7 @@
 pub mod build;
 pub mod claim;
 mod codec;
+pub mod facts;
 mod json;
 mod types;
 pub mod verify;
@@ -38,7 +39,7 @@ pub mod verify;
 pub use claim::{AccountState, Claim, Outcome, ProvenLog};
 pub use codec::{CodecError, MAX_PROOF_BYTES};
 pub use json::{JsonError, MAX_JSON_BYTES};
-pub use types::{Anchor, CrossChainProof, Inclusion, PROOF_VERSION, Segment};
+pub use types::{Anchor, CrossChainProof, Inclusion, OutputRef, PROOF_VERSION, Segment};
 pub use verify::{Proven, Trust, TrustAnchor, Verified, VerifyError, verify};
 
 #[cfg(test)]

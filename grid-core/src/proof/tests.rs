@@ -37,6 +37,8 @@ fn claims_state_the_facts() {
         "0xf4184fc596403b9d638783cf57adfe4c75c605f6356fbc91338530e9831e9e16".parse().unwrap();
     txid.0.reverse();
     assert_eq!(claims[0], Claim::BitcoinTx { txid, index: 1 });
+    facts_of_a_bitcoin_block(&claims[1..5]);
+    let claims = &claims[4..];
     assert_eq!(claims[2], Claim::Receipt { index: 1, outcome: Outcome::Failure {}, log: None });
     let log = ProvenLog {
         index: 1,
@@ -49,6 +51,101 @@ fn claims_state_the_facts() {
     assert!(matches!(&claims[4], Claim::Account { account: Some(state), .. } if state.nonce == 7));
     assert!(matches!(&claims[5], Claim::Account { account: None, .. }));
     assert!(matches!(&claims[6], Claim::Storage { value, .. } if *value == U256::from(99)));
+}
+
+fn facts_of_a_bitcoin_block(claims: &[Claim]) {
+    use crate::bitcoin::tx::Tx;
+    let [_, first, second] = fixture::segwit_block().map(|raw| Tx::with_witness(&raw).unwrap());
+    let (txid, index) = (first.id(), 1);
+    let script = first.inner().output[0].script_pubkey.to_bytes().into();
+    let payment = Claim::BitcoinPayment { txid, index, output: 0, script, amount: 1_000_000_000 };
+    let data = b"grid:data".to_vec().into();
+    let data = Claim::BitcoinData { txid, index, output: 1, data };
+    let wtxid = first.wtxid();
+    assert_ne!(wtxid, txid);
+    let listed = [
+        Claim::BitcoinTx { txid, index },
+        Claim::BitcoinTx { txid: second.id(), index: 2 },
+        payment.clone(),
+        data.clone(),
+    ];
+    let witness = Claim::BitcoinWitness { txid, wtxid, index };
+    assert_eq!(claims[3].facts(), listed);
+    assert_eq!(claims, [payment, data, witness, Claim::BitcoinTxs { claims: listed.to_vec() }]);
+}
+
+#[test]
+fn bitcoin_facts_that_are_not_there_are_refused() {
+    use crate::bitcoin::{output::OutputError, spv::SpvError};
+    use facts::FactError;
+    let validators = Validators::new(1);
+    let trust = validators.trust();
+    let kinds = all_kinds(&validators);
+    let refused = |at: usize, change: &dyn Fn(&mut Inclusion)| {
+        let mut bad: CrossChainProof = kinds[at].1.clone();
+        change(&mut bad.inclusion);
+        match refuse(&bad, &trust) {
+            VerifyError::Bitcoin(error) => error,
+            other => panic!("{other}"),
+        }
+    };
+    let output = |new: u32| {
+        move |inclusion: &mut Inclusion| match inclusion {
+            Inclusion::BitcoinPayment { output, .. } | Inclusion::BitcoinData { output, .. } => {
+                *output = new;
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let error = OutputError::Missing { output: 2, count: 2 };
+    assert_eq!(refused(1, &output(2)), FactError::Output { index: 1, error });
+    let error = OutputError::NotData(0);
+    assert_eq!(refused(2, &output(0)), FactError::Output { index: 1, error });
+    let lists = |change: fn(&mut Vec<OutputRef>)| {
+        move |inclusion: &mut Inclusion| match inclusion {
+            Inclusion::BitcoinTxs { payments, .. } => change(payments),
+            other => panic!("{other:?}"),
+        }
+    };
+    let again = OutputRef { index: 1, output: 0 };
+    assert_eq!(refused(4, &lists(|list| list.push(list[0]))), FactError::Order(again));
+    let absent = lists(|list| list.push(OutputRef { index: 3, output: 0 }));
+    assert_eq!(refused(4, &absent), FactError::NoTransaction(3));
+    let many = lists(|list| list.resize(facts::MAX_OUTPUTS, list[0]));
+    assert_eq!(refused(4, &many), FactError::TooMany(facts::MAX_OUTPUTS + 1));
+    let early = CompatHeader { height: 481_823, ..kinds[3].1.header.clone() };
+    let error = verify::prove_claim(&kinds[3].1.source, &early, &kinds[3].1.inclusion);
+    let before = SpvError::BeforeSegwit { height: 481_823, segwit_height: 481_824 };
+    assert_eq!(error, Err(VerifyError::Bitcoin(before.into())));
+    // A list holds no list.
+    let mut nested = kinds[4].1.clone();
+    nested.claim = Claim::BitcoinTxs { claims: vec![nested.claim] };
+    let error = CrossChainProof::from_abi(&nested.to_abi()).unwrap_err();
+    assert_eq!(error, CodecError::Kind { part: "listed claim", kind: 9 });
+    assert!(matches!(refuse(&nested, &trust), VerifyError::Claim(_)));
+}
+
+#[test]
+fn requests_become_the_smallest_inclusion() {
+    use crate::bitcoin::spv::{BlockTxs, SpvError};
+    use facts::{BitcoinFact, FactError, from_block, from_proofs};
+    let txs = BlockTxs::new(&fixture::segwit_block()).unwrap();
+    let txid = txs.tree().txids()[1];
+    let (tx, witness) = (BitcoinFact::Tx { txid }, BitcoinFact::Witness { txid });
+    assert_eq!(from_block(&txs, &[tx]), Ok(Inclusion::BitcoinTx(txs.prove(1).unwrap())));
+    assert_eq!(from_block(&txs, &[]), Err(FactError::Empty));
+    assert_eq!(from_block(&txs, &[tx, witness]), Err(FactError::WitnessAlone));
+    let proof = txs.prove(1).unwrap();
+    assert_eq!(from_proofs(vec![proof.clone()], &[witness]), Err(FactError::WitnessAlone));
+    let unknown = FactError::Unknown { txid: B256::ZERO };
+    assert_eq!(from_block(&txs, &[BitcoinFact::Tx { txid: B256::ZERO }]), Err(unknown.clone()));
+    assert_eq!(from_proofs(vec![proof], &[tx, BitcoinFact::Tx { txid: B256::ZERO }]), Err(unknown));
+    let stripped: Vec<_> = fixture::segwit_block()
+        .iter()
+        .map(|raw| crate::bitcoin::tx::Tx::strip(raw).unwrap())
+        .collect();
+    let without = BlockTxs::new(&stripped).unwrap();
+    assert_eq!(from_block(&without, &[witness]), Err(SpvError::ReservedValue.into()));
 }
 
 #[test]
@@ -94,13 +191,28 @@ fn every_changed_byte_of_a_bitcoin_proof_is_refused() {
 }
 
 #[test]
+fn every_changed_byte_of_a_payment_or_data_proof_is_refused() {
+    every_changed_byte_is_refused(1..3);
+}
+
+#[test]
+fn every_changed_byte_of_a_witness_proof_is_refused() {
+    every_changed_byte_is_refused(3..4);
+}
+
+#[test]
+fn every_changed_byte_of_a_proof_of_several_transactions_is_refused() {
+    every_changed_byte_is_refused(4..5);
+}
+
+#[test]
 fn every_changed_byte_of_a_transaction_or_receipt_proof_is_refused() {
-    every_changed_byte_is_refused(1..4);
+    every_changed_byte_is_refused(5..8);
 }
 
 #[test]
 fn every_changed_byte_of_an_account_storage_or_header_proof_is_refused() {
-    every_changed_byte_is_refused(4..8);
+    every_changed_byte_is_refused(8..12);
 }
 
 #[test]
@@ -265,7 +377,7 @@ proptest! {
 
     #[test]
     fn damaged_proofs_never_panic_and_never_verify(
-        kind in 0usize..8,
+        kind in 0usize..12,
         cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         length in any::<prop::sample::Index>(),
     ) {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::claim::Claim;
 use crate::{
     ChainId, CompatHeader,
+    bitcoin::spv::{TxProof, TxsProof, WitnessProof},
     grid::{CommitCertificate, ValidatorSet},
     index::ChainEntry,
     mmr::MmrProof,
@@ -48,17 +49,31 @@ pub struct CrossChainProof {
 pub enum Inclusion {
     /// A Bitcoin transaction under `txRoot`. Witness data is left out: the transaction id does not commit
     /// to it, so its bytes would be unproven.
-    BitcoinTx {
-        /// The transaction without witness.
-        raw: Bytes,
-        /// Its position in the block.
-        index: u64,
-        /// Siblings from the transaction id upwards, internal byte order.
-        branch: Vec<B256>,
-        /// The block's coinbase transaction without witness.
-        coinbase: Bytes,
-        /// Siblings of the coinbase, at index 0 and of the same depth.
-        coinbase_branch: Vec<B256>,
+    BitcoinTx(TxProof),
+    /// An output of a Bitcoin transaction.
+    BitcoinPayment {
+        /// Number of the output, from 0.
+        output: u32,
+        /// The transaction under `txRoot`.
+        tx: TxProof,
+    },
+    /// The payload of an `OP_RETURN` output of a Bitcoin transaction.
+    BitcoinData {
+        /// Number of the output, from 0.
+        output: u32,
+        /// The transaction under `txRoot`.
+        tx: TxProof,
+    },
+    /// A Bitcoin transaction with its witness, under `txRoot` and the coinbase's witness commitment.
+    BitcoinWitness(WitnessProof),
+    /// Several transactions of a Bitcoin block under `txRoot`, and outputs of them.
+    BitcoinTxs {
+        /// The transactions.
+        txs: TxsProof,
+        /// Outputs whose payment is claimed, in strictly increasing order.
+        payments: Vec<OutputRef>,
+        /// `OP_RETURN` outputs whose payload is claimed, in strictly increasing order.
+        data: Vec<OutputRef>,
     },
     /// An Ethereum transaction under `txRoot`: key RLP(index), value the EIP-2718 bytes.
     Transaction {
@@ -98,12 +113,39 @@ pub enum Inclusion {
     HeaderOnly {},
 }
 
+/// An output of one of several transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OutputRef {
+    /// Position of the transaction in the block.
+    pub index: u64,
+    /// Number of the output, from 0.
+    pub output: u32,
+}
+
 impl Inclusion {
+    /// Whether it is about a Bitcoin block's transactions.
+    #[must_use]
+    pub const fn is_bitcoin(&self) -> bool {
+        matches!(
+            self,
+            Self::BitcoinTx(_)
+                | Self::BitcoinPayment { .. }
+                | Self::BitcoinData { .. }
+                | Self::BitcoinWitness(_)
+                | Self::BitcoinTxs { .. }
+        )
+    }
+
     /// Its name in JSON, messages and metrics.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::BitcoinTx { .. } => "bitcoinTx",
+            Self::BitcoinTx(_) => "bitcoinTx",
+            Self::BitcoinPayment { .. } => "bitcoinPayment",
+            Self::BitcoinData { .. } => "bitcoinData",
+            Self::BitcoinWitness(_) => "bitcoinWitness",
+            Self::BitcoinTxs { .. } => "bitcoinTxs",
             Self::Transaction { .. } => "transaction",
             Self::Receipt { .. } => "receipt",
             Self::Account { .. } => "account",

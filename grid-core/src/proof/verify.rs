@@ -8,11 +8,12 @@ use thiserror::Error;
 
 use super::{
     claim::Claim,
+    facts::{self, FactError},
     types::{Anchor, CrossChainProof, Inclusion, PROOF_VERSION, Segment},
 };
 use crate::{
     ChainId, CompatHeader, Level, Security,
-    bitcoin::spv::{self, SpvError, TxProofRef},
+    bitcoin::spv::BlockContext,
     ethereum::mpt::{self, MptError},
     grid::{CertificateError, Extension, ExtensionError, ValidatorSet},
     index,
@@ -132,7 +133,7 @@ pub enum VerifyError {
     },
     /// The Bitcoin inclusion fails.
     #[error("bitcoin inclusion: {0}")]
-    Bitcoin(#[from] SpvError),
+    Bitcoin(#[from] FactError),
     /// The trie inclusion fails.
     #[error("trie inclusion: {0}")]
     Trie(#[from] MptError),
@@ -315,21 +316,14 @@ pub fn prove_claim(
     inclusion: &Inclusion,
 ) -> Result<Claim, VerifyError> {
     let namespace = match inclusion {
-        Inclusion::BitcoinTx { .. } => Some("bip122"),
         Inclusion::HeaderOnly {} => None,
+        inclusion if inclusion.is_bitcoin() => Some("bip122"),
         _ => Some("eip155"),
     };
     if namespace.is_some_and(|namespace| namespace != source.namespace()) {
         return Err(VerifyError::Kind { source_id: source.clone(), kind: inclusion.kind() });
     }
     Ok(match inclusion {
-        Inclusion::BitcoinTx { raw, index, branch, coinbase, coinbase_branch } => {
-            let index = *index;
-            let proof = TxProofRef { raw, index, branch, coinbase, coinbase_branch };
-            let bip34_height = spv::bip34_height(source);
-            let txid = spv::verify(proof, header.txRoot, header.height, bip34_height)?;
-            Claim::BitcoinTx { txid, index }
-        }
         Inclusion::Transaction { index, nodes } => {
             let raw = mpt::verify_transaction(header.txRoot, *index, nodes)?;
             Claim::Transaction { index: *index, hash: keccak256(raw) }
@@ -349,6 +343,7 @@ pub fn prove_claim(
             Claim::Storage { address: *address, slot: *slot, value }
         }
         Inclusion::HeaderOnly {} => Claim::Header {},
+        bitcoin => facts::claim(bitcoin, &BlockContext::new(source, header.txRoot, header.height))?,
     })
 }
 

@@ -2,7 +2,8 @@
 
 use alloy_primitives::B256;
 
-use super::{MAX_TRANSACTIONS, SpvError, node};
+use super::{MAX_TRANSACTIONS, SpvError, TxProof, tree::node};
+use crate::bitcoin::tx::Tx;
 
 /// The most bytes of a merkle block: header, counts, at most every transaction id, and two flag bits a node.
 pub const MAX_MERKLE_BLOCK: usize = 600_000;
@@ -198,5 +199,19 @@ impl MerkleBlock {
     #[must_use]
     pub fn matches(&self) -> &[Match] {
         &self.matches
+    }
+    /// The proof of a matched transaction, given with or without witness beside the block's coinbase. Both must
+    /// be matched: a merkle block alone proves ids, and only the coinbase fixes the depth of the tree.
+    ///
+    /// # Errors
+    /// [`SpvError::NotMatched`], [`SpvError::NoCoinbase`], or where a transaction does not parse.
+    pub fn prove(&self, raw: &[u8], coinbase: &[u8]) -> Result<TxProof, SpvError> {
+        let (txid, _) = Tx::id_and_stripped(raw).map_err(SpvError::Transaction)?;
+        let (coinbase_id, _) = Tx::id_and_stripped(coinbase).map_err(SpvError::Coinbase)?;
+        let matched = |id| self.matches.iter().find(|found| found.txid == id);
+        let found = matched(txid).ok_or(SpvError::NotMatched(txid))?;
+        let first = matched(coinbase_id).filter(|first| first.index == 0);
+        let first = first.ok_or(SpvError::NoCoinbase)?;
+        TxProof::assemble(raw, found.index, found.branch.clone(), coinbase, first.branch.clone())
     }
 }

@@ -13,7 +13,10 @@ use super::grid_core::{
     grid::{CommitCertificate, Extension, RecoverableSignature, Validator, ValidatorSet},
     index::{ChainEntry, index_root},
     mmr::{self, Mmr},
-    proof::{Anchor, CrossChainProof, Inclusion, Segment, Trust, TrustAnchor, build},
+    proof::{
+        Anchor, CrossChainProof, Inclusion, Segment, Trust, TrustAnchor, build,
+        facts::{BitcoinFact, from_block},
+    },
 };
 
 /// The Grid chain's number.
@@ -166,6 +169,55 @@ pub(crate) fn bitcoin_proof(validators: &Validators, range: (u64, u64)) -> Cross
     prove(&bitcoin(), &header, inclusion, range, validators)
 }
 
+/// The coinbase of a mainnet block of height 500,000 with a commitment to two witnesses, and a transaction with one
+/// witness that pays, and stores data.
+pub(crate) fn segwit_block() -> [Vec<u8>; 3] {
+    use bitcoin::{Amount, Transaction, TxOut, consensus};
+    let mut coinbase: Transaction = consensus::deserialize(BLOCK_170[0]).expect("a transaction");
+    coinbase.input[0].script_sig = hex!("0320a107").to_vec().into();
+    coinbase.input[0].witness.push([7; 32]);
+    let mut first: Transaction = consensus::deserialize(BLOCK_170[1]).expect("a transaction");
+    first.input[0].witness.push(b"a witness");
+    first.output[1].script_pubkey = hex!("6a09677269643a64617461").to_vec().into();
+    let mut second = first.clone();
+    second.input[0].previous_output.vout = 1;
+    let wtxid = |tx: &Transaction| spv_hash(&consensus::serialize(tx));
+    let ends = spv_hash(&[wtxid(&second).0, wtxid(&second).0].concat());
+    let root = spv_hash(&[spv_hash(&[[0; 32], wtxid(&first).0].concat()).0, ends.0].concat());
+    let commitment = spv_hash(&[root.0, [7; 32]].concat());
+    let script = [&hex!("6a24aa21a9ed")[..], commitment.as_slice()].concat();
+    coinbase.output.push(TxOut { value: Amount::ZERO, script_pubkey: script.into() });
+    [coinbase, first, second].map(|tx| consensus::serialize(&tx))
+}
+
+fn spv_hash(bytes: &[u8]) -> B256 {
+    super::grid_core::bitcoin::header::sha256d(bytes)
+}
+
+/// A payment, data, a witness and several facts in one block.
+fn bitcoin_facts(
+    validators: &Validators,
+    range: (u64, u64),
+) -> Vec<(&'static str, CrossChainProof)> {
+    let txs = spv::BlockTxs::new(&segwit_block()).expect("a block");
+    let header = header(&bitcoin(), 500_000, [txs.tree().root(), B256::ZERO, B256::ZERO]);
+    let [first, second] = [1, 2].map(|at: usize| txs.tree().txids()[at]);
+    let payment = BitcoinFact::Payment { txid: first, output: 0 };
+    let data = BitcoinFact::Data { txid: first, output: 1 };
+    let cases = [
+        ("bitcoin payment", vec![payment]),
+        ("bitcoin data", vec![data]),
+        ("bitcoin witness", vec![BitcoinFact::Witness { txid: first }]),
+        ("bitcoin transactions", vec![BitcoinFact::Tx { txid: second }, data, payment]),
+    ];
+    cases
+        .map(|(name, facts)| {
+            let inclusion = from_block(&txs, &facts).expect("facts of the block");
+            (name, prove(&bitcoin(), &header, inclusion, range, validators))
+        })
+        .to_vec()
+}
+
 /// Three receipts: success with two logs, failure of type 2, success of a legacy transaction.
 pub(crate) fn receipts() -> Vec<Vec<u8>> {
     use alloy_consensus::{Eip658Value, Receipt, ReceiptEnvelope};
@@ -213,6 +265,7 @@ pub(crate) fn all_kinds(validators: &Validators) -> Vec<(&'static str, CrossChai
         ("header", Inclusion::HeaderOnly {}),
     ];
     let mut proofs = vec![("bitcoin", bitcoin_proof(validators, range))];
+    proofs.extend(bitcoin_facts(validators, range));
     for (name, inclusion) in inclusions {
         proofs.push((name, prove(&chain, &header, inclusion, range, validators)));
     }

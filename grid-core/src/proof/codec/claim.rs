@@ -1,0 +1,179 @@
+//! Claims in binary form.
+
+use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_sol_types::{SolValue, sol};
+
+use super::{CodecError, TaggedWire, invalid, optional, read};
+use crate::{
+    CompatHeader,
+    proof::claim::{AccountState, Claim, Outcome, ProvenLog},
+};
+
+sol! {
+    struct NamedClaim { bytes32 chain; uint64 height; bytes32 blockHash; uint8 kind; bytes body; }
+    struct BitcoinTxClaim { bytes32 txid; uint64 index; }
+    struct TransactionClaim { uint64 index; bytes32 hash; }
+    struct LogWire { uint64 index; address account; bytes32[] topics; bytes data; }
+    struct ReceiptClaim { uint64 index; uint8 outcome; bytes32 detail; LogWire[] logs; }
+    struct AccountClaim {
+        address account; bool exists; uint64 nonce; uint256 balance; bytes32 storageRoot; bytes32 codeHash;
+    }
+    struct StorageClaim { address account; bytes32 slot; uint256 value; }
+    struct BitcoinPaymentClaim { bytes32 txid; uint64 index; uint32 output; bytes script; uint64 amount; }
+    struct BitcoinDataClaim { bytes32 txid; uint64 index; uint32 output; bytes data; }
+    struct BitcoinWitnessClaim { bytes32 txid; bytes32 wtxid; uint64 index; }
+    struct BitcoinTxsClaim { TaggedWire[] claims; }
+}
+
+/// What [`Claim::hash`] hashes.
+pub(in crate::proof) fn named_claim(claim: &Claim, header: &CompatHeader) -> Vec<u8> {
+    let (kind, body) = encode(claim);
+    let CompatHeader { chain, height, blockHash: block_hash, .. } = *header;
+    NamedClaim { chain, height, blockHash: block_hash, kind, body }.abi_encode_params()
+}
+
+/// Kind and body of a claim.
+pub(super) fn encode(claim: &Claim) -> (u8, Bytes) {
+    let (kind, body) = match claim {
+        Claim::BitcoinTx { txid, index } => {
+            (0, BitcoinTxClaim { txid: *txid, index: *index }.abi_encode())
+        }
+        Claim::Transaction { index, hash } => {
+            (1, TransactionClaim { index: *index, hash: *hash }.abi_encode())
+        }
+        Claim::Receipt { index, outcome, log } => {
+            let (outcome, detail) = match *outcome {
+                Outcome::Failure {} => (0, B256::ZERO),
+                Outcome::Success {} => (1, B256::ZERO),
+                Outcome::PostState { root } => (2, root),
+                Outcome::Unknown { tx_type } => (3, B256::with_last_byte(tx_type)),
+            };
+            let logs = log.iter().map(LogWire::from).collect();
+            (2, ReceiptClaim { index: *index, outcome, detail, logs }.abi_encode())
+        }
+        Claim::Account { address, account } => (3, account_claim(*address, *account).abi_encode()),
+        Claim::Storage { address, slot, value } => {
+            (4, StorageClaim { account: *address, slot: *slot, value: *value }.abi_encode())
+        }
+        Claim::Header {} => (5, Vec::new()),
+        Claim::BitcoinPayment { txid, index, output, script, amount } => {
+            let (txid, index, output, amount) = (*txid, *index, *output, *amount);
+            let script = script.clone();
+            (6, BitcoinPaymentClaim { txid, index, output, script, amount }.abi_encode())
+        }
+        Claim::BitcoinData { txid, index, output, data } => {
+            let (txid, index, output, data) = (*txid, *index, *output, data.clone());
+            (7, BitcoinDataClaim { txid, index, output, data }.abi_encode())
+        }
+        Claim::BitcoinWitness { txid, wtxid, index } => {
+            let (txid, wtxid, index) = (*txid, *wtxid, *index);
+            (8, BitcoinWitnessClaim { txid, wtxid, index }.abi_encode())
+        }
+        Claim::BitcoinTxs { claims } => {
+            let claims = claims.iter().map(encode);
+            let claims = claims.map(|(kind, body)| TaggedWire { kind, body }).collect();
+            (9, BitcoinTxsClaim { claims }.abi_encode())
+        }
+    };
+    (kind, body.into())
+}
+
+fn account_claim(address: Address, account: Option<AccountState>) -> AccountClaim {
+    let (exists, state) = account.map_or_else(
+        || {
+            let zero = B256::ZERO;
+            let balance = U256::ZERO;
+            (false, AccountState { nonce: 0, balance, storage_root: zero, code_hash: zero })
+        },
+        |state| (true, state),
+    );
+    let AccountState { nonce, balance, storage_root, code_hash } = state;
+    AccountClaim {
+        account: address,
+        exists,
+        nonce,
+        balance,
+        storageRoot: storage_root,
+        codeHash: code_hash,
+    }
+}
+
+pub(super) fn decode(TaggedWire { kind, body }: &TaggedWire) -> Result<Claim, CodecError> {
+    let part = "claim";
+    Ok(match kind {
+        0 => {
+            let BitcoinTxClaim { txid, index } = read(part, body)?;
+            Claim::BitcoinTx { txid, index }
+        }
+        1 => {
+            let TransactionClaim { index, hash } = read(part, body)?;
+            Claim::Transaction { index, hash }
+        }
+        2 => {
+            let ReceiptClaim { index, outcome, detail, logs } = read(part, body)?;
+            let outcome = match outcome {
+                0 => Outcome::Failure {},
+                1 => Outcome::Success {},
+                2 => Outcome::PostState { root: detail },
+                3 => Outcome::Unknown { tx_type: detail.0[31] },
+                kind => return Err(CodecError::Kind { part: "outcome", kind }),
+            };
+            let log = optional("logs of the claim", logs)?.map(ProvenLog::from);
+            Claim::Receipt { index, outcome, log }
+        }
+        3 => {
+            let wire: AccountClaim = read(part, body)?;
+            let account = wire.exists.then_some(AccountState {
+                nonce: wire.nonce,
+                balance: wire.balance,
+                storage_root: wire.storageRoot,
+                code_hash: wire.codeHash,
+            });
+            Claim::Account { address: wire.account, account }
+        }
+        4 => {
+            let StorageClaim { account, slot, value } = read(part, body)?;
+            Claim::Storage { address: account, slot, value }
+        }
+        6 => {
+            let BitcoinPaymentClaim { txid, index, output, script, amount } = read(part, body)?;
+            Claim::BitcoinPayment { txid, index, output, script, amount }
+        }
+        7 => {
+            let BitcoinDataClaim { txid, index, output, data } = read(part, body)?;
+            Claim::BitcoinData { txid, index, output, data }
+        }
+        8 => {
+            let BitcoinWitnessClaim { txid, wtxid, index } = read(part, body)?;
+            Claim::BitcoinWitness { txid, wtxid, index }
+        }
+        9 => {
+            let BitcoinTxsClaim { claims } = read(part, body)?;
+            Claim::BitcoinTxs { claims: claims.iter().map(member).collect::<Result<_, _>>()? }
+        }
+        5 if body.is_empty() => Claim::Header {},
+        5 => return Err(invalid(part, &"a header claim has no body")),
+        kind => return Err(CodecError::Kind { part, kind: *kind }),
+    })
+}
+
+/// A member of a list of Bitcoin facts: lists do not hold lists.
+fn member(wire: &TaggedWire) -> Result<Claim, CodecError> {
+    match wire.kind {
+        0 | 6 | 7 => decode(wire),
+        kind => Err(CodecError::Kind { part: "listed claim", kind }),
+    }
+}
+
+impl From<&ProvenLog> for LogWire {
+    fn from(log: &ProvenLog) -> Self {
+        let ProvenLog { index, address, topics, data } = log.clone();
+        Self { index, account: address, topics, data }
+    }
+}
+
+impl From<LogWire> for ProvenLog {
+    fn from(LogWire { index, account, topics, data }: LogWire) -> Self {
+        Self { index, address: account, topics, data }
+    }
+}
