@@ -64,6 +64,10 @@ pub(crate) enum BitcoinCommand {
     VerifyHeaders(VerifyHeadersArgs),
     /// How many confirmations a payment needs, and why.
     Risk(RiskArgs),
+    /// Prove facts about a block from the block itself.
+    Prove(BlockProveArgs),
+    /// Check such a proof, or what gettxoutproof prints.
+    VerifyProof(VerifyProofArgs),
 }
 
 /// `grid bitcoin verify-headers`.
@@ -106,6 +110,46 @@ pub(crate) struct RiskArgs {
     /// Show the table up to this many confirmations, even where fewer are enough.
     #[arg(long, value_name = "CONFIRMATIONS")]
     pub(crate) depth: Option<u64>,
+}
+
+/// `grid bitcoin prove`.
+#[derive(Debug, Args)]
+pub(crate) struct BlockProveArgs {
+    /// The block as the network serialises it, binary or hexadecimal (bitcoin-cli getblock HASH 0).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) block: PathBuf,
+    /// TXID: the transaction is in the block. TXID:N: what its output N pays.
+    #[arg(value_name = "TXID[:N]", required_unless_present = "data")]
+    pub(crate) what: Vec<String>,
+    /// The data in an `OP_RETURN` output. May be repeated.
+    #[arg(long, value_name = "TXID:N")]
+    pub(crate) data: Vec<String>,
+    /// Prove the one transaction with its witness.
+    #[arg(long, conflicts_with = "data")]
+    pub(crate) witness: bool,
+    /// The block's network.
+    #[arg(long, value_name = "NETWORK", default_value = "mainnet")]
+    pub(crate) network: String,
+    /// Write the proof to this file; where absent, to standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// `grid bitcoin verify-proof`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyProofArgs {
+    /// A proof by grid bitcoin prove, or what bitcoin-cli gettxoutproof prints.
+    pub(crate) file: PathBuf,
+    /// The network: mainnet where neither this nor the proof says another.
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) network: Option<String>,
+    /// A raw transaction of the merkle block (bitcoin-cli getrawtransaction), once for the coinbase and once for each
+    /// transaction to prove.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) raw: Vec<PathBuf>,
+    /// Be content with a merkle block's transaction ids, without transactions and coinbase.
+    #[arg(long, conflicts_with = "raw")]
+    pub(crate) ids_only: bool,
 }
 
 /// `grid init`.
@@ -232,7 +276,7 @@ pub(crate) enum ProveCommand {
         #[command(flatten)]
         block: BlockArg,
     },
-    /// Data in OP_RETURN outputs of Bitcoin transactions of one block.
+    /// Data in `OP_RETURN` outputs of Bitcoin transactions of one block.
     BtcData {
         /// Outputs as Bitcoin's tools write them: TXID:N, counted from 0.
         #[arg(required = true, value_name = "TXID:N")]

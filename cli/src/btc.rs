@@ -23,6 +23,12 @@ pub(crate) fn outpoint(text: &str) -> Result<(B256, u32)> {
     Ok((txid(id)?, output))
 }
 
+/// A hash in internal byte order, as displayed.
+pub(crate) fn display(mut hash: B256) -> String {
+    hash.0.reverse();
+    alloy_primitives::hex::encode(hash)
+}
+
 fn displayed(what: &str, text: &str) -> Result<B256> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
     let mut hash: B256 = digits

@@ -194,6 +194,12 @@ impl NetworkParams {
         }
     }
 
+    /// The built-in network of that CAIP-2 id.
+    #[must_use]
+    pub fn by_chain(chain: &ChainId) -> Option<Self> {
+        Self::all().into_iter().find(|params| params.chain_id() == *chain)
+    }
+
     /// All built-in networks.
     #[must_use]
     pub fn all() -> [Self; 5] {

@@ -95,7 +95,7 @@ pub fn pushed_data(script: &[u8]) -> Option<Vec<u8>> {
 /// keys, data, anything unusual) or the network is not one of Bitcoin's. For display: proven is the script.
 #[must_use]
 pub fn address(chain: &ChainId, script: &[u8]) -> Option<String> {
-    let params = NetworkParams::all().into_iter().find(|params| params.chain_id() == *chain)?;
+    let params = NetworkParams::by_chain(chain)?;
     let network = match params.name.as_str() {
         "mainnet" => Network::Bitcoin,
         "testnet3" => Network::Testnet,

@@ -1,5 +1,6 @@
 //! The JSON form: pretty-printed with two spaces, one newline at the end, and no other spelling.
 
+use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use super::types::CrossChainProof;
@@ -28,15 +29,34 @@ pub enum JsonError {
     },
 }
 
+/// The canonical text of a value.
+pub(super) fn write<T: Serialize>(value: &T) -> Result<String, JsonError> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// Reads a value from its canonical text.
+pub(super) fn read<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
+    if bytes.len() > MAX_JSON_BYTES {
+        return Err(JsonError::TooLong(bytes.len()));
+    }
+    let value: T = serde_json::from_slice(bytes)?;
+    let text = write(&value)?;
+    if text.as_bytes() == bytes {
+        return Ok(value);
+    }
+    let same = text.as_bytes().iter().zip(bytes).take_while(|(ours, theirs)| ours == theirs);
+    Err(JsonError::NotCanonical { at: same.count() })
+}
+
 impl CrossChainProof {
     /// The canonical JSON text, with its final newline.
     ///
     /// # Errors
     /// None that a proof can cause; the serialiser's, if it has one.
     pub fn to_json(&self) -> Result<String, JsonError> {
-        let mut text = serde_json::to_string_pretty(self)?;
-        text.push('\n');
-        Ok(text)
+        write(self)
     }
 
     /// Reads the JSON form.
@@ -44,15 +64,6 @@ impl CrossChainProof {
     /// # Errors
     /// [`JsonError`] unless the bytes are the canonical text of a proof.
     pub fn from_json(bytes: &[u8]) -> Result<Self, JsonError> {
-        if bytes.len() > MAX_JSON_BYTES {
-            return Err(JsonError::TooLong(bytes.len()));
-        }
-        let proof: Self = serde_json::from_slice(bytes)?;
-        let text = proof.to_json()?;
-        if text.as_bytes() == bytes {
-            return Ok(proof);
-        }
-        let same = text.as_bytes().iter().zip(bytes).take_while(|(ours, theirs)| ours == theirs);
-        Err(JsonError::NotCanonical { at: same.count() })
+        read(bytes)
     }
 }

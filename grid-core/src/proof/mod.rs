@@ -28,6 +28,7 @@
 //! ([`CrossChainProof::to_json`]) are canonical, and a proof with any byte changed is refused. Everything
 //! is capped in size before it is hashed.
 
+pub mod block;
 pub mod build;
 pub mod claim;
 mod codec;
@@ -36,6 +37,7 @@ mod json;
 mod types;
 pub mod verify;
 
+pub use block::{BlockProof, BlockProofError, BlockProven};
 pub use claim::{AccountState, Claim, Outcome, ProvenLog};
 pub use codec::{CodecError, MAX_PROOF_BYTES};
 pub use json::{JsonError, MAX_JSON_BYTES};

@@ -6,7 +6,7 @@ use crate::{CompatHeader, Security, mmr::MmrError};
 
 extern crate self as grid_core;
 
-mod fixture;
+pub(super) mod fixture;
 
 use fixture::{GRID, Validators, all_kinds, bitcoin_proof};
 

@@ -124,17 +124,17 @@ pub struct OutputRef {
 }
 
 impl Inclusion {
-    /// Whether it is about a Bitcoin block's transactions.
+    /// The coinbase that every inclusion in a Bitcoin block carries, without witness; `None` for other chains.
     #[must_use]
-    pub const fn is_bitcoin(&self) -> bool {
-        matches!(
-            self,
-            Self::BitcoinTx(_)
-                | Self::BitcoinPayment { .. }
-                | Self::BitcoinData { .. }
-                | Self::BitcoinWitness(_)
-                | Self::BitcoinTxs { .. }
-        )
+    pub const fn coinbase(&self) -> Option<&Bytes> {
+        match self {
+            Self::BitcoinTx(tx)
+            | Self::BitcoinPayment { tx, .. }
+            | Self::BitcoinData { tx, .. } => Some(&tx.coinbase),
+            Self::BitcoinWitness(proof) => Some(&proof.coinbase),
+            Self::BitcoinTxs { txs, .. } => Some(&txs.coinbase),
+            _ => None,
+        }
     }
 
     /// Its name in JSON, messages and metrics.

@@ -317,7 +317,7 @@ pub fn prove_claim(
 ) -> Result<Claim, VerifyError> {
     let namespace = match inclusion {
         Inclusion::HeaderOnly {} => None,
-        inclusion if inclusion.is_bitcoin() => Some("bip122"),
+        inclusion if inclusion.coinbase().is_some() => Some("bip122"),
         _ => Some("eip155"),
     };
     if namespace.is_some_and(|namespace| namespace != source.namespace()) {

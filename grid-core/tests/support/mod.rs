@@ -163,23 +163,29 @@ pub fn regtest() -> (NetworkParams, ChainKey) {
 
 /// `count` regtest headers after `prev`, ten minutes apart; `salt` makes branches differ.
 pub fn mine(prev: &[u8; 80], count: usize, salt: u8) -> Vec<[u8; 80]> {
-    let mut prev = grid_core::bitcoin::Header::parse(prev);
+    let mut prev = *prev;
     (0..count)
         .map(|_| {
-            let mut header = grid_core::bitcoin::Header {
-                version: 0x2000_0000,
-                prev: prev.hash(),
-                merkle_root: B256::repeat_byte(salt),
-                time: prev.time + 600,
-                bits: prev.bits,
-                nonce: 0,
-            };
-            // The regtest limit: the top bit of the displayed hash must be clear.
-            while header.hash()[31] >= 0x7f {
-                header.nonce += 1;
-            }
-            prev = header;
-            header.to_bytes()
+            prev = mine_root(&prev, B256::repeat_byte(salt));
+            prev
         })
         .collect()
+}
+
+/// A regtest header after `prev`, over the transactions of this root.
+pub fn mine_root(prev: &[u8; 80], merkle_root: B256) -> [u8; 80] {
+    let prev = grid_core::bitcoin::Header::parse(prev);
+    let mut header = grid_core::bitcoin::Header {
+        version: 0x2000_0000,
+        prev: prev.hash(),
+        merkle_root,
+        time: prev.time + 600,
+        bits: prev.bits,
+        nonce: 0,
+    };
+    // The regtest limit: the top bit of the displayed hash must be clear.
+    while header.hash()[31] >= 0x7f {
+        header.nonce += 1;
+    }
+    header.to_bytes()
 }

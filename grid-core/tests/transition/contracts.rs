@@ -1,17 +1,21 @@
 //! Registry and proofs.
 
 use alloy_consensus::TxReceipt;
-use alloy_primitives::Bytes;
+use alloy_primitives::{B256, Bytes, hex};
 use alloy_sol_types::{SolCall, SolEvent};
 use grid_core::{
+    bitcoin::spv,
     mmr,
     mmr::{Mmr, append_with_nodes},
     modules::ChainStatus,
     modules::abi::{LightClients, PROOFS, Proofs, REGISTRY, Registry},
-    proof,
+    proof::{
+        self, CrossChainProof,
+        facts::{BitcoinFact, from_block},
+    },
     state::{keys, query},
     transition,
-    transition::{IndexEvent, TxReject},
+    transition::{ExecutedBlock, IndexEvent, TxReject},
 };
 
 use crate::{depth, read, status, support::*, two, with_bitcoin};
@@ -78,32 +82,68 @@ fn a_chain_that_contradicts_itself_is_frozen_and_the_others_go_on() {
     assert!(matches!(block.index_events[..], [IndexEvent::Frozen { .. }]));
 }
 
+/// The proof of an inclusion in the regtest block of this height, which `block` has indexed.
+fn proof_of(block: &ExecutedBlock, height: u64, inclusion: proof::Inclusion) -> CrossChainProof {
+    let (mut range, mut nodes, mut source) = (Mmr::new(), Vec::new(), None);
+    for event in &block.index_events {
+        if let IndexEvent::Appended { header, .. } = event {
+            nodes.extend(append_with_nodes(&mut range, header.leaf()).into_iter().map(|n| n.1));
+            source = (header.height == height).then(|| header.clone()).or(source);
+        }
+    }
+    let branch = mmr::prove(&nodes, range.count(), height).unwrap();
+    let header = alloy_rlp::encode(&block.block.header);
+    let segment = proof::build::segment(branch, &block.entries, 0, header.into()).unwrap();
+    let anchor = proof::Anchor::BlockHash { hash: block.hash };
+    let id = regtest().0.chain_id();
+    proof::build::assemble(source.unwrap(), id, inclusion, segment, anchor).unwrap()
+}
+
+#[test]
+fn every_fact_of_a_list_is_recorded_under_its_own_name() {
+    // A coinbase of height 17, and a payment.
+    let coinbase = "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff020111ffffffff0100f2052a01000000015100000000";
+    let payment = "01000000010101010101010101010101010101010101010101010101010101010101010101000000000151ffffffff010700000000000000015100000000";
+    let raw = [coinbase, payment].map(|text| hex::decode(text).unwrap());
+    let txs = spv::BlockTxs::new(&raw).unwrap();
+    let (wallet, key, mut chain, genesis) = with_bitcoin(depth(1), 64);
+    let mut headers = mine(&genesis, 16, 1);
+    headers.push(mine_root(&headers[15], txs.tree().root()));
+    headers.extend(mine(&headers[16], 3, 1));
+    let block = chain.step(vec![wallet.submit(0, key, &headers)]);
+    let (txid, output) = (txs.tree().txids()[1], 0);
+    let (tx, paid) = (BitcoinFact::Tx { txid }, BitcoinFact::Payment { txid, output });
+    let list = proof_of(&block, 17, from_block(&txs, &[tx, paid]).unwrap());
+    let single = proof_of(&block, 17, from_block(&txs, &[paid]).unwrap());
+    let submit = |nonce, proof: &CrossChainProof| {
+        let input = Proofs::submitCall { proof: proof.to_abi() }.abi_encode();
+        wallet.tx(nonce, PROOFS, 0, 1_000_000, input.into())
+    };
+    let block = chain.step(vec![submit(1, &list)]);
+    assert!(block.receipts[0].status());
+    // The payment is known from the list.
+    let again = submit(2, &single);
+    assert_eq!(transition::check(&chain.state, &again, 1), Err(TxReject::AlreadyKnown));
+    let told = block.receipts[0].logs().iter().map(|log| Proofs::Proven::decode_log(log).unwrap());
+    let told: Vec<B256> = told.map(|event| event.claimHash).collect();
+    let names = list.claim.facts().iter().map(|fact| fact.hash(&list.header));
+    let expected: Vec<B256> =
+        core::iter::once(list.claim.hash(&list.header)).chain(names).collect();
+    assert_eq!((told.as_slice(), expected.len()), (expected.as_slice(), 3));
+    assert!(expected.contains(&single.claim.hash(&single.header)));
+    for hash in expected {
+        let at = Proofs::provenAtCall { claimHash: hash }.abi_encode();
+        let at = read(&chain, PROOFS, at);
+        assert_eq!(Proofs::provenAtCall::abi_decode_returns(&at.output), Ok(2));
+    }
+}
+
 #[test]
 fn a_proof_is_accepted_once_and_only_unchanged() {
     let (wallet, key, mut chain, genesis) = with_bitcoin(depth(1), 64);
     let headers = mine(&genesis, 20, 1);
     let block = chain.step(vec![wallet.submit(0, key, &headers)]);
-    let (mut range, mut nodes, mut source) = (Mmr::new(), Vec::new(), None);
-    for event in &block.index_events {
-        if let IndexEvent::Appended { header, .. } = event {
-            nodes.extend(append_with_nodes(&mut range, header.leaf()).into_iter().map(|n| n.1));
-            source = (header.height == 7).then(|| header.clone()).or(source);
-        }
-    }
-    let branch = mmr::prove(&nodes, range.count(), 7).unwrap();
-    let header = alloy_rlp::encode(&block.block.header);
-    let segment = proof::build::segment(branch, &block.entries, 0, header.into()).unwrap();
-    let anchor = proof::Anchor::BlockHash { hash: block.hash };
-    let id = regtest().0.chain_id();
-    let proof = proof::build::assemble(
-        source.unwrap(),
-        id,
-        proof::Inclusion::HeaderOnly {},
-        segment,
-        anchor,
-    )
-    .unwrap();
-    let bytes = proof.to_abi();
+    let bytes = proof_of(&block, 7, proof::Inclusion::HeaderOnly {}).to_abi();
     let submit = |nonce, proof: &[u8]| {
         let input = Proofs::submitCall { proof: proof.to_vec().into() }.abi_encode();
         wallet.tx(nonce, PROOFS, 0, 1_000_000, input.into())

@@ -1,64 +1,14 @@
-//! Whole blocks: their roots recomputed, and a proof for every transaction and receipt.
+//! Whole Ethereum blocks: their roots recomputed, and a proof for every transaction and receipt.
 
 use std::path::Path;
 
 use alloy_primitives::{B256, Bytes, keccak256};
 use alloy_rlp::Header as RlpHeader;
-use bitcoin::{Block, consensus};
-use grid_core::{
-    ChainId,
-    bitcoin::{header, network::NetworkParams, spv},
-    ethereum::{header::decode_header, mpt},
-};
+use grid_core::ethereum::{header::decode_header, mpt};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Outcome, calls::calls, hexes};
-
-/// A raw Bitcoin block, named `network_height_hash.bin`.
-pub(super) fn bitcoin(path: &Path, outcome: &mut Outcome) -> Result<(), String> {
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let parts: Vec<&str> = name.split('_').collect();
-    let [network, height, hash] = parts.as_slice() else {
-        return Err(String::from("is not named network_height_hash"));
-    };
-    let chain = NetworkParams::by_name(network).map_err(|error| error.to_string())?.chain_id();
-    let height: u64 = height.parse().map_err(|_| format!("has no height: {height}"))?;
-    let bytes = hexes::bytes(path)?;
-    let block: Block = consensus::deserialize(&bytes).map_err(|error| error.to_string())?;
-    let head = bytes.get(..80).unwrap_or_default();
-    outcome.equal(format!("{name}: hash"), &header::sha256d(head), &hexes::displayed(hash)?);
-    let root = B256::from_slice(head.get(36..68).unwrap_or_default());
-    let raw: Vec<Vec<u8>> = block.txdata.iter().map(consensus::serialize).collect();
-    let txs = spv::BlockTxs::new(&raw).map_err(|error| error.to_string())?;
-    outcome.equal(format!("{name}: merkle root"), &txs.tree().root(), &root);
-    for index in 0..raw.len() as u64 {
-        let result = bitcoin_tx(&txs, index, root, height, &chain);
-        outcome.case(format!("{name}: transaction {index}"), result);
-    }
-    Ok(())
-}
-
-fn bitcoin_tx(
-    txs: &spv::BlockTxs,
-    index: u64,
-    root: B256,
-    height: u64,
-    chain: &ChainId,
-) -> Result<(), String> {
-    let mut proof = txs.prove(index).map_err(|error| error.to_string())?;
-    let bip34 = spv::bip34_height(chain);
-    let txid = spv::verify(proof.as_ref(), root, height, bip34).map_err(|e| e.to_string())?;
-    let at = usize::try_from(index).unwrap_or_default();
-    if Some(&txid) != txs.tree().txids().get(at) {
-        return Err(format!("proves transaction {txid}"));
-    }
-    proof.index ^= 1;
-    if spv::verify(proof.as_ref(), root, height, bip34).is_ok() {
-        return Err(String::from("also proves the neighbouring index"));
-    }
-    Ok(())
-}
 
 /// A list under its root: the root, and the proof of every item.
 fn ordered(outcome: &mut Outcome, label: &str, values: &[Bytes], root: B256) {

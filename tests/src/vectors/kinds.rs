@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{
-    Outcome, bitcoin_checkpoints, bitcoin_headers, bitcoin_tables, blocks, double_spend,
-    eth_headers, mpt, spv,
+    Outcome, bitcoin_blocks, bitcoin_checkpoints, bitcoin_headers, bitcoin_tables, blocks,
+    double_spend, eth_headers, mpt, spv,
 };
 
 /// Reads one file and counts its cases. An error says why the file cannot be read at all.
@@ -89,7 +89,7 @@ pub const KINDS: &[Kind] = &[
         "bitcoin blocks and proofs of their transactions",
         "blocks",
         &["*_*_*.bin"],
-        Run(blocks::bitcoin),
+        Run(bitcoin_blocks::raw),
     ),
     kind("bitcoin gettxoutproof answers", "", &["*gettxoutproof*.csv"], Run(spv::tx_out_proofs)),
     kind("bitcoin merkle blocks", "proofs", &["*merkleblock*.hex"], Run(spv::merkle_block)),

@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, Bytes};
 use grid_core::bitcoin::{
     header,
-    spv::{self, MerkleBlock, SpvError, TxProofRef},
+    spv::{self, BlockContext, MerkleBlock, SpvError, TxProof},
     tx::{Tx, TxError},
 };
 use serde_json::Value;
@@ -149,10 +149,12 @@ fn fake_transaction(case: &Value) -> Result<(), String> {
     if spv::climb(header::sha256d(&raw), index, &branch) != Ok(root) {
         return Err(String::from("the branch does not even reach the root"));
     }
+    let block =
+        BlockContext { tx_root: root, height: 0, bip34_height: u64::MAX, segwit_height: u64::MAX };
     let refused = |coinbase_branch: &[B256]| {
-        let proof =
-            TxProofRef { raw: &raw, index, branch: &branch, coinbase: &raw, coinbase_branch };
-        spv::verify(proof, root, 0, u64::MAX)
+        let (raw, branch) = (Bytes::from(raw.clone()), branch.clone());
+        let (coinbase, coinbase_branch) = (raw.clone(), coinbase_branch.to_vec());
+        spv::verify(&TxProof { raw, index, branch, coinbase, coinbase_branch }, &block)
     };
     match (refused(&coinbase), refused(&coinbase[..branch.len()])) {
         (Err(SpvError::Depth { .. }), Err(SpvError::Transaction(TxError::SixtyFour))) => Ok(()),

@@ -1,7 +1,11 @@
 //! `grid bitcoin`: what an auditor does with files and numbers alone.
 
+mod file;
+mod prove;
+mod report;
 mod risk;
 mod verify_headers;
+mod verify_proof;
 
 use std::{fs, path::Path, process::ExitCode};
 
@@ -14,6 +18,8 @@ pub(super) fn run(command: &BitcoinCommand, out: Output) -> Result<ExitCode> {
     match command {
         BitcoinCommand::VerifyHeaders(args) => verify_headers::run(args),
         BitcoinCommand::Risk(args) => risk::run(args, out).map(|()| ExitCode::SUCCESS),
+        BitcoinCommand::Prove(args) => prove::run(args, out).map(|()| ExitCode::SUCCESS),
+        BitcoinCommand::VerifyProof(args) => verify_proof::run(args, out),
     }
 }
 

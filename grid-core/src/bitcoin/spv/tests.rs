@@ -434,7 +434,7 @@ proptest! {
         let wanted: Vec<u64> = picks.iter().map(|pick| pick.index(count) as u64).collect();
         let proof = several(&txs, &wanted);
         let found = verify_several(&proof, &block).unwrap();
-        let mut expected = wanted.clone();
+        let mut expected = wanted;
         expected.sort_unstable();
         expected.dedup();
         prop_assert_eq!(found.iter().map(|tx| tx.index).collect::<Vec<_>>(), expected.clone());
