@@ -142,7 +142,27 @@ mod tests {
         "0100000001c997a5e56e104102fa209c6a852dd90660a20b2d9c352423edce25857fcd3704000000004847304402204e45e16932b8af514961a1d3a1a25fdf3f4f7732e9d624c6c61548ab5fb8cd410220181522ec8eca07de4860a4acdd12909d831cc56cbbac4622082221a8768d1d0901ffffffff0200ca9a3b00000000434104ae1a62fe09c5f51b13905f07f06b99a2f7159b2225f374cd378d71302fa28414e7aab37397f554a7df5f142c21c1b7303b8a0626f1baded5c72a704f7e6cd84cac00286bee0000000043410411db93e1dcdb8a016b49840f8c53bc1eb68a382e97b1482ecad7b148a6909a5cb2e0eaddfb84ccf9744464f82e160bfa9b8b64f9d4c03f999b8643f656b412a3ac00000000",
     ];
 
-    const PAYMENT: &str = "TODO";
+    const PAYMENT: &str = "\
+VERIFIED
+  network       mainnet
+  block         00000000d1145790a8694403d4063f323d499e655c83426834d4ce2f8dd4a2ee
+  height        not stated
+  block time    1231731025
+  work          4295032833 hashes (bits 1d00ffff)
+  transaction   f4184fc596403b9d638783cf57adfe4c75c605f6356fbc91338530e9831e9e16 at 1
+                output 0: 1000000000 satoshis to script 0x4104ae1a62fe09c5f51b13905f07f06b99a2f7159b2225f374cd378d71302fa28414e7aab37397f554a7df5f142c21c1b7303b8a0626f1baded5c72a704f7e6cd84cac
+                output 1: 4000000000 satoshis to script 0x410411db93e1dcdb8a016b49840f8c53bc1eb68a382e97b1482ecad7b148a6909a5cb2e0eaddfb84ccf9744464f82e160bfa9b8b64f9d4c03f999b8643f656b412a3ac
+  proven        this Bitcoin transaction is in the block and has this output
+  txid          f4184fc596403b9d638783cf57adfe4c75c605f6356fbc91338530e9831e9e16
+  position      1
+  output        0
+  amount        1000000000 satoshis
+  script        0x4104ae1a62fe09c5f51b13905f07f06b99a2f7159b2225f374cd378d71302fa28414e7aab37397f554a7df5f142c21c1b7303b8a0626f1baded5c72a704f7e6cd84cac
+  not checked   that the block is in the chain with the most work: compare its hash with a chain of headers that you have checked
+  not checked   that the header's target is the one its chain asks for
+  not checked   that the block is valid: scripts, signatures, amounts
+  not checked   the height: a coinbase from before BIP34 states none
+";
 
     fn raw() -> Vec<Vec<u8>> {
         TXS.iter().map(|text| hex::decode(text).expect("hex")).collect()
