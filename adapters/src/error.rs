@@ -97,6 +97,16 @@ pub enum AdapterError {
         /// Known headers.
         headers: u64,
     },
+    /// No peer of a network could be asked, or none had an answer.
+    #[error("no peer of {network} {what}: {reasons}")]
+    NoPeer {
+        /// The network's name.
+        network: String,
+        /// What none of them is or does.
+        what: String,
+        /// Each one's reason, and the fix.
+        reasons: String,
+    },
     /// The node has no block for the followed head yet.
     #[error(
         "{endpoint} has no {tag} block yet ({said}); wait for its chain, or follow another head \
@@ -327,6 +337,7 @@ impl AdapterError {
             Self::WrongNetwork { .. } => Class::Halt { reason: "wrong-network" },
             Self::WrongKind { .. } => Class::Halt { reason: "wrong-kind" },
             Self::Syncing { .. } => Class::Wait { until: "synced" },
+            Self::NoPeer { .. } => Class::Retry { after: Duration::from_secs(5) },
             Self::NoHead { .. } => Class::Wait { until: "head" },
             Self::Reorganised { .. } => Class::Retry { after: SOON },
             Self::Stale { .. } => Class::Reject { reason: "stale-block" },

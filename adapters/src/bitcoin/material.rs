@@ -2,8 +2,8 @@
 
 use alloy_primitives::{B256, hex};
 use grid_core::{
-    CompatHeader,
-    bitcoin::spv::{BlockContext, RawBlock, SpvError},
+    ChainId, CompatHeader,
+    bitcoin::spv::{BlockContext, BlockTxs, RawBlock, SpvError},
     proof::facts::{self, BitcoinFact, FactError},
 };
 use serde::Deserialize;
@@ -37,6 +37,49 @@ struct IndexState {
     best_block_height: u64,
 }
 
+/// Where a block came from, for messages.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin<'a> {
+    pub(super) chain: &'a ChainId,
+    pub(super) endpoint: &'a str,
+    /// What the block was asked by.
+    pub(super) method: &'static str,
+}
+
+impl Origin<'_> {
+    /// The inclusion of facts about a block's transactions, verified against its header.
+    pub(super) fn material(
+        self,
+        header: CompatHeader,
+        txs: &BlockTxs,
+        facts: &[BitcoinFact],
+    ) -> Result<Material, AdapterError> {
+        let hash = header.blockHash;
+        let unprovable = |error: FactError| match error {
+            FactError::Unknown { txid } => AdapterError::NotFound {
+                endpoint: self.endpoint.into(),
+                what: format!("{} in block {}", tx(&txid), shown(&hash)),
+                hint: "; all transactions of one proof must be in one block",
+            },
+            // What the block says is sound by itself, so it lacks what the request names.
+            FactError::Spv(SpvError::NoCommitment | SpvError::CoinbaseWitness)
+            | FactError::Spv(SpvError::BeforeSegwit { .. } | SpvError::Transaction(_)) => {
+                AdapterError::Invalid(error.to_string())
+            }
+            FactError::Spv(error) => AdapterError::BadAnswer {
+                endpoint: self.endpoint.into(),
+                method: self.method,
+                reason: format!("block {}: {error}", shown(&hash)),
+            },
+            error => AdapterError::Invalid(error.to_string()),
+        };
+        let inclusion = facts::from_block(txs, facts).map_err(unprovable)?;
+        let context = BlockContext::new(self.chain, header.txRoot, header.height);
+        facts::claim(&inclusion, &context).map_err(unprovable)?;
+        Ok(Material { header, inclusion })
+    }
+}
+
 impl BitcoinSource {
     /// Header and inclusion of facts about transactions of one block; `block` in internal byte order.
     pub(super) async fn facts(
@@ -51,25 +94,8 @@ impl BitcoinSource {
         };
         let header = self.active_header(&hash).await?;
         let txs = self.block(&hash).await?.txs;
-        let unprovable = |error: FactError| match error {
-            FactError::Unknown { txid } => {
-                let hint = "; all transactions of one proof must be in one block";
-                self.not_found(format!("{} in block {}", tx(&txid), shown(&hash)), hint)
-            }
-            // What the block says is sound by itself, so it lacks what the request names.
-            FactError::Spv(SpvError::NoCommitment | SpvError::CoinbaseWitness)
-            | FactError::Spv(SpvError::BeforeSegwit { .. } | SpvError::Transaction(_)) => {
-                AdapterError::Invalid(error.to_string())
-            }
-            FactError::Spv(error) => {
-                self.bad_answer("getblock", format!("block {}: {error}", shown(&hash)))
-            }
-            error => AdapterError::Invalid(error.to_string()),
-        };
-        let inclusion = facts::from_block(&txs, facts).map_err(unprovable)?;
-        let context = BlockContext::new(&self.chain, header.txRoot, header.height);
-        facts::claim(&inclusion, &context).map_err(unprovable)?;
-        Ok(Material { header, inclusion })
+        let (chain, endpoint) = (&self.chain, self.rpc.endpoint());
+        Origin { chain, endpoint, method: "getblock" }.material(header, &txs, facts)
     }
 
     /// The block of a transaction: by the mempool and the transaction index, or, on a node without

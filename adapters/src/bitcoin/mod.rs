@@ -10,6 +10,7 @@ pub mod header_file;
 mod import;
 mod material;
 mod network;
+pub mod p2p;
 mod quorum;
 mod rest;
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Bitcoin Core on its regression test network.
 //!
-//! The node runs without peers, with the REST interface and the transaction index, and with a cookie
+//! The node runs without peers of its own choice, with the REST interface and the transaction index, and with a cookie
 //! file or a password as its login. It needs no wallet: payments are signed with a development key by
 //! the node's `signrawtransactionwithkey`.
 
 use std::{
     ffi::OsString,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -46,6 +47,8 @@ pub struct BitcoindConfig {
     pub folder: Option<PathBuf>,
     /// RPC port; a free one where absent.
     pub rpc_port: Option<u16>,
+    /// Whether it accepts peers, on a free port of the loopback interface.
+    pub listen: bool,
     /// User and password for RPC; the cookie file where absent.
     pub login: Option<(String, String)>,
     /// More command line arguments.
@@ -59,8 +62,15 @@ pub struct Bitcoind {
     rpc: Rpc,
     config: BitcoindConfig,
     folder: Folder,
-    port: u16,
+    ports: Ports,
     wallet: Wallet,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ports {
+    rpc: u16,
+    /// Where it accepts peers, if it does.
+    peers: Option<u16>,
 }
 
 #[derive(Debug)]
@@ -80,15 +90,22 @@ impl Bitcoind {
     /// with the end of the node's log.
     pub async fn start(config: BitcoindConfig) -> Result<Self, NodeError> {
         let folder = Folder::new(config.folder.as_deref())?;
-        let port = config.rpc_port.map_or_else(ports::free, Ok)?;
-        let (process, rpc) = launch(&config, &folder, port).await?;
+        let rpc = config.rpc_port.map_or_else(ports::free, Ok)?;
+        let peers = if config.listen { Some(ports::free()?) } else { None };
+        let ports = Ports { rpc, peers };
+        let (process, rpc) = launch(&config, &folder, ports).await?;
         let wallet = open_wallet(&rpc).await?;
-        Ok(Self { process, rpc, config, folder, port, wallet })
+        Ok(Self { process, rpc, config, folder, ports, wallet })
     }
 
     /// The address of the RPC and REST interfaces.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.ports.rpc)
+    }
+
+    /// The address at which it accepts peers, if it was told to.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.ports.peers.map(|port| (Ipv4Addr::LOCALHOST, port).into())
     }
 
     /// The file with the login, when no password was configured.
@@ -282,7 +299,7 @@ impl Bitcoind {
     /// # Errors
     /// As [`Self::start`].
     pub async fn restart(&mut self) -> Result<(), NodeError> {
-        let (process, rpc) = launch(&self.config, &self.folder, self.port).await?;
+        let (process, rpc) = launch(&self.config, &self.folder, self.ports).await?;
         self.process = process;
         self.rpc = rpc;
         Ok(())
@@ -292,14 +309,14 @@ impl Bitcoind {
 async fn launch(
     config: &BitcoindConfig,
     folder: &Folder,
-    port: u16,
+    ports: Ports,
 ) -> Result<(Process, Rpc), NodeError> {
+    let port = ports.rpc;
     let mut args: Vec<OsString> = [
         "-regtest",
         "-server=1",
         "-rest=1",
         "-txindex=1",
-        "-listen=0",
         "-connect=0",
         "-dnsseed=0",
         "-fixedseeds=0",
@@ -312,6 +329,13 @@ async fn launch(
     ]
     .map(OsString::from)
     .to_vec();
+    match ports.peers {
+        Some(port) => {
+            args.push("-listen=1".into());
+            args.push(format!("-bind=127.0.0.1:{port}").into());
+        }
+        None => args.push("-listen=0".into()),
+    }
     args.push(format!("-rpcport={port}").into());
     args.push(format!("-datadir={}", folder.path().display()).into());
     if let Some((user, password)) = &config.login {
