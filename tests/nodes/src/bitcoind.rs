@@ -206,6 +206,21 @@ impl Bitcoind {
     /// As [`Self::call`]; [`NodeError::Unexpected`] when the key has no mature output that is large
     /// enough: the first is mature after 101 blocks.
     pub async fn pay(&self, to: Option<&str>, satoshis: u64) -> Result<String, NodeError> {
+        let to = to.unwrap_or(&self.wallet.other_address);
+        self.send(&json!({ to: amount(satoshis) }), satoshis).await
+    }
+
+    /// Stores data, given in hexadecimal, in an `OP_RETURN` output; otherwise as [`Self::pay`]. The data is in
+    /// output 0, the change in output 1.
+    ///
+    /// # Errors
+    /// As [`Self::pay`].
+    pub async fn store(&self, data: &str) -> Result<String, NodeError> {
+        self.send(&json!({ "data": data }), 0).await
+    }
+
+    /// Makes a transaction with this first output.
+    async fn send(&self, output: &Value, satoshis: u64) -> Result<String, NodeError> {
         let mut coins = self.wallet.coins.lock().await;
         let mut refilled = false;
         loop {
@@ -221,7 +236,7 @@ impl Bitcoind {
                 continue;
             };
             let coin = coins.remove(position);
-            match self.pay_from(&coin, to, satoshis).await {
+            match self.send_from(&coin, output, satoshis).await {
                 // The output is gone, by a reorganisation or in the pool: take another.
                 Err(NodeError::Rpc { code: -25 | -26, .. }) if !coins.is_empty() || !refilled => {}
                 outcome => return outcome,
@@ -229,17 +244,16 @@ impl Bitcoind {
         }
     }
 
-    async fn pay_from(
+    async fn send_from(
         &self,
         (txid, vout, value): &(String, u64, u64),
-        to: Option<&str>,
+        output: &Value,
         satoshis: u64,
     ) -> Result<String, NodeError> {
         let own = self.wallet.address.as_str();
         let change = value.saturating_sub(satoshis).saturating_sub(FEE);
         let input = json!([{ "txid": txid, "vout": vout }]);
-        let to = to.unwrap_or(&self.wallet.other_address);
-        let outputs = json!([{ to: amount(satoshis) }, { own: amount(change) }]);
+        let outputs = json!([output, { own: amount(change) }]);
         let raw = self.text("createrawtransaction", json!([input, outputs])).await?;
         let signed = self.call("signrawtransactionwithkey", json!([raw, [WALLET_KEY]])).await?;
         if signed["complete"] != true {

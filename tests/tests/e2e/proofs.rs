@@ -1,7 +1,7 @@
 //! From nothing to proofs that verify without any network.
 
 use grid_core::proof::{CrossChainProof, verify};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::world::{Home, World, internal};
 
@@ -75,4 +75,98 @@ async fn every_flipped_byte_is_refused(trust: &str, file: &std::path::Path) {
         let refused = verify_elsewhere(trust, &other).await;
         assert!(refused.is_err(), "the command took byte {at} changed");
     }
+}
+
+#[tokio::test]
+async fn outputs_data_and_witnesses_are_proven() {
+    let mut world = World::start().await;
+    let node = &world.chains.bitcoind;
+    let paid = node.pay(None, 1_234_567).await.expect("pay");
+    let stored = node.store("67726964").await.expect("store");
+    let block = node.mine(1).await.expect("mine").remove(0);
+    node.mine(3).await.expect("mine");
+    let prove = async |what: &[&str], name: &str| world.home.prove(what, name).await;
+    let (output, data) = (format!("{paid}:0"), format!("{stored}:0"));
+    let proofs = [
+        prove(&["btc-payment", &output], "payment.json").await,
+        prove(&["btc-data", &data, "--block", &block], "data.json").await,
+        prove(&["btc-witness", &paid], "witness.json").await,
+        prove(&["btc-tx", &paid, &stored], "both.json").await,
+    ];
+    let refused = world.home.run(&["prove", "btc-data", &output]).await.expect_err("no data");
+    assert!(refused.to_string().contains("OP_RETURN"), "{refused}");
+    for file in &proofs {
+        let file = file.display().to_string();
+        world.home.run(&["submit", &file]).await.expect("the main chain takes its own proof");
+    }
+
+    // What an auditor does with the node's own tools, and no Grid.
+    auditor(&world, &block, &paid, &output).await;
+
+    world.grid.stop().await.expect("stop");
+    world.chains.bitcoind.stop().await.expect("stop");
+    let trust = world.home.path().join("trust.json").display().to_string();
+    let mut claims = Vec::new();
+    for file in &proofs {
+        let shown = verify_elsewhere(&trust, file).await.expect("verified");
+        claims.push(shown["claim"].clone());
+    }
+    assert_eq!((&claims[0]["amount"], &claims[0]["output"]), (&1_234_567.into(), &0.into()));
+    assert_eq!(claims[1]["data"], "0x67726964");
+    assert_eq!(claims[2]["txid"], internal(&paid));
+    assert_ne!(claims[2]["wtxid"], claims[2]["txid"]);
+    let listed = claims[3]["claims"].as_array().expect("a list");
+    let ids: Vec<&str> = listed.iter().filter_map(|claim| claim["txid"].as_str()).collect();
+    let (first, second) = (internal(&paid), internal(&stored));
+    assert!(ids.len() == 2 && ids.contains(&&*first) && ids.contains(&&*second), "{ids:?}");
+}
+
+/// Proofs from the raw block and from `gettxoutproof`, without Grid's chain.
+async fn auditor(world: &World, block: &str, txid: &str, output: &str) {
+    let node = &world.chains.bitcoind;
+    let text = async |method: &str, params: Value| {
+        let answer = node.call(method, params).await.expect("the node answers");
+        answer.as_str().expect("text").to_owned()
+    };
+    let save = |name: &str, text: &str| {
+        let file = world.home.beside(name);
+        std::fs::write(&file, text).expect("write");
+        file.display().to_string()
+    };
+    let run = async |arguments: &[&str]| world.home.run(arguments).await;
+
+    let raw = save("block.hex", &text("getblock", json!([block, 0])).await);
+    let made = world.home.beside("block-proof.json").display().to_string();
+    let prove =
+        ["bitcoin", "prove", "--network", "regtest", "--block", &raw, output, "--out", &made];
+    run(&prove).await.expect("prove");
+    let shown = run(&["--json", "bitcoin", "verify-proof", &made]).await.expect("verified");
+    let shown: Value = serde_json::from_str(&shown).expect("JSON");
+    assert_eq!((&shown["verified"], &shown["blockHash"]), (&true.into(), &block.into()));
+    let first = &shown["transactions"][0];
+    assert_eq!((&first["txid"], &first["outputs"][0]["amount"]), (&txid.into(), &1_234_567.into()));
+    let address = first["outputs"][0]["address"].as_str().expect("an address");
+    assert!(address.starts_with("bcrt1"), "{address}");
+    let height = node.call("getblock", json!([block])).await.expect("block");
+    assert_eq!(shown["height"], height["height"]);
+    let other = run(&["bitcoin", "verify-proof", "--network", "mainnet", &made]).await;
+    assert!(other.is_err(), "a regtest proof passes for mainnet");
+
+    let coinbase = height["tx"][0].as_str().expect("a coinbase").to_owned();
+    let merkle = text("gettxoutproof", json!([[coinbase, txid], block])).await;
+    let merkle = save("merkle.hex", &merkle);
+    let first =
+        save("coinbase.hex", &text("getrawtransaction", json!([coinbase, false, block])).await);
+    let second = save("payment.hex", &text("getrawtransaction", json!([txid, false, block])).await);
+    let verify = ["--json", "bitcoin", "verify-proof", "--network", "regtest", &merkle];
+    let whole = run(&[&verify[..], &["--raw", &first, "--raw", &second]].concat()).await;
+    let whole: Value = serde_json::from_str(&whole.expect("verified")).expect("JSON");
+    assert_eq!(
+        (&whole["strength"], &whole["claim"]["kind"]),
+        (&"transactions".into(), &"bitcoinTx".into())
+    );
+    let alone = run(&verify).await.expect_err("ids alone prove no transaction");
+    assert!(alone.to_string().contains("incomplete-merkle-block"), "{alone}");
+    let ids = run(&[&verify[..], &["--ids-only"]].concat()).await.expect("ids");
+    assert!(ids.contains("CVE-2017-12842"), "{ids}");
 }
