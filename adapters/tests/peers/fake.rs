@@ -81,17 +81,14 @@ impl Conn {
         verack && self.next().await == Some(NetworkMessage::SendHeaders)
     }
 
-    /// Answers like an honest node that has `chain`, until the other side hangs up. Returns how
-    /// often headers were asked for.
-    pub(crate) async fn serve(&mut self, chain: &[[u8; 80]]) -> usize {
-        let mut asked = 0;
-        while let Some(message) = self.next().await {
-            match message {
+    /// The locator of the next request for headers; pings are answered meanwhile. `None` when the
+    /// other side has hung up.
+    pub(crate) async fn asked_for_headers(&mut self) -> Option<Vec<[u8; 32]>> {
+        loop {
+            match self.next().await? {
                 NetworkMessage::GetHeaders(request) => {
-                    asked += 1;
-                    let locator: Vec<[u8; 32]> =
-                        request.locator_hashes.iter().map(|hash| hash.to_byte_array()).collect();
-                    self.send(NetworkMessage::Headers(wire(after(chain, &locator)))).await;
+                    let hashes = request.locator_hashes.iter();
+                    return Some(hashes.map(|hash| hash.to_byte_array()).collect());
                 }
                 NetworkMessage::Ping(nonce) => {
                     self.send(NetworkMessage::Pong(nonce)).await;
@@ -99,7 +96,13 @@ impl Conn {
                 _ => {}
             }
         }
-        asked
+    }
+
+    /// Answers like an honest node that has `chain`, until the other side hangs up.
+    pub(crate) async fn serve(&mut self, chain: &[[u8; 80]]) {
+        while let Some(locator) = self.asked_for_headers().await {
+            self.send(NetworkMessage::Headers(wire(after(chain, &locator)))).await;
+        }
     }
 }
 

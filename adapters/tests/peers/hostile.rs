@@ -58,18 +58,9 @@ where
 
 /// Introduces itself, and then answers the first request for headers with `answer`.
 async fn answering(mut conn: Conn, answer: Vec<[u8; 80]>) {
-    if !conn.handshake().await {
-        return;
-    }
-    while let Some(message) = conn.next().await {
-        match message {
-            NetworkMessage::GetHeaders(_) => {
-                conn.send(NetworkMessage::Headers(wire(&answer))).await;
-            }
-            NetworkMessage::Ping(nonce) => {
-                conn.send(NetworkMessage::Pong(nonce)).await;
-            }
-            _ => {}
+    if conn.handshake().await {
+        while conn.asked_for_headers().await.is_some() {
+            conn.send(NetworkMessage::Headers(wire(&answer))).await;
         }
     }
 }

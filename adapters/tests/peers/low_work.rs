@@ -1,10 +1,11 @@
 //! Peers with chains of too little work: given up without having been stored.
 
 use alloy_primitives::U256;
+use bitcoin::p2p::message::NetworkMessage;
 use grid_adapters::{SourceChain as _, bitcoin::p2p::P2pConfig};
 use grid_core::bitcoin::Header;
 
-use crate::fake::{Fake, branch, config, follow, genesis, in_sync, until, with_file};
+use crate::fake::{Fake, after, branch, config, follow, genesis, in_sync, until, wire, with_file};
 
 /// Regtest's work of a block.
 const BLOCK: u64 = 2;
@@ -38,4 +39,30 @@ async fn a_chain_that_ends_before_that_is_given_up_and_nothing_of_it_stored() {
     let good = Fake::honest(chain).await;
     let source = follow(needing(5_001, config(&[&poor, &good])));
     assert_eq!(in_sync(&source).await.height, 5_500);
+}
+
+#[tokio::test]
+async fn a_block_announced_in_the_middle_of_the_two_downloads_disturbs_nothing() {
+    let chain = branch(&genesis(), 4_501, 1);
+    let served = chain.clone();
+    let peer = Fake::start(move |mut conn| {
+        let chain = served.clone();
+        async move {
+            assert!(conn.handshake().await);
+            let (old, new) = chain.split_at(4_500);
+            for answer in 0.. {
+                let Some(locator) = conn.asked_for_headers().await else { return };
+                // Three answers are the first download, the fourth starts the second.
+                let known = if answer > 3 { &chain } else { old };
+                if answer == 3 {
+                    conn.send(NetworkMessage::Headers(wire(new))).await;
+                }
+                conn.send(NetworkMessage::Headers(wire(after(known, &locator)))).await;
+            }
+        }
+    })
+    .await;
+    let source = follow(needing(4_400, config(&[&peer])));
+    assert!(in_sync(&source).await.height >= 4_500);
+    assert_eq!(peer.connections(), 1);
 }

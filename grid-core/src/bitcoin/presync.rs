@@ -239,6 +239,12 @@ impl Presync {
         self.at.height
     }
 
+    /// The header that the next message has to follow, internal byte order.
+    #[must_use]
+    pub const fn end(&self) -> B256 {
+        self.at.hash
+    }
+
     /// Bytes held, the struct itself included.
     #[must_use]
     pub fn memory_usage(&self) -> usize {

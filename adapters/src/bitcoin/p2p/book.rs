@@ -111,6 +111,11 @@ impl Book {
         fit.get(usize::try_from(at).ok()?).copied().copied()
     }
 
+    /// How many connections are to addresses that were not configured.
+    pub(super) fn drawn(&self) -> usize {
+        self.entries.values().filter(|entry| entry.connected && !entry.fixed).count()
+    }
+
     /// A connection is being made.
     pub(super) fn connecting(&mut self, address: SocketAddr) {
         if let Some(entry) = self.entries.get_mut(&address) {

@@ -253,7 +253,11 @@ impl Driver {
         let now = Instant::now();
         let mut due = self.book.due(now).into_iter();
         while self.peers.len() < self.most_peers() {
-            let next = due.next().or_else(|| self.book.draw(now, rand::random()));
+            // Places of configured peers stay free for them.
+            let free = self.most_peers().saturating_sub(self.config.peers.len());
+            let next = due.next().or_else(|| {
+                (self.book.drawn() < free).then(|| self.book.draw(now, rand::random()))?
+            });
             let Some(address) = next else { return };
             self.book.connecting(address);
             let peer = self.next_peer;

@@ -48,6 +48,12 @@ impl PeerSync {
     }
 }
 
+/// Whether headers are an announcement that came between a presync's question and its answer.
+fn is_aside(presync: &Presync, headers: &[[u8; header::LEN]]) -> bool {
+    let follows = headers.first().is_none_or(|first| header::parent(first) == presync.end());
+    !follows && headers.len() < MAX_HEADERS
+}
+
 impl Driver {
     /// A peer is ready to be asked.
     pub(super) fn welcome(&mut self, id: PeerId) {
@@ -118,7 +124,10 @@ impl Driver {
             return;
         };
         let asked = link.sync.asked.take();
-        let outcome = if let Some(presync) = link.sync.presync.take() {
+        let aside = link.sync.presync.as_ref().is_some_and(|presync| is_aside(presync, headers));
+        let outcome = if aside {
+            self.on_unconnected(id, asked)
+        } else if let Some(presync) = link.sync.presync.take() {
             self.on_presync(id, presync, headers)
         } else if let (Some(first), Some(last)) = (headers.first(), headers.last()) {
             match self.chain.is_paid(&header::parent(first)) {
@@ -180,21 +189,29 @@ impl Driver {
                     self.branches_changed = true;
                     link.sync.useless = 0;
                     self.book.useful(peer.address);
-                } else {
-                    link.sync.useless = link.sync.useless.saturating_add(1);
                 }
                 if moved {
                     link.useful = now;
                 }
-                if link.sync.useless > MOST_USELESS {
-                    return Err(PeerError::Useless);
-                }
+            }
+            if accepted.added == 0 {
+                self.on_useless(id)?;
             }
             if let Some(error) = accepted.rejected {
                 return Err(PeerError::Header(error));
             }
         }
         Ok(())
+    }
+
+    /// A message without anything that is stored.
+    fn on_useless(&mut self, id: PeerId) -> Result<(), PeerError> {
+        let link = self.peers.get_mut(&id).and_then(|peer| peer.link.as_mut());
+        let count = link.map_or(0, |link| {
+            link.sync.useless = link.sync.useless.saturating_add(1);
+            link.sync.useless
+        });
+        if count > MOST_USELESS { Err(PeerError::Useless) } else { Ok(()) }
     }
 
     /// The peer has shown all it has.
@@ -255,7 +272,7 @@ impl Driver {
     ) -> Result<(), PeerError> {
         if headers.len() < MAX_HEADERS {
             // That is all of it. A small branch beside the best one is nobody's fault.
-            return if asked { self.on_end(id) } else { Ok(()) };
+            return if asked { self.on_end(id) } else { self.on_useless(id) };
         }
         let now = now_ms() / 1_000;
         match self.chain.presync(&header::parent(first), now) {
@@ -272,7 +289,7 @@ impl Driver {
     ) -> Result<(), PeerError> {
         let step = match presync.step(headers) {
             // What a peer beside a synced one has too little of does not matter.
-            Err(error) if self.synced && !error.is_offence() => return Ok(()),
+            Err(error) if self.synced && !error.is_offence() => return self.on_useless(id),
             Err(error) => return Err(PeerError::Presync(error)),
             Ok(step) => step,
         };
