@@ -1,23 +1,32 @@
 //! The sources of the configured chains.
 
-use std::{fs, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use eyre::{Result, WrapErr as _, bail};
 use grid_adapters::{
     Auth, Endpoint, Member, Pool, SourceChain, SourceKind,
-    bitcoin::{BitcoinSource, RestMode},
+    bitcoin::{BitcoinSource, EsploraSource, ImportSource, Quorum, RestMode},
     ethereum::EthereumSource,
 };
-use grid_core::ChainId;
+use grid_core::{
+    ChainId,
+    bitcoin::{Checkpoint, NetworkParams},
+    genesis::Genesis,
+    modules::ClientParams,
+};
 
 use crate::{
-    config::{ChainKind, ChainSection, Config},
+    config::{ChainKind, ChainSection, Config, SourceSection},
     home::Home,
 };
 
-/// The source of every configured chain. Opens no connection.
+/// The source of every configured chain, for the daemon. Opens no connection.
 pub(crate) fn all(home: &Home, config: &Config) -> Result<Vec<Arc<dyn SourceChain>>> {
-    config.chains.iter().enumerate().map(|(n, chain)| one(home, n, chain)).collect()
+    let sources = config.chains.iter().enumerate().map(|(n, chain)| match chain.kind {
+        ChainKind::Bitcoin => verified(home, config, n, chain),
+        ChainKind::Ethereum => one(home, n, chain),
+    });
+    sources.collect()
 }
 
 /// The source of the chain that a command means: the one named, or the only one of the kind.
@@ -57,32 +66,118 @@ const fn name(kind: ChainKind) -> &'static str {
     }
 }
 
+/// The sources of a chain as a command needs them: whoever answers.
 fn one(home: &Home, n: usize, chain: &ChainSection) -> Result<Arc<dyn SourceChain>> {
-    let mut members = Vec::with_capacity(chain.rpc.len());
-    for (m, url) in chain.rpc.iter().enumerate() {
-        let section = format!("chain[{n}].rpc[{m}]");
-        let endpoint = Endpoint::new(url, &section)?;
-        let source: Arc<dyn SourceChain> = match chain.kind {
-            ChainKind::Bitcoin => {
-                let endpoint = endpoint.with_auth(bitcoin_auth(home, chain)?)?;
-                let rest = if chain.rest { RestMode::Auto } else { RestMode::Off };
-                Arc::new(BitcoinSource::new(chain.id.clone(), endpoint, rest)?)
-            }
-            ChainKind::Ethereum => {
-                let follow = chain.follow.parse()?;
-                Arc::new(EthereumSource::new(chain.id.clone(), endpoint, follow)?)
-            }
-        };
-        members.push(Member::new(section, SourceKind::Rpc, source));
-    }
+    let members = match chain.kind {
+        ChainKind::Bitcoin => bitcoin(home, n, chain)?,
+        ChainKind::Ethereum => ethereum(n, chain)?,
+    };
     Ok(Arc::new(Pool::new(members, chain.agree)?))
 }
 
+/// The sources of a Bitcoin network, every header verified here.
+fn verified(
+    home: &Home,
+    config: &Config,
+    n: usize,
+    chain: &ChainSection,
+) -> Result<Arc<dyn SourceChain>> {
+    let params = params(chain)?;
+    let start = trusted_start(home, config, &params)?;
+    let members = bitcoin(home, n, chain)?;
+    Ok(Arc::new(Quorum::new(members, chain.agree, params, &start)?))
+}
+
+fn params(chain: &ChainSection) -> Result<NetworkParams> {
+    Ok(NetworkParams::by_name(chain.network.as_deref().unwrap_or_default())?)
+}
+
+/// From where headers are verified: what the main chain starts from, where its genesis file is here;
+/// the network's genesis otherwise.
+fn trusted_start(home: &Home, config: &Config, params: &NetworkParams) -> Result<Checkpoint> {
+    let file = home.resolve(&config.node.genesis);
+    let network = || Checkpoint::genesis(params);
+    if !file.exists() {
+        return Ok(network());
+    }
+    let text = fs::read_to_string(&file)
+        .wrap_err_with(|| format!("node.genesis: cannot read {}", file.display()))?;
+    let genesis: Genesis = serde_json::from_str(&text)
+        .wrap_err_with(|| format!("node.genesis: {} is not a genesis", file.display()))?;
+    let record = genesis.chains.into_iter().find(|record| record.id == params.chain_id());
+    Ok(match record.map(|record| record.client) {
+        Some(ClientParams::Bitcoin { checkpoint: Some(checkpoint), .. }) => checkpoint,
+        _ => network(),
+    })
+}
+
+fn ethereum(n: usize, chain: &ChainSection) -> Result<Vec<Member>> {
+    let member = |(m, url): (usize, &String)| {
+        let section = format!("chain[{n}].rpc[{m}]");
+        let endpoint = Endpoint::new(url, &section)?;
+        let source = EthereumSource::new(chain.id.clone(), endpoint, chain.follow.parse()?)?;
+        Ok(Member::new(section, SourceKind::Rpc, Arc::new(source)))
+    };
+    chain.rpc.iter().enumerate().map(member).collect()
+}
+
+fn bitcoin(home: &Home, n: usize, chain: &ChainSection) -> Result<Vec<Member>> {
+    let mut members = Vec::with_capacity(chain.source_count());
+    for (m, url) in chain.rpc.iter().enumerate() {
+        let section = format!("chain[{n}].rpc[{m}]");
+        members.push(core_node(chain, section, url, bitcoin_auth(home, chain)?, chain.rest)?);
+    }
+    for (m, source) in chain.sources.iter().enumerate() {
+        let section = format!("chain[{n}].source[{m}]");
+        members.push(match source {
+            SourceSection::Rpc { url, cookie_file, user, rpc_password_file, rest } => {
+                let auth = login(home, cookie_file.as_deref(), user, rpc_password_file.as_deref())?;
+                core_node(chain, section, url, auth, *rest)?
+            }
+            SourceSection::Esplora { url } => {
+                let endpoint = Endpoint::new(url, &section)?;
+                let source = EsploraSource::new(chain.id.clone(), endpoint)?;
+                Member::new(section, SourceKind::Esplora, Arc::new(source))
+            }
+            SourceSection::Import { file, start_height } => {
+                let source = ImportSource::new(params(chain)?, home.resolve(file), *start_height);
+                Member::new(section, SourceKind::Import, Arc::new(source))
+            }
+        });
+    }
+    Ok(members)
+}
+
+/// A Bitcoin Core node.
+fn core_node(
+    chain: &ChainSection,
+    section: String,
+    url: &str,
+    auth: Auth,
+    rest: bool,
+) -> Result<Member> {
+    let endpoint = Endpoint::new(url, &section)?.with_auth(auth)?;
+    let rest = if rest { RestMode::Auto } else { RestMode::Off };
+    let source = BitcoinSource::new(chain.id.clone(), endpoint, rest)?;
+    Ok(Member::new(section, SourceKind::Rpc, Arc::new(source)))
+}
+
+/// The login of the nodes in `rpc`.
 pub(crate) fn bitcoin_auth(home: &Home, chain: &ChainSection) -> Result<Auth> {
-    if let Some(cookie) = &chain.cookie_file {
+    let (cookie, password) = (chain.cookie_file.as_deref(), chain.rpc_password_file.as_deref());
+    login(home, cookie, &chain.user, password)
+}
+
+fn login(
+    home: &Home,
+    cookie_file: Option<&Path>,
+    user: &Option<String>,
+    password_file: Option<&Path>,
+) -> Result<Auth> {
+    if let Some(cookie) = cookie_file {
         return Ok(Auth::Cookie { path: home.resolve(cookie) });
     }
-    let (Some(user), Some(file)) = (&chain.user, &chain.rpc_password_file) else {
+    let (Some(user), Some(file)) = (user, password_file) else {
         return Ok(Auth::None);
     };
     let file = home.resolve(file);

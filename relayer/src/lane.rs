@@ -1,6 +1,6 @@
 //! One task per speed level.
 //!
-//! A lane wakes by its own timer, starts a visit of every chain of its level that is due and not still
+//! A lane wakes by its own timer, and for one chain when its source has news; it starts a visit of every chain of its level that is due and not still
 //! being visited, and never waits for one: a chain that hangs occupies nothing but its own place. Visits
 //! share the lane's budget of submissions. Trouble of a chain is kept in its row, so that a restart
 //! does not forget its pause.
@@ -15,7 +15,7 @@ use alloy_signer_local::PrivateKeySigner;
 use grid_adapters::{Class, SourceChain};
 use grid_core::{ChainId, Level};
 use tokio::{
-    sync::{Mutex, OwnedMutexGuard},
+    sync::{Mutex, OwnedMutexGuard, watch},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -47,6 +47,7 @@ pub struct Shared {
     store: Store,
     submitter: Arc<Submitter>,
     attesters: Arc<[PrivateKeySigner]>,
+    sources: Vec<Arc<dyn SourceChain>>,
     chains: BTreeMap<ChainId, Arc<Mutex<Chain>>>,
     submit: SubmitConfig,
     deadline: Duration,
@@ -55,6 +56,8 @@ pub struct Shared {
     /// Holder of this process's leases.
     worker: String,
     view: Mutex<Seen>,
+    /// The chain whose source had news last.
+    news: watch::Sender<Option<ChainId>>,
 }
 
 /// The newest view of the main chain; the lock makes one question of several simultaneous ones.
@@ -114,14 +117,26 @@ impl Shared {
             store,
             submitter,
             attesters,
-            chains: sources.into_iter().map(chain).collect(),
+            chains: sources.iter().cloned().map(chain).collect(),
+            sources,
             submit,
             deadline,
             board,
             metrics,
             worker,
             view: Mutex::default(),
+            news: watch::Sender::new(None),
         }
+    }
+
+    /// The sources, which need not be locked to be waited for.
+    pub(crate) fn sources(&self) -> Vec<Arc<dyn SourceChain>> {
+        self.sources.clone()
+    }
+
+    /// Wakes the lane of a chain whose source has news.
+    pub(crate) fn wake(&self, chain: &ChainId) {
+        self.news.send_replace(Some(chain.clone()));
     }
 
     /// The main chain's view, at most `max_age` milliseconds old.
@@ -146,12 +161,17 @@ impl Shared {
         }
     }
 
-    /// Chains of a level.
-    fn of_level(&self, level: Level, view: &MainView) -> Vec<Arc<Mutex<Chain>>> {
+    /// Chains of a level, or the one of them that is meant.
+    fn of_level(
+        &self,
+        level: Level,
+        view: &MainView,
+        only: Option<&ChainId>,
+    ) -> Vec<Arc<Mutex<Chain>>> {
         let level_of = |id: &ChainId| view.chain(id).map_or(UNREGISTERED, |info| info.level);
         self.chains
             .iter()
-            .filter(|(id, _)| level_of(id) == level)
+            .filter(|(id, _)| level_of(id) == level && only.is_none_or(|only| only == *id))
             .map(|(_, chain)| chain.clone())
             .collect()
     }
@@ -214,6 +234,7 @@ impl Shared {
         let outcome = run
             .await
             .unwrap_or_else(|_| Err(RoundError::Late { chain: id.clone(), after: self.deadline }));
+        self.board.sources_seen(id, chain.round.source().view());
         let next = match outcome {
             Ok(report) => {
                 self.report(id, &report, now);
@@ -327,6 +348,7 @@ pub async fn run(
     let mut timer = tokio::time::interval(lane.poll);
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut visits = JoinSet::new();
+    let mut news = shared.news.subscribe();
     loop {
         tokio::select! {
             biased;
@@ -334,15 +356,13 @@ pub async fn run(
             Some(ended) = visits.join_next(), if !visits.is_empty() => visited(level, ended),
             _ = timer.tick() => {
                 pulse.beat();
-                let now = now_ms();
-                // Half a round: the other lanes' questions serve this one too.
-                match shared.view(now, millis(lane.poll) / 2).await {
-                    Ok(view) => {
-                        start_visits(&shared, level, lane, &view, &mut visits);
-                        pulse.progress();
-                    }
-                    Err(error) => tracing::warn!(%level, %error, "no view of the main chain"),
+                if start_visits(&shared, level, lane, None, &mut visits).await {
+                    pulse.progress();
                 }
+            }
+            Ok(()) = news.changed() => {
+                let chain = news.borrow_and_update().clone();
+                start_visits(&shared, level, lane, chain.as_ref(), &mut visits).await;
             }
         }
     }
@@ -350,15 +370,24 @@ pub async fn run(
     visits.shutdown().await;
 }
 
-fn start_visits(
+/// Starts a visit of every chain of the level, or only of one. `false` without a view of the main chain.
+async fn start_visits(
     shared: &Arc<Shared>,
     level: Level,
     lane: LaneConfig,
-    view: &Arc<MainView>,
+    only: Option<&ChainId>,
     visits: &mut JoinSet<Result<(), StoreError>>,
-) {
+) -> bool {
+    // Half a round: the other lanes' questions serve this one too.
+    let view = match shared.view(now_ms(), millis(lane.poll) / 2).await {
+        Ok(view) => view,
+        Err(error) => {
+            tracing::warn!(%level, %error, "no view of the main chain");
+            return false;
+        }
+    };
     let budget = Arc::new(AtomicU32::new(lane.budget));
-    for chain in shared.of_level(level, view) {
+    for chain in shared.of_level(level, &view, only) {
         // Still being visited: its turn comes again with the next round.
         let Ok(chain) = chain.try_lock_owned() else { continue };
         let (shared, view, budget) = (shared.clone(), view.clone(), budget.clone());
@@ -367,6 +396,7 @@ fn start_visits(
             shared.visit(&mut chain, &lane, &view, &budget, now_ms()).await
         });
     }
+    true
 }
 
 fn visited(level: Level, ended: Result<Result<(), StoreError>, tokio::task::JoinError>) {

@@ -32,6 +32,7 @@ pub mod submit;
 pub mod supervise;
 #[cfg(test)]
 mod tests;
+mod wake;
 
 pub use config::{LaneConfig, RelayerConfig, Retention, SubmitConfig};
 pub use error::RelayerError;

@@ -94,6 +94,16 @@ metrics! {
     reorgs: IntCounterVec = "grid_reorgs_total" ["chain"];
     /// Headers that the last reorganisation removed from the main chain's best branch.
     reorg_depth: IntGaugeVec = "grid_reorg_depth" ["chain"];
+    /// 1 while sources of the chain name different blocks two blocks or more below their tips.
+    disagreement: IntGaugeVec = "grid_source_disagreement" ["chain"];
+    /// 1 while nothing new of the chain is relayed because too few of its sources agree.
+    held: IntGaugeVec = "grid_source_held" ["chain"];
+    /// Headers of the longest branch beside the active one, near its tip.
+    competing_blocks: IntGaugeVec = "grid_source_competing_blocks" ["chain"];
+    /// 1 while a source answers as it should.
+    source_up: IntGaugeVec = "grid_source_up" ["chain", "source"];
+    /// Blocks that a source is behind the highest one of its chain.
+    source_lag: IntGaugeVec = "grid_source_lag_blocks" ["chain", "source"];
     /// Headers handed to the main chain.
     headers: IntCounterVec = "grid_headers_submitted_total" ["chain"];
     /// Submissions by outcome: included, failed, known, lost, resent, replaced, parked, or the class of a refusal.
@@ -157,6 +167,9 @@ impl Metrics {
                 &self.lag_seconds,
                 &self.item_age_seconds,
                 &self.reorg_depth,
+                &self.disagreement,
+                &self.held,
+                &self.competing_blocks,
             ] {
                 vector.with_label_values(&[chain]);
             }
@@ -194,6 +207,14 @@ impl Metrics {
             self.lag_blocks.with_label_values(&[chain]).set(gauge(status.lag_blocks));
             self.lag_seconds.with_label_values(&[chain]).set(gauge(status.lag_seconds));
             self.item_age_seconds.with_label_values(&[chain]).set(gauge(status.oldest_age_seconds));
+            let held = status.disagreement.as_ref().is_some_and(|found| found.held);
+            let differ = i64::from(status.disagreement.is_some());
+            self.disagreement.with_label_values(&[chain]).set(differ);
+            self.held.with_label_values(&[chain]).set(held.into());
+            self.competing_blocks.with_label_values(&[chain]).set(gauge(status.competing_blocks));
+            for source in &status.sources {
+                self.source(&status.id, &source.name, source.healthy, source.lag_blocks);
+            }
             for stage in [Stage::Planned, Stage::Sent, Stage::Included, Stage::Parked] {
                 let count = status.items.get(&stage).copied().unwrap_or(0);
                 self.items.with_label_values(&[chain, stage.as_str()]).set(gauge(count));
@@ -203,6 +224,12 @@ impl Metrics {
                 self.chain_state.with_label_values(&[chain, state.as_str()]).set(is);
             }
         }
+    }
+
+    /// How a source of a chain does.
+    pub fn source(&self, chain: &ChainId, name: &str, up: bool, lag: u64) {
+        self.source_up.with_label_values(&[chain.as_str(), name]).set(up.into());
+        self.source_lag.with_label_values(&[chain.as_str(), name]).set(gauge(lag));
     }
 
     /// A submission came to this outcome.
@@ -255,6 +282,7 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         metrics.initialise([&ChainId::eip155(1)]);
         metrics.observe(&MainStatus::default(), &WalletStatus::default(), &[]);
+        metrics.source(&ChainId::eip155(1), "chain[0].rpc[0]", true, 0);
         metrics.task("lane-l0", 0, 0);
         let text = metrics.render().unwrap();
         for (name, _, help) in Metrics::TABLE {

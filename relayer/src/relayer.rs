@@ -24,6 +24,7 @@ use crate::{
     store::{ChainState, Store, StoreError},
     submit::Submitter,
     supervise::{Pulse, Pulses, Supervisor, TaskSpec},
+    wake,
 };
 
 /// A main chain that has not answered for so long, in milliseconds, makes the relayer unready.
@@ -150,6 +151,10 @@ fn tasks(
             lane::run(shared.clone(), level, lane, pulse, cancel)
         }));
     }
+    let waked = shared.clone();
+    specs.push(TaskSpec::new("wake", LATE, move |pulse, cancel| {
+        wake::run(waked.clone(), pulse, cancel)
+    }));
     let (submitter, poll) = (submitter.clone(), config.submit.poll);
     specs.push(TaskSpec::new("settle", LATE.max(3 * poll), move |pulse, cancel| {
         settle(submitter.clone(), poll, pulse, cancel)
@@ -257,6 +262,11 @@ impl Inner {
             problems.push(format!("chain {}: {}: {reason}", chain.id, chain.state));
         }
         for chain in &chains {
+            if let Some(found) = &chain.disagreement {
+                let held = if found.held { "; held there until enough agree" } else { "" };
+                let height = found.height;
+                problems.push(format!("chain {}: sources disagree at {height}{held}", chain.id));
+            }
             if let Some(parked) = chain.items.get(&crate::store::Stage::Parked) {
                 problems.push(format!("chain {}: {parked} parked items", chain.id));
             }

@@ -1,11 +1,15 @@
 //! One round of one chain: look at both ends, plan, write items.
 
 use core::time::Duration;
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
+use alloy_primitives::B256;
 use alloy_signer_local::PrivateKeySigner;
-use grid_adapters::{AdapterError, Class, SourceChain, SourceHeader};
-use grid_core::api::{BlockRef, ChainInfo};
+use grid_adapters::{AdapterError, Branch, Class, SourceChain, SourceHeader, SourceView};
+use grid_core::{
+    Family,
+    api::{BlockRef, ChainInfo},
+};
 use thiserror::Error;
 
 use crate::{
@@ -135,6 +139,8 @@ pub struct ChainRound {
     idle: Option<(BlockRef, BlockRef)>,
     /// The main chain's tip that was last seen to be off the source's branch.
     left: Option<BlockRef>,
+    /// Ends of the competing branches that were planned already.
+    shown: HashSet<B256>,
 }
 
 impl core::fmt::Debug for ChainRound {
@@ -147,7 +153,7 @@ impl ChainRound {
     /// Follows this source.
     #[must_use]
     pub fn new(source: Arc<dyn SourceChain>) -> Self {
-        Self { source, idle: None, left: None }
+        Self { source, idle: None, left: None, shown: HashSet::new() }
     }
 
     /// The source.
@@ -169,18 +175,58 @@ impl ChainRound {
         let id = self.source.id().clone();
         let tip = self.source.tip().await?;
         let tip = BlockRef { height: tip.height, hash: tip.hash };
+        let sight = self.source.view();
         let info = main.chain(&id).ok_or_else(|| RoundError::Unregistered(id.clone()))?;
         if info.status != "active" {
             return Err(RoundError::Stopped { chain: id, status: info.status.clone() });
         }
         let mut report = Report { source: Some(tip), ..Report::default() };
         let rows = tools.store.unfinished(&id, MAX_ROWS).await?;
-        if rows.is_empty() && (tip == info.tracked || self.idle == Some((tip, info.tracked))) {
-            return Ok(report);
+        let idle = tip == info.tracked || self.idle == Some((tip, info.tracked));
+        if !idle || !rows.is_empty() {
+            self.idle = None;
+            self.fill(tools, info, tip, rows, &mut report, now).await?;
         }
-        self.idle = None;
-        self.fill(tools, info, tip, rows, &mut report, now).await?;
+        if tip == info.tracked {
+            report.planned += self.compete(tools, info, &sight, now).await?;
+        }
         Ok(report)
+    }
+
+    /// Plans the branches beside the active one, each once, so that the main chain's light client knows
+    /// of the competition: its rule may ask for more confirmations then. Only while the main chain has
+    /// everything else, since none of it may wait for them; a submission that fails is not repeated.
+    /// Nothing while the sources disagree so much that the source stands still: evidence for one branch
+    /// alone would make the main chain confirm it.
+    async fn compete(
+        &mut self,
+        tools: &Tools,
+        info: &ChainInfo,
+        sight: &SourceView,
+        now: u64,
+    ) -> Result<u32, RoundError> {
+        let end = |branch: &Branch| branch.headers.last().map(|last| last.compat.blockHash);
+        self.shown.retain(|hash| sight.branches.iter().any(|branch| end(branch) == Some(*hash)));
+        let held = sight.disagreement.as_ref().is_some_and(|disagreement| disagreement.held);
+        if held || info.family != Family::Bitcoin {
+            return Ok(0);
+        }
+        let mut planned = 0;
+        for branch in &sight.branches {
+            let Some(end) = end(branch) else { continue };
+            let above = BlockRef { height: branch.fork.height, hash: branch.fork.hash };
+            if above.height < info.base.height || !self.shown.insert(end) {
+                continue;
+            }
+            let keys = &tools.attesters;
+            let item = evidence::item(&info.id, info.family, above, &branch.headers, keys)?;
+            let stale_after = tools.submit.stale_after;
+            match tools.store.plan(&item, now, stale_after).await? {
+                Planned::Exists(_) => {}
+                Planned::Inserted | Planned::Revived => planned += 1,
+            }
+        }
+        Ok(planned)
     }
 
     /// Runs the planner until nothing is missing or the lane's limit is reached.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use alloy_primitives::{Address, B256, U256};
+use grid_adapters::{Disagreement, Health, SourceView, Vote};
 use grid_core::{ChainId, Level, Security, api::BlockRef};
 use serde::{Deserialize, Serialize};
 
@@ -106,6 +107,81 @@ pub struct ChainStatus {
     pub reorgs: u64,
     /// Depth of the last one.
     pub last_reorg_depth: u64,
+    /// The sources that are configured for it, where there are several or they are verified here.
+    #[serde(default)]
+    pub sources: Vec<SourceStatus>,
+    /// Headers of the longest branch beside the active one, near its tip.
+    #[serde(default)]
+    pub competing_blocks: u64,
+    /// What the sources disagree about.
+    #[serde(default)]
+    pub disagreement: Option<DisagreementStatus>,
+}
+
+/// One source of a chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceStatus {
+    /// Where it is configured.
+    pub name: String,
+    /// `rpc`, `esplora`, `p2p` or `import`.
+    pub kind: String,
+    /// Whether its last exchange went well.
+    pub healthy: bool,
+    /// Height of its last tip, as it says.
+    pub height: Option<u64>,
+    /// Blocks behind the chain's highest source.
+    pub lag_blocks: u64,
+    /// Cumulative work of its tip, where it was verified here.
+    pub work: Option<U256>,
+    /// Failures in a row.
+    pub failures: u64,
+    /// The last of them.
+    pub error: Option<String>,
+}
+
+/// Sources that exclude each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DisagreementStatus {
+    /// The first height at which they differ.
+    pub height: u64,
+    /// Whether nothing from that height on is relayed until enough of them agree.
+    pub held: bool,
+    /// The blocks that they name there, most work first.
+    pub votes: Vec<VoteStatus>,
+}
+
+/// A block and who names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VoteStatus {
+    /// Its hash, the chain's internal byte order.
+    pub hash: B256,
+    /// Names of the sources.
+    pub sources: Vec<String>,
+}
+
+impl From<Health> for SourceStatus {
+    fn from(health: Health) -> Self {
+        Self {
+            name: health.name,
+            kind: health.kind.to_string(),
+            healthy: health.failures == 0 && health.height.is_some(),
+            height: health.height,
+            lag_blocks: health.lag,
+            work: health.work,
+            failures: health.failures.into(),
+            error: health.last_error.map(|error| error.to_string()),
+        }
+    }
+}
+
+impl From<Disagreement> for DisagreementStatus {
+    fn from(Disagreement { height, held, votes }: Disagreement) -> Self {
+        let vote = |vote: Vote| VoteStatus { hash: vote.hash, sources: vote.members };
+        Self { height, held, votes: votes.into_iter().map(vote).collect() }
+    }
 }
 
 /// One task.
@@ -148,6 +224,9 @@ struct SeenChain {
     behind_since: Option<u64>,
     reorgs: u64,
     last_reorg_depth: u64,
+    sources: Vec<SourceStatus>,
+    competing_blocks: u64,
+    disagreement: Option<DisagreementStatus>,
 }
 
 impl Board {
@@ -206,6 +285,16 @@ impl Board {
             let chain = seen.chains.entry(id.clone()).or_default();
             chain.source = Some(tip);
             chain.settle_lag(now);
+        });
+    }
+
+    /// What a source tells beside its headers.
+    pub fn sources_seen(&self, id: &ChainId, view: SourceView) {
+        self.with(|seen| {
+            let chain = seen.chains.entry(id.clone()).or_default();
+            chain.competing_blocks = u64::try_from(view.competing_blocks()).unwrap_or(u64::MAX);
+            chain.sources = view.members.into_iter().map(Into::into).collect();
+            chain.disagreement = view.disagreement.map(Into::into);
         });
     }
 
@@ -301,6 +390,9 @@ impl SeenChain {
                 .unwrap_or(0),
             reorgs: self.reorgs,
             last_reorg_depth: self.last_reorg_depth,
+            sources: self.sources.clone(),
+            competing_blocks: self.competing_blocks,
+            disagreement: self.disagreement.clone(),
         }
     }
 }

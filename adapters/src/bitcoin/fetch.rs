@@ -4,7 +4,7 @@ use alloy_primitives::B256;
 use serde_json::json;
 
 use super::{BitcoinSource, header};
-use crate::{AdapterError, RpcError, SourceHeader, rpc::Call};
+use crate::{AdapterError, Class, RpcError, SourceHeader, rpc::Call};
 
 /// Bitcoin Core's code for a height above the tip.
 const INVALID_PARAMETER: i64 = -8;
@@ -24,6 +24,8 @@ impl BitcoinSource {
             match self.by_rest(from, count).await {
                 Ok(headers) => return Ok(headers),
                 Err(error @ AdapterError::Reorganised { .. }) => return Err(error),
+                // A lie, or credentials: another way to the same node is no better.
+                Err(error) if matches!(error.class(), Class::Halt { .. }) => return Err(error),
                 Err(error) => tracing::warn!(%error, "REST failed, falling back to JSON-RPC"),
             }
         }
@@ -44,12 +46,7 @@ impl BitcoinSource {
         let still = answers.pop();
         let mut headers = Vec::with_capacity(hashes.len());
         for ((height, asked), answer) in (from..u64::MAX).zip(&hashes).zip(answers) {
-            let answer = answer?;
-            let mut raw = [0; header::LEN];
-            if alloy_primitives::hex::decode_to_slice(&answer, &mut raw).is_err() {
-                let reason = format!("expected 80 bytes in hex, got {} digits", answer.len());
-                return Err(self.bad_answer("getblockheader", reason));
-            }
+            let raw = self.header_bytes(&answer?)?;
             self.push(&mut headers, height, &raw, Some(asked))?;
         }
         // A node keeps serving the headers of a branch that it has left.
@@ -76,6 +73,16 @@ impl BitcoinSource {
             }
         }
         Ok(hashes)
+    }
+
+    /// The bytes of a header in hex.
+    pub(super) fn header_bytes(&self, hex: &str) -> Result<[u8; header::LEN], AdapterError> {
+        let mut raw = [0; header::LEN];
+        if alloy_primitives::hex::decode_to_slice(hex, &mut raw).is_err() {
+            let reason = format!("expected 80 bytes in hex, got {} digits", hex.len());
+            return Err(self.bad_answer("getblockheader", reason));
+        }
+        Ok(raw)
     }
 
     /// Normalises and checks one header: the hash that was asked for, the child of the one before.

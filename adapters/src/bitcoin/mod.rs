@@ -4,6 +4,7 @@
 //! node. The active chain is the node's word; every header's hash is recomputed, so a header that is
 //! handed out is exactly the one that its hash names.
 
+mod esplora;
 mod fetch;
 mod header;
 pub mod header_file;
@@ -13,14 +14,20 @@ mod network;
 pub mod p2p;
 mod quorum;
 mod rest;
+mod stale;
 #[cfg(test)]
 mod testing;
+mod wake;
 
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use alloy_primitives::B256;
 use async_trait::async_trait;
+pub use esplora::EsploraSource;
 use grid_core::{ChainId, ChainKey};
 pub use import::{ImportError, ImportSource};
 pub use network::network_name;
@@ -30,7 +37,7 @@ use serde_json::json;
 
 use crate::{
     AdapterError, Endpoint, HttpJsonRpc, Material, ProofRequest, RpcError, SourceChain,
-    SourceHeader, SourceTip, rpc::METHOD_NOT_FOUND,
+    SourceHeader, SourceTip, SourceView, rpc::METHOD_NOT_FOUND,
 };
 
 /// Whether headers may come over REST (`rest=1` in `bitcoin.conf`), which is many times faster.
@@ -52,6 +59,9 @@ pub struct BitcoinSource {
     rpc: HttpJsonRpc,
     rest: AtomicU8,
     checked: AtomicBool,
+    /// The tip that was answered with last.
+    tip: Mutex<Option<B256>>,
+    branches: Mutex<stale::Branches>,
 }
 
 /// The part of `getblockchaininfo` that matters here.
@@ -74,7 +84,15 @@ impl BitcoinSource {
         check_id(&chain)?;
         let rpc = HttpJsonRpc::new(endpoint)?;
         let rest = AtomicU8::new(rest::Availability::of(rest) as u8);
-        Ok(Self { key: chain.key(), chain, rpc, rest, checked: AtomicBool::new(false) })
+        Ok(Self {
+            key: chain.key(),
+            chain,
+            rpc,
+            rest,
+            checked: AtomicBool::new(false),
+            tip: Mutex::default(),
+            branches: Mutex::default(),
+        })
     }
 
     /// The node's tip, after making sure that the node is of this network: one exchange.
@@ -143,6 +161,14 @@ impl BitcoinSource {
         outcome
     }
 
+    fn last_tip(&self) -> Option<B256> {
+        *self.tip.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn branches(&self) -> MutexGuard<'_, stale::Branches> {
+        self.branches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn hash(&self, method: &'static str, shown: &str) -> Result<B256, AdapterError> {
         header::parse_shown(shown).ok_or_else(|| {
             let shown = crate::rpc::Excerpt::of(shown.as_bytes());
@@ -180,6 +206,8 @@ impl SourceChain for BitcoinSource {
     async fn tip(&self) -> Result<SourceTip, AdapterError> {
         let (tip, info) = self.noted(self.checked_tip().await)?;
         self.refuse_download(&info)?;
+        *self.tip.lock().unwrap_or_else(PoisonError::into_inner) = Some(tip.hash);
+        self.look_for_branches(tip).await;
         Ok(tip)
     }
 
@@ -198,5 +226,13 @@ impl SourceChain for BitcoinSource {
         };
         self.ensure_network().await?;
         self.noted(self.facts(&facts, block_hash).await)
+    }
+
+    async fn changed(&self) {
+        self.wait_for_block().await;
+    }
+
+    fn view(&self) -> SourceView {
+        SourceView { branches: self.known_branches(), ..SourceView::default() }
     }
 }

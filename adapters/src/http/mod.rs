@@ -135,6 +135,14 @@ impl HttpClient {
         self.exchange(Method::GET, url, path, None, None).await
     }
 
+    /// `GET` of a path below the endpoint's own path; messages show only the former.
+    pub(crate) async fn get_below(&self, path: &str) -> Result<Answer, RpcError> {
+        let mut url = self.endpoint.url().clone();
+        let below = format!("{}{path}", url.path().trim_end_matches('/'));
+        url.set_path(&below);
+        self.exchange(Method::GET, url, path, None, None).await
+    }
+
     async fn exchange(
         &self,
         verb: Method,

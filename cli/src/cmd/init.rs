@@ -133,6 +133,7 @@ fn configuration(args: &InitArgs) -> Result<Config> {
             rpc_password_file: None,
             rest: true,
             follow: args.ethereum_follow.clone(),
+            sources: Vec::new(),
         });
     }
     Ok(config)
@@ -170,6 +171,7 @@ fn bitcoin_section(args: &InitArgs, text: &str) -> Result<ChainSection> {
         rpc_password_file: absolute(&args.bitcoin_password_file)?,
         rest: true,
         follow: "latest".into(),
+        sources: Vec::new(),
     })
 }
 

@@ -1,11 +1,12 @@
 //! Reading `grid.toml`, with overrides from the environment.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use grid_adapters::member::MAX_MEMBERS;
 use grid_core::bitcoin::network::NetworkParams;
 use toml::{Table, Value};
 
-use super::{ChainKind, Config, ConfigError, Fault};
+use super::{ChainKind, Config, ConfigError, Fault, SourceSection};
 
 /// Sections that the environment can override.
 const OVERRIDABLE: [&str; 3] = ["node", "relayer", "log"];
@@ -179,18 +180,24 @@ fn check(config: &Config, faults: &mut Vec<Fault>) {
         if config.chains.iter().take(n).any(|other| other.id == chain.id) {
             faults.push(Fault::new(at("id"), format!("{} is configured twice", chain.id)));
         }
-        if chain.rpc.is_empty() {
-            faults.push(Fault::new(at("rpc"), "at least one endpoint is needed"));
+        let count = chain.source_count();
+        if count == 0 {
+            faults
+                .push(Fault::new(at("rpc"), "at least one endpoint or [[chain.source]] is needed"));
+        }
+        if count > MAX_MEMBERS {
+            let text = format!("{count} sources are configured; at most {MAX_MEMBERS} can be");
+            faults.push(Fault::new(at("source"), text));
         }
         for (m, url) in chain.rpc.iter().enumerate() {
             if let Err(fault) = http_url(url) {
                 faults.push(Fault::new(at(&format!("rpc[{m}]")), fault));
             }
         }
-        if chain.agree == 0 || chain.agree > chain.rpc.len().max(1) {
+        if chain.agree == 0 || chain.agree > count.max(1) {
             faults.push(Fault::new(
                 at("agree"),
-                format!("must be between 1 and the number of endpoints ({})", chain.rpc.len()),
+                format!("must be between 1 and the number of sources ({count})"),
             ));
         }
         match chain.kind {
@@ -219,10 +226,41 @@ fn check_bitcoin(
             Ok(_) => {}
         },
     }
-    if chain.user.is_some() != chain.rpc_password_file.is_some() {
+    let login = (&chain.cookie_file, &chain.user, &chain.rpc_password_file);
+    check_login(login, at, faults);
+    for (m, source) in chain.sources.iter().enumerate() {
+        let at = |key: &str| at(&format!("source[{m}].{key}"));
+        match source {
+            SourceSection::Rpc { url, cookie_file, user, rpc_password_file, .. } => {
+                if let Err(fault) = http_url(url) {
+                    faults.push(Fault::new(at("url"), fault));
+                }
+                check_login((cookie_file, user, rpc_password_file), &at, faults);
+            }
+            SourceSection::Esplora { url } => {
+                if let Err(fault) = http_url(url) {
+                    faults.push(Fault::new(at("url"), fault));
+                }
+            }
+            SourceSection::Import { file, .. } => {
+                if file.as_os_str().is_empty() {
+                    faults.push(Fault::new(at("file"), "names no file"));
+                }
+            }
+        }
+    }
+}
+
+/// A cookie file, or user and password, or nothing.
+fn check_login(
+    (cookie_file, user, password_file): (&Option<PathBuf>, &Option<String>, &Option<PathBuf>),
+    at: &dyn Fn(&str) -> String,
+    faults: &mut Vec<Fault>,
+) {
+    if user.is_some() != password_file.is_some() {
         faults.push(Fault::new(at("user"), "user and rpc_password_file go together"));
     }
-    if chain.user.is_some() && chain.cookie_file.is_some() {
+    if user.is_some() && cookie_file.is_some() {
         faults.push(Fault::new(at("cookie_file"), "give either a cookie file or a user, not both"));
     }
 }
@@ -232,6 +270,9 @@ fn check_ethereum(
     at: &dyn Fn(&str) -> String,
     faults: &mut Vec<Fault>,
 ) {
+    if !chain.sources.is_empty() {
+        faults.push(Fault::new(at("source"), "an Ethereum chain has `rpc` only"));
+    }
     if chain.id.eip155_number().is_none() {
         faults.push(Fault::new(at("id"), "an Ethereum chain's id has the form eip155:<number>"));
     }

@@ -145,8 +145,9 @@ pub(crate) struct ChainSection {
     /// `bitcoin` or `ethereum`.
     pub(crate) kind: ChainKind,
     /// JSON-RPC endpoints, best first. Credentials do not belong here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) rpc: Vec<String>,
-    /// How many endpoints must agree on a block hash before it is relayed.
+    /// How many sources must agree on a block hash before it is relayed.
     #[serde(default = "one")]
     pub(crate) agree: usize,
     /// Bitcoin: the network's name: mainnet, testnet3, testnet4, signet or regtest.
@@ -167,6 +168,52 @@ pub(crate) struct ChainSection {
     /// Ethereum: which block counts as the head: `latest`, `safe`, `finalized` or `latest-N`.
     #[serde(default = "latest")]
     pub(crate) follow: String,
+    /// Bitcoin: more sources, each with its own settings. They come after `rpc`.
+    #[serde(default, rename = "source", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) sources: Vec<SourceSection>,
+}
+
+impl ChainSection {
+    /// The number of its sources.
+    pub(crate) fn source_count(&self) -> usize {
+        self.rpc.len() + self.sources.len()
+    }
+}
+
+/// `[[chain.source]]`: one source of a Bitcoin network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum SourceSection {
+    /// A Bitcoin Core node: JSON-RPC, and REST where it is on.
+    Rpc {
+        /// Its address. Credentials do not belong here.
+        url: String,
+        /// Its cookie file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cookie_file: Option<PathBuf>,
+        /// RPC user, where no cookie is used.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<String>,
+        /// File that holds the RPC password.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rpc_password_file: Option<PathBuf>,
+        /// Use REST for headers where it is on.
+        #[serde(default = "yes")]
+        rest: bool,
+    },
+    /// An Esplora server.
+    Esplora {
+        /// Where its API begins, for example `https://blockstream.info/api`.
+        url: String,
+    },
+    /// A file of raw headers, 80 bytes each, ascending.
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// Height of its first header.
+        #[serde(default)]
+        start_height: u64,
+    },
 }
 
 const fn one() -> usize {

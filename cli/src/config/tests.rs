@@ -43,6 +43,22 @@ fn all_faults_are_named_at_once_with_their_paths() {
         kind = "bitcoin"
         network = "mars"
         rpc = []
+        [[chain]]
+        id = "bip122:000000000019d6689c085ae165831e93"
+        kind = "bitcoin"
+        network = "mainnet"
+        agree = 5
+        [[chain.source]]
+        kind = "rpc"
+        url = "127.0.0.1:8332"
+        cookie_file = "a"
+        user = "b"
+        [[chain.source]]
+        kind = "esplora"
+        url = "http://"
+        [[chain.source]]
+        kind = "import"
+        file = ""
     "#;
     let mut found = faults(load_text(text, &[]));
     found.sort();
@@ -53,6 +69,12 @@ fn all_faults_are_named_at_once_with_their_paths() {
             "chain[0].rpc[0]",
             "chain[1].network",
             "chain[1].rpc",
+            "chain[2].agree",
+            "chain[2].source[0].cookie_file",
+            "chain[2].source[0].url",
+            "chain[2].source[0].user",
+            "chain[2].source[1].url",
+            "chain[2].source[2].file",
             "colour",
             "node.blocktime",
             "node.rpc",
@@ -63,9 +85,30 @@ fn all_faults_are_named_at_once_with_their_paths() {
 
 #[test]
 fn a_missing_value_is_named() {
-    let text = "[[chain]]\nid = \"eip155:1\"\nkind = \"ethereum\"\n";
+    let text = "[[chain]]\nid = \"eip155:1\"\nrpc = []\n";
     let Err(error) = load_text(text, &[]) else { panic!("must be refused") };
-    assert!(error.to_string().contains("missing field `rpc`"), "{error}");
+    assert!(error.to_string().contains("missing field `kind`"), "{error}");
+}
+
+#[test]
+fn sources_of_every_kind_are_read_and_unknown_ones_are_named() {
+    let head = "[[chain]]\nid = \"bip122:0f9188f13cb7b2c71f2a335e3a4fc328\"\nkind = \"bitcoin\"\n\
+                network = \"regtest\"\nagree = 2\n";
+    let text = format!(
+        "{head}[[chain.source]]\nkind = \"rpc\"\nurl = \"http://127.0.0.1:1\"\n\
+         [[chain.source]]\nkind = \"esplora\"\nurl = \"https://esplora.example/api\"\n\
+         [[chain.source]]\nkind = \"import\"\nfile = \"headers.bin\"\nstart_height = 2016\n"
+    );
+    let config = load_text(&text, &[]).unwrap();
+    assert_eq!(config.chains[0].source_count(), 3);
+    let again = toml::to_string_pretty(&config).unwrap();
+    assert_eq!(load_text(&again, &[]).unwrap(), config);
+    let unknown = format!("{head}[[chain.source]]\nkind = \"pigeon\"\n");
+    assert_eq!(faults(load_text(&unknown, &[]))[0], "chain[0].source[0].kind");
+    let extra = format!(
+        "{head}[[chain.source]]\nkind = \"esplora\"\nurl = \"http://127.0.0.1:1\"\ncolour = 1\n"
+    );
+    assert!(faults(load_text(&extra, &[]))[0].starts_with("chain[0].source[0]"));
 }
 
 #[test]

@@ -123,6 +123,11 @@ impl Bitcoind {
         &mut self.process
     }
 
+    /// What it is controlled by.
+    pub fn rpc(&self) -> &Rpc {
+        &self.rpc
+    }
+
     /// Calls an RPC method.
     ///
     /// # Errors
@@ -163,6 +168,15 @@ impl Bitcoind {
         self.mine_to(blocks, &self.wallet.address).await
     }
 
+    /// Mines blocks to another key than [`Self::mine`]: on two nodes with the same chain the one and the
+    /// other make different blocks. Returns their hashes (as displayed).
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn mine_competing(&self, blocks: u64) -> Result<Vec<String>, NodeError> {
+        self.mine_to(blocks, &self.wallet.other_address).await
+    }
+
     async fn mine_to(&self, blocks: u64, address: &str) -> Result<Vec<String>, NodeError> {
         let answer = self.call("generatetoaddress", json!([blocks, address])).await?;
         serde_json::from_value(answer.clone())
@@ -194,7 +208,7 @@ impl Bitcoind {
         let (height, _) = self.tip().await?;
         let first = self.block_hash(height.saturating_sub(depth).saturating_add(1)).await?;
         self.invalidate_block(&first).await?;
-        self.mine_to(depth.saturating_add(1), &self.wallet.other_address).await?;
+        self.mine_competing(depth.saturating_add(1)).await?;
         self.wallet.coins.lock().await.clear();
         Ok(first)
     }

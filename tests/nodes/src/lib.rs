@@ -1,5 +1,6 @@
 //! Starts, controls and reliably stops the real nodes that development and tests run against:
-//! Bitcoin Core on regtest, anvil, the `grid` daemon and Prometheus.
+//! Bitcoin Core on regtest, anvil, the `grid` daemon and Prometheus; and stands in between: an Esplora
+//! server and a lying proxy over a real Bitcoin node.
 //!
 //! What every node here guarantees:
 //! - **Ready or an error.** `start` returns once the node answers, or fails after a deadline with
@@ -14,19 +15,24 @@
 pub mod anvil;
 pub mod bitcoind;
 pub mod error;
+pub mod esplora;
 pub mod folder;
 pub mod grid;
+pub mod liar;
 pub mod ports;
 pub mod process;
 pub mod programs;
 pub mod prometheus;
 pub mod rpc;
+mod serve;
 pub mod token;
 pub mod wait;
 
 pub use anvil::{Anvil, AnvilConfig};
 pub use bitcoind::{Bitcoind, BitcoindConfig};
 pub use error::NodeError;
+pub use esplora::Esplora;
 pub use grid::{Grid, GridConfig};
+pub use liar::{Liar, Lie};
 pub use token::Token;
 pub use wait::wait_for;

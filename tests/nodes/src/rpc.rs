@@ -82,6 +82,27 @@ pub async fn get(url: &str) -> Result<(u16, String), NodeError> {
     Ok((status, response.text().await.map_err(transport)?))
 }
 
+/// Passes a request on as it is: `POST` of a body or `GET`, with the caller's login. Status and body.
+pub(crate) async fn forward(
+    post: bool,
+    url: &str,
+    login: Option<&str>,
+    body: Vec<u8>,
+) -> Result<(u16, Vec<u8>), NodeError> {
+    let transport = |error: reqwest::Error| NodeError::Transport {
+        method: format!("passing on to {url}"),
+        reason: chain(&error),
+    };
+    let client = client()?;
+    let mut request = if post { client.post(url).body(body) } else { client.get(url) };
+    if let Some(login) = login {
+        request = request.header("authorization", login);
+    }
+    let response = request.timeout(CALL).send().await.map_err(transport)?;
+    let status = response.status().as_u16();
+    Ok((status, response.bytes().await.map_err(transport)?.to_vec()))
+}
+
 /// One client for the process, without pooled connections: a node that was restarted on its port
 /// must not be asked over a connection to its predecessor.
 fn client() -> Result<reqwest::Client, NodeError> {

@@ -6,5 +6,6 @@ mod metrics;
 mod proofs;
 mod refusals;
 mod reorg;
+mod sources;
 mod tools;
 mod world;

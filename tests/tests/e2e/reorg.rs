@@ -5,17 +5,7 @@ use std::time::Duration;
 use grid_test_nodes::wait_for;
 use serde_json::json;
 
-use crate::world::{LIMIT, World, chain, internal, log};
-
-/// Waits until the main chain tracks a block as a chain's tip.
-async fn wait_tip(world: &World, family: &str, hash: &str) {
-    wait_for(format!("tip {hash}"), LIMIT, || async {
-        let chain = chain(&world.grid, family).await?;
-        if chain["tracked"]["hash"] == json!(hash) { Ok(()) } else { Err(chain.to_string()) }
-    })
-    .await
-    .unwrap_or_else(|error| panic!("{error}; end of the log:\n{}", log(&world.grid)));
-}
+use crate::world::{World, wait_bitcoin_tip, wait_tip};
 
 #[tokio::test]
 async fn five_blocks_are_replaced_on_bitcoin() {
@@ -29,7 +19,7 @@ async fn five_blocks_are_replaced_on_bitcoin() {
     let first = world.chains.bitcoind.reorg(5).await.expect("reorg");
     let (_, new_tip) = world.chains.bitcoind.tip().await.expect("tip");
     assert_ne!(old_tip, new_tip);
-    wait_tip(&world, "bip122:", &internal(&new_tip)).await;
+    wait_bitcoin_tip(&world.grid, &new_tip).await;
     world.wait_indexed().await;
     world.assert_index_is_the_nodes().await;
 
@@ -43,7 +33,7 @@ async fn five_blocks_are_replaced_on_bitcoin() {
     world.chains.bitcoind.reconsider_block(&first).await.expect("reconsider");
     world.chains.bitcoind.mine(3).await.expect("mine");
     let (_, tip) = world.chains.bitcoind.tip().await.expect("tip");
-    wait_tip(&world, "bip122:", &internal(&tip)).await;
+    wait_bitcoin_tip(&world.grid, &tip).await;
     world.wait_indexed().await;
     world.assert_index_is_the_nodes().await;
 
@@ -67,7 +57,7 @@ async fn five_blocks_are_replaced_on_ethereum() {
     assert_ne!(world.chains.anvil.block_hash(number).await.expect("hash"), old);
     let newest = world.chains.anvil.block_number().await.expect("number");
     let tip = world.chains.anvil.block_hash(newest).await.expect("hash");
-    wait_tip(&world, "eip155:", &tip).await;
+    wait_tip(&world.grid, "eip155:", &tip).await;
     world.wait_indexed().await;
     world.assert_index_is_the_nodes().await;
 }

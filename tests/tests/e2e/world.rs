@@ -111,6 +111,13 @@ impl Home {
         Grid::run(&self.path(), &arguments).await
     }
 
+    /// Changes the configuration as an operator does with an editor.
+    pub(crate) fn change_config(&self, change: impl FnOnce(String) -> String) {
+        let file = self.path().join("grid.toml");
+        let text = std::fs::read_to_string(&file).expect("configuration");
+        std::fs::write(&file, change(text)).expect("configuration");
+    }
+
     /// A command of `grid` on this home folder.
     pub(crate) async fn run(
         &self,
@@ -145,6 +152,13 @@ impl Chains {
         Self { bitcoind, anvil, token }
     }
 
+    /// A Bitcoin node with blocks, for tests that need no other chain.
+    pub(crate) async fn bitcoin_only() -> Bitcoind {
+        let bitcoind = Bitcoind::start(BitcoindConfig::default()).await.expect("bitcoind");
+        bitcoind.mine(FIRST_BLOCKS).await.expect("mine");
+        bitcoind
+    }
+
     /// The arguments of `grid init` that follow both.
     pub(crate) fn arguments(&self) -> Vec<String> {
         let mut arguments = self.bitcoin_arguments("regtest");
@@ -153,11 +167,7 @@ impl Chains {
     }
 
     pub(crate) fn bitcoin_arguments(&self, network: &str) -> Vec<String> {
-        let cookie = self.bitcoind.cookie_file().display().to_string();
-        [String::from("--bitcoin"), format!("{network}={}", self.bitcoind.url())]
-            .into_iter()
-            .chain([String::from("--bitcoin-cookie"), cookie])
-            .collect()
+        bitcoin_arguments(&self.bitcoind, network)
     }
 
     pub(crate) fn ethereum_arguments(&self) -> Vec<String> {
@@ -200,25 +210,55 @@ impl World {
 
     /// Every indexed header is the node's own at its height, each height once.
     pub(crate) async fn assert_index_is_the_nodes(&self) {
-        for family in ["bip122:", "eip155:"] {
-            let chain = chain(&self.grid, family).await.expect("chain");
-            let id = chain["id"].as_str().expect("id");
-            let first = chain["firstHeight"].as_u64().expect("first");
-            let last = chain["confirmed"]["height"].as_u64().expect("confirmed");
-            for height in first..=last {
-                let header = self.grid.call("grid_header", json!([id, height])).await;
-                let header = header.unwrap_or_else(|error| panic!("{id} {height}: {error}"));
-                let expected = if family == "bip122:" {
-                    let hash = self.chains.bitcoind.block_hash(height).await.expect("hash");
-                    internal(&hash)
-                } else {
-                    self.chains.anvil.block_hash(height).await.expect("hash")
-                };
-                assert_eq!(header["blockHash"], json!(expected), "{id} {height}");
-                assert_eq!(header["height"], json!(height));
-            }
-        }
+        assert_bitcoin_index(&self.grid, &self.chains.bitcoind).await;
+        let hash = async |height| self.chains.anvil.block_hash(height).await.expect("hash");
+        assert_index(&self.grid, "eip155:", hash).await;
     }
+}
+
+/// The arguments of `grid init` that follow a Bitcoin node.
+pub(crate) fn bitcoin_arguments(bitcoind: &Bitcoind, network: &str) -> Vec<String> {
+    let cookie = bitcoind.cookie_file().display().to_string();
+    vec![
+        String::from("--bitcoin"),
+        format!("{network}={}", bitcoind.url()),
+        String::from("--bitcoin-cookie"),
+        cookie,
+    ]
+}
+
+/// Every indexed Bitcoin header is the node's own at its height, each height once.
+pub(crate) async fn assert_bitcoin_index(grid: &Grid, bitcoind: &Bitcoind) {
+    let hash = async |height| internal(&bitcoind.block_hash(height).await.expect("hash"));
+    assert_index(grid, "bip122:", hash).await;
+}
+
+async fn assert_index(grid: &Grid, family: &str, expected: impl AsyncFn(u64) -> String) {
+    let chain = chain(grid, family).await.expect("chain");
+    let id = chain["id"].as_str().expect("id");
+    let first = chain["firstHeight"].as_u64().expect("first");
+    let last = chain["confirmed"]["height"].as_u64().expect("confirmed");
+    for height in first..=last {
+        let header = grid.call("grid_header", json!([id, height])).await;
+        let header = header.unwrap_or_else(|error| panic!("{id} {height}: {error}"));
+        assert_eq!(header["blockHash"], json!(expected(height).await), "{id} {height}");
+        assert_eq!(header["height"], json!(height));
+    }
+}
+
+/// Waits until the main chain tracks a block as a chain's tip; `hash` as the main chain shows it.
+pub(crate) async fn wait_tip(grid: &Grid, family: &str, hash: &str) {
+    wait_for(format!("tip {hash}"), LIMIT, || async {
+        let chain = chain(grid, family).await?;
+        if chain["tracked"]["hash"] == json!(hash) { Ok(()) } else { Err(chain.to_string()) }
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{error}; end of the log:\n{}", log(grid)));
+}
+
+/// As [`wait_tip`], for a Bitcoin block as displayed.
+pub(crate) async fn wait_bitcoin_tip(grid: &Grid, displayed: &str) {
+    wait_tip(grid, "bip122:", &internal(displayed)).await;
 }
 
 /// A Bitcoin hash as displayed, in the form of the main chain: internal order, `0x`.
