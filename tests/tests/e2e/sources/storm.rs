@@ -2,6 +2,7 @@
 
 use grid_adapters::SourceChain as _;
 use grid_test_nodes::{Bitcoind, Grid};
+use serde_json::json;
 
 use super::{assert_same_chain, node, quorum, tip};
 use crate::world::{
@@ -31,14 +32,15 @@ async fn change(node: &Bitcoind, dice: &mut Dice, left: &mut Vec<String>) {
         return;
     }
     let depth = 1 + dice.roll(7);
-    if dice.roll(4) == 0 {
-        // Only back: the chain is shorter than before.
-        let (height, _) = node.tip().await.expect("tip");
-        let first = node.block_hash(height - depth + 1).await.expect("hash");
-        node.invalidate_block(&first).await.expect("invalidate");
-        left.push(first);
-    } else {
-        left.push(node.reorg(depth).await.expect("reorg"));
+    let (height, _) = node.tip().await.expect("tip");
+    let first = node.block_hash(height - depth + 1).await.expect("hash");
+    node.invalidate_block(&first).await.expect("invalidate");
+    left.push(first);
+    if dice.roll(4) > 0 {
+        // Rewards to a script of their own: a block like an invalidated one would be invalid, too.
+        let script = format!("raw(08{:016x}51)", dice.0);
+        let mined = node.call("generatetodescriptor", json!([depth + 1, script])).await;
+        mined.expect("mine");
     }
 }
 
