@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 use eyre::{Result, WrapErr as _, bail};
 use grid_adapters::{
     Auth, Endpoint, Member, Pool, SourceChain, SourceKind,
-    bitcoin::{BitcoinSource, EsploraSource, ImportSource, Quorum, RestMode},
+    bitcoin::{BitcoinSource, EsploraSource, ImportSource, Quorum, RestMode, p2p::P2pSource},
     ethereum::EthereumSource,
 };
 use grid_core::{
@@ -69,10 +69,11 @@ const fn name(kind: ChainKind) -> &'static str {
 /// The sources of a chain as a command needs them: whoever answers.
 fn one(home: &Home, n: usize, chain: &ChainSection) -> Result<Arc<dyn SourceChain>> {
     let members = match chain.kind {
-        ChainKind::Bitcoin => bitcoin(home, n, chain)?,
+        ChainKind::Bitcoin => bitcoin(home, n, chain, None)?,
         ChainKind::Ethereum => ethereum(n, chain)?,
     };
-    Ok(Arc::new(Pool::new(members, chain.agree)?))
+    let agree = chain.agree.min(members.len());
+    Ok(Arc::new(Pool::new(members, agree)?))
 }
 
 /// The sources of a Bitcoin network, every header verified here.
@@ -84,7 +85,7 @@ fn verified(
 ) -> Result<Arc<dyn SourceChain>> {
     let params = params(chain)?;
     let start = trusted_start(home, config, &params)?;
-    let members = bitcoin(home, n, chain)?;
+    let members = bitcoin(home, n, chain, Some(&start))?;
     Ok(Arc::new(Quorum::new(members, chain.agree, params, &start)?))
 }
 
@@ -121,7 +122,14 @@ fn ethereum(n: usize, chain: &ChainSection) -> Result<Vec<Member>> {
     chain.rpc.iter().enumerate().map(member).collect()
 }
 
-fn bitcoin(home: &Home, n: usize, chain: &ChainSection) -> Result<Vec<Member>> {
+/// The sources of a Bitcoin network. Peers are only followed where there is a trusted start to follow them
+/// from: a command would be over before they have shown their chain.
+fn bitcoin(
+    home: &Home,
+    n: usize,
+    chain: &ChainSection,
+    start: Option<&Checkpoint>,
+) -> Result<Vec<Member>> {
     let mut members = Vec::with_capacity(chain.source_count());
     for (m, url) in chain.rpc.iter().enumerate() {
         let section = format!("chain[{n}].rpc[{m}]");
@@ -138,6 +146,14 @@ fn bitcoin(home: &Home, n: usize, chain: &ChainSection) -> Result<Vec<Member>> {
                 let endpoint = Endpoint::new(url, &section)?;
                 let source = EsploraSource::new(chain.id.clone(), endpoint)?;
                 Member::new(section, SourceKind::Esplora, Arc::new(source))
+            }
+            SourceSection::P2p(config) => {
+                let Some(start) = start else { continue };
+                let mut config = config.clone();
+                config.headers_file = config.headers_file.map(|file| home.resolve(&file));
+                let source = P2pSource::start(params(chain)?, start, config)
+                    .wrap_err_with(|| section.clone())?;
+                Member::new(section, SourceKind::P2p, Arc::new(source))
             }
             SourceSection::Import { file, start_height } => {
                 let source = ImportSource::new(params(chain)?, home.resolve(file), *start_height);

@@ -6,6 +6,7 @@
 //! makes it shorter, not void.
 
 mod blocks;
+mod proof;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -156,10 +157,7 @@ impl SourceChain for EsploraSource {
     }
 
     async fn proof_material(&self, request: ProofRequest) -> Result<Material, AdapterError> {
-        Err(AdapterError::Unavailable {
-            endpoint: self.endpoint(),
-            what: format!("a {}", request.kind()),
-            reason: "proofs are made from a Bitcoin Core node".into(),
-        })
+        self.noted(self.ensure_network().await)?;
+        self.noted(self.material(request).await)
     }
 }

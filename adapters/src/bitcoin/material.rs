@@ -87,10 +87,9 @@ impl BitcoinSource {
         facts: &[BitcoinFact],
         block: Option<B256>,
     ) -> Result<Material, AdapterError> {
-        let hash = match (block, facts.first()) {
-            (Some(hash), _) => hash,
-            (None, Some(fact)) => self.find_block(&fact.txid()).await?,
-            (None, None) => return Err(AdapterError::Invalid(FactError::Empty.to_string())),
+        let hash = match block {
+            Some(hash) => hash,
+            None => self.find_block(&first_txid(facts)?).await?,
         };
         let header = self.active_header(&hash).await?;
         let txs = self.block(&hash).await?.txs;
@@ -220,10 +219,16 @@ impl BitcoinSource {
     }
 }
 
+/// The transaction that the first fact is about.
+pub(super) fn first_txid(facts: &[BitcoinFact]) -> Result<B256, AdapterError> {
+    let first = facts.first().ok_or_else(|| AdapterError::Invalid(FactError::Empty.to_string()))?;
+    Ok(first.txid())
+}
+
 fn shown(hash: &B256) -> String {
     header::shown(hash)
 }
 
-fn tx(txid: &B256) -> String {
+pub(super) fn tx(txid: &B256) -> String {
     format!("transaction {}", shown(txid))
 }

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use grid_adapters::member::MAX_MEMBERS;
+use grid_adapters::{
+    bitcoin::p2p::{MAX_PEERS, P2pConfig},
+    member::MAX_MEMBERS,
+};
 use grid_core::bitcoin::network::NetworkParams;
 use toml::{Table, Value};
 
@@ -242,11 +245,27 @@ fn check_bitcoin(
                     faults.push(Fault::new(at("url"), fault));
                 }
             }
+            SourceSection::P2p(peers) => check_peers(peers, &at, faults),
             SourceSection::Import { file, .. } => {
                 if file.as_os_str().is_empty() {
                     faults.push(Fault::new(at("file"), "names no file"));
                 }
             }
+        }
+    }
+}
+
+fn check_peers(config: &P2pConfig, at: &dyn Fn(&str) -> String, faults: &mut Vec<Fault>) {
+    if config.max_peers == 0 || config.max_peers > MAX_PEERS {
+        faults.push(Fault::new(at("max_peers"), format!("must be between 1 and {MAX_PEERS}")));
+    }
+    if config.peers.len() > MAX_PEERS {
+        faults.push(Fault::new(at("peers"), format!("at most {MAX_PEERS} can be named")));
+    }
+    for (m, peer) in config.peers.iter().enumerate() {
+        if peer.is_empty() || peer.contains(['/', ' ']) {
+            let text = format!("{peer:?} is no peer; expected host or host:port");
+            faults.push(Fault::new(at(&format!("peers[{m}]")), text));
         }
     }
 }

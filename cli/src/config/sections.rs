@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use grid_adapters::bitcoin::p2p::P2pConfig;
 use grid_core::ChainId;
 use serde::{Deserialize, Serialize};
 
@@ -206,6 +207,8 @@ pub(crate) enum SourceSection {
         /// Where its API begins, for example `https://blockstream.info/api`.
         url: String,
     },
+    /// The network's peers. One section is one source, however many peers it has.
+    P2p(P2pConfig),
     /// A file of raw headers, 80 bytes each, ascending.
     Import {
         /// The file.

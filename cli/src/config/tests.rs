@@ -59,6 +59,10 @@ fn all_faults_are_named_at_once_with_their_paths() {
         [[chain.source]]
         kind = "import"
         file = ""
+        [[chain.source]]
+        kind = "p2p"
+        peers = ["good.example", "http://bad"]
+        max_peers = 0
     "#;
     let mut found = faults(load_text(text, &[]));
     found.sort();
@@ -75,6 +79,8 @@ fn all_faults_are_named_at_once_with_their_paths() {
             "chain[2].source[0].user",
             "chain[2].source[1].url",
             "chain[2].source[2].file",
+            "chain[2].source[3].max_peers",
+            "chain[2].source[3].peers[1]",
             "colour",
             "node.blocktime",
             "node.rpc",
@@ -97,10 +103,11 @@ fn sources_of_every_kind_are_read_and_unknown_ones_are_named() {
     let text = format!(
         "{head}[[chain.source]]\nkind = \"rpc\"\nurl = \"http://127.0.0.1:1\"\n\
          [[chain.source]]\nkind = \"esplora\"\nurl = \"https://esplora.example/api\"\n\
-         [[chain.source]]\nkind = \"import\"\nfile = \"headers.bin\"\nstart_height = 2016\n"
+         [[chain.source]]\nkind = \"import\"\nfile = \"headers.bin\"\nstart_height = 2016\n\
+         [[chain.source]]\nkind = \"p2p\"\npeers = [\"127.0.0.1:18444\"]\n"
     );
     let config = load_text(&text, &[]).unwrap();
-    assert_eq!(config.chains[0].source_count(), 3);
+    assert_eq!(config.chains[0].source_count(), 4);
     let again = toml::to_string_pretty(&config).unwrap();
     assert_eq!(load_text(&again, &[]).unwrap(), config);
     let unknown = format!("{head}[[chain.source]]\nkind = \"pigeon\"\n");

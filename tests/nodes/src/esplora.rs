@@ -102,6 +102,10 @@ impl Backend {
                 Ok(Some(status.to_string().into_bytes()))
             }
             ["tx", txid, "status"] => self.status(txid).await,
+            ["tx", txid] => {
+                let found = self.rpc.call("getrawtransaction", json!([txid, true])).await?;
+                Ok(Some(json!({ "txid": found["txid"] }).to_string().into_bytes()))
+            }
             _ => Ok(None),
         }
     }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use grid_adapters::{AdapterError, Class, Endpoint, SourceChain, bitcoin::EsploraSource};
-use grid_core::bitcoin::NetworkParams;
+use grid_adapters::{
+    AdapterError, Class, Endpoint, ProofRequest, SourceChain, bitcoin::EsploraSource,
+};
+use grid_core::{bitcoin::NetworkParams, proof::facts::BitcoinFact};
 use grid_test_nodes::{Bitcoind, BitcoindConfig, Esplora};
 
 use super::{assert_same_chain, node, quorum};
@@ -46,6 +48,32 @@ async fn a_limited_rate_makes_answers_shorter_and_then_is_an_error_of_its_own() 
     assert!(matches!(error.class(), Class::Retry { .. }), "{error:?}");
     server.allow(u64::MAX);
     assert_eq!(esplora.headers(61, 10).await.expect("again").len(), 10);
+}
+
+#[tokio::test]
+async fn what_it_proves_is_what_the_node_proves() {
+    let bitcoind = Bitcoind::start(BitcoindConfig::default()).await.expect("bitcoind");
+    bitcoind.mine(103).await.expect("mine");
+    let txid = bitcoind.pay(None, 5_000_000).await.expect("pay");
+    let server = Esplora::start(&bitcoind).await.expect("server");
+    let (esplora, core) = (source(&server), node(&bitcoind));
+    let fact =
+        |txid: &str| BitcoinFact::Tx { txid: crate::world::internal(txid).parse().expect("id") };
+    let request =
+        |txid: &str, block_hash| ProofRequest::Bitcoin { facts: vec![fact(txid)], block_hash };
+    let waits = esplora.proof_material(request(&txid, None)).await.expect_err("not mined");
+    assert!(matches!(waits, AdapterError::NotIncluded { .. }), "{waits:?}");
+    bitcoind.mine(1).await.expect("mine");
+    let found = esplora.proof_material(request(&txid, None)).await.expect("material");
+    let expected = core.proof_material(request(&txid, None)).await.expect("material");
+    assert_eq!((found.header.clone(), found.inclusion), (expected.header, expected.inclusion));
+    let nobody =
+        esplora.proof_material(request(&"ab".repeat(32), None)).await.expect_err("unknown");
+    assert!(matches!(nobody, AdapterError::NotFound { .. }), "{nobody:?}");
+    bitcoind.reorg(1).await.expect("reorg");
+    let block = Some(found.header.blockHash);
+    let stale = esplora.proof_material(request(&txid, block)).await.expect_err("another branch");
+    assert!(matches!(stale, AdapterError::Stale { .. }), "{stale:?}");
 }
 
 #[tokio::test]
