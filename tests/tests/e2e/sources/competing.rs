@@ -1,7 +1,7 @@
 //! Two nodes on two branches.
 
 use grid_adapters::SourceChain as _;
-use grid_test_nodes::{Bitcoind, BitcoindConfig, Grid, ports, rpc, wait_for};
+use grid_test_nodes::{Bitcoind, BitcoindConfig, Grid, rpc, wait_for};
 use serde_json::{Value, json};
 
 use super::{assert_same_chain, node, quorum, tip};
@@ -14,19 +14,15 @@ use crate::world::{
 struct Pair {
     one: Bitcoind,
     other: Bitcoind,
-    /// Where the first accepts peers.
-    peer: String,
 }
 
 impl Pair {
     /// Both on the same chain, separated.
     async fn start() -> Self {
-        let peer = format!("127.0.0.1:{}", ports::free().expect("port"));
-        let args = vec![String::from("-listen=1"), format!("-bind={peer}")];
-        let config = BitcoindConfig { args, ..BitcoindConfig::default() };
+        let config = BitcoindConfig { listen: true, ..BitcoindConfig::default() };
         let (one, other) =
             tokio::join!(Bitcoind::start(config), Bitcoind::start(BitcoindConfig::default()));
-        let pair = Self { one: one.expect("bitcoind"), other: other.expect("bitcoind"), peer };
+        let pair = Self { one: one.expect("bitcoind"), other: other.expect("bitcoind") };
         pair.one.mine(FIRST_BLOCKS).await.expect("mine");
         pair.connect().await;
         pair.separate().await;
@@ -38,7 +34,8 @@ impl Pair {
         for node in [&self.one, &self.other] {
             node.call("setnetworkactive", json!([true])).await.expect("network on");
         }
-        self.other.call("addnode", json!([self.peer, "onetry"])).await.expect("addnode");
+        let peer = self.one.peer_address().expect("it accepts peers").to_string();
+        self.other.call("addnode", json!([peer, "onetry"])).await.expect("addnode");
         wait_for("both nodes to agree", LIMIT, || async {
             let one = self.one.tip().await.map_err(|error| error.to_string())?;
             let other = self.other.tip().await.map_err(|error| error.to_string())?;
@@ -91,7 +88,7 @@ async fn work_decides_between_two_nodes_and_both_branches_are_known() {
     assert_eq!(fresh.view().competing_blocks(), 3);
 }
 
-async fn status(home: &Home) -> Value {
+pub(super) async fn status(home: &Home) -> Value {
     let url = format!("http://{}/v1/status", home.config().listen);
     let (_, text) = rpc::get(&url).await.expect("status");
     serde_json::from_str(&text).expect("JSON")

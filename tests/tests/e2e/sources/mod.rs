@@ -2,6 +2,7 @@
 
 mod competing;
 mod esplora;
+mod kinds;
 mod lies;
 mod speed;
 mod storm;
