@@ -184,6 +184,7 @@ impl ChainSection {
 /// `[[chain.source]]`: one source of a Bitcoin network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "a handful exist, read once")]
 pub(crate) enum SourceSection {
     /// A Bitcoin Core node: JSON-RPC, and REST where it is on.
     Rpc {
