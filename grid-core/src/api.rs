@@ -47,6 +47,9 @@ pub struct ChainInfo {
     pub confirmed: Option<BlockRef>,
     /// Headers that the light client holds, all branches.
     pub tracked_headers: u64,
+    /// Bytes that these headers take in the main chain's state.
+    #[serde(default)]
+    pub tracked_bytes: u64,
 }
 
 /// `grid_locator(chain)`: hashes of the best tracked branch, tip first, at exponentially growing distances,

@@ -1,7 +1,8 @@
 //! The node's metrics. The doc comment of a field is its HELP text.
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    core::Collector,
 };
 
 /// Handles of the node's metrics, zero from the start.
@@ -28,7 +29,11 @@ pub struct NodeMetrics {
     /// Confirmed headers in the index, by chain.
     pub index_headers: IntGaugeVec,
     /// Confirmed headers taken back by reorganisations since the start, by chain.
-    pub index_reverted_total: prometheus::IntCounterVec,
+    pub index_reverted_total: IntCounterVec,
+    /// Headers that the light client holds, all branches, by chain.
+    pub light_client_headers: IntGaugeVec,
+    /// Bytes that the light client's headers take in the state, by chain.
+    pub light_client_bytes: IntGaugeVec,
     /// Size of the database file, bytes.
     pub store_bytes: IntGauge,
     /// Answered JSON-RPC calls since the start, in-process calls included.
@@ -52,13 +57,19 @@ macro_rules! metric {
     };
 }
 
+/// Declares one metric with a value a chain; the name is whole.
+macro_rules! by_chain {
+    ($registry:expr, $kind:ident, $name:literal, $help:literal) => {
+        register($registry, $kind::new(Opts::new($name, $help), &["chain"]))?
+    };
+}
+
 impl NodeMetrics {
     /// Registers all metrics.
     ///
     /// # Errors
     /// Where the registry already has metrics of these names.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let by_chain = &["chain"];
         Ok(Self {
             head_height: metric!(
                 registry,
@@ -122,26 +133,30 @@ impl NodeMetrics {
                 "mempool_refused_total",
                 "Transactions that the mempool refused since the start."
             ),
-            index_headers: register(
+            index_headers: by_chain!(
                 registry,
-                IntGaugeVec::new(
-                    Opts::new(
-                        "grid_node_index_headers",
-                        "Confirmed headers in the index, by chain.",
-                    ),
-                    by_chain,
-                ),
-            )?,
-            index_reverted_total: register(
+                IntGaugeVec,
+                "grid_node_index_headers",
+                "Confirmed headers in the index, by chain."
+            ),
+            light_client_headers: by_chain!(
                 registry,
-                prometheus::IntCounterVec::new(
-                    Opts::new(
-                        "grid_node_index_reverted_total",
-                        "Confirmed headers taken back by reorganisations since the start, by chain.",
-                    ),
-                    by_chain,
-                ),
-            )?,
+                IntGaugeVec,
+                "grid_light_client_headers",
+                "Headers that the light client holds, all branches, by chain."
+            ),
+            light_client_bytes: by_chain!(
+                registry,
+                IntGaugeVec,
+                "grid_light_client_bytes",
+                "Bytes that the light client's headers take in the state, by chain."
+            ),
+            index_reverted_total: by_chain!(
+                registry,
+                IntCounterVec,
+                "grid_node_index_reverted_total",
+                "Confirmed headers taken back by reorganisations since the start, by chain."
+            ),
             store_bytes: metric!(
                 registry,
                 IntGauge,
@@ -173,10 +188,12 @@ mod tests {
         let metrics = NodeMetrics::register(&registry).unwrap();
         metrics.index_headers.with_label_values(&["eip155:1"]);
         metrics.index_reverted_total.with_label_values(&["eip155:1"]);
+        metrics.light_client_headers.with_label_values(&["eip155:1"]);
+        metrics.light_client_bytes.with_label_values(&["eip155:1"]);
         let families = registry.gather();
-        assert_eq!(families.len(), 13);
+        assert_eq!(families.len(), 15);
         for family in families {
-            let field = family.name().trim_start_matches("grid_node_");
+            let field = family.name().trim_start_matches("grid_").trim_start_matches("node_");
             let doc = format!("/// {}\n    pub {field}:", family.help());
             assert!(include_str!("metrics.rs").contains(&doc), "{doc}");
         }

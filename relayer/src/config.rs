@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use alloy_signer_local::PrivateKeySigner;
 use grid_core::Level;
 
-/// Bytes of evidence in one transaction: 2,000 Bitcoin headers and a margin. The main chain's own limit
+/// Bytes of evidence in one transaction: 6,048 Bitcoin headers and a margin. The main chain's own limit
 /// on a transaction is above it.
-pub const MAX_BATCH_BYTES: usize = 200_000;
+pub const MAX_BATCH_BYTES: usize = 484_000;
 
 /// Bitcoin headers in one transaction: what a node hands out at once.
 pub const MAX_BITCOIN_BATCH: usize = 2_000;

@@ -10,7 +10,7 @@ use grid_adapters::SourceHeader;
 use grid_core::{
     ChainId, Family,
     api::BlockRef,
-    bitcoin::{header::Header, target},
+    bitcoin::{client::MAX_HEADERS_PER_SUBMISSION, header::Header, target},
     modules::{abi::LightClients, gas},
 };
 use thiserror::Error;
@@ -89,6 +89,16 @@ pub enum EvidenceError {
 pub const fn batch_limit(family: Family) -> usize {
     match family {
         Family::Bitcoin => MAX_BITCOIN_BATCH,
+        _ => MAX_ETHEREUM_BATCH,
+    }
+}
+
+/// Most headers of a family in a submission that leaves the main chain's branch: as many as a submission may
+/// have at all where the chain judges it as a whole.
+#[must_use]
+pub const fn whole_limit(family: Family) -> usize {
+    match family {
+        Family::Bitcoin => MAX_HEADERS_PER_SUBMISSION,
         _ => MAX_ETHEREUM_BATCH,
     }
 }

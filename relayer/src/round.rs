@@ -290,7 +290,7 @@ impl ChainRound {
                     Answer::HeaderAt(header.map(|header| header.compat.blockHash))
                 }
                 Step::Ask(Ask::Headers { from, count }) => {
-                    headers = self.source.headers(from, count).await?;
+                    headers = self.headers(from, count).await?;
                     Answer::Headers(headers.iter().map(evidence::link).collect())
                 }
             };
@@ -298,6 +298,21 @@ impl ChainRound {
         }
         let moved = Finished { outcome: Outcome::Moved, common: None, stale: Vec::new() };
         Ok((moved, headers))
+    }
+
+    /// As many headers as asked for, in as many calls as the source needs. The planner and the evidence
+    /// check that they are linked.
+    async fn headers(&self, from: u64, count: usize) -> Result<Vec<SourceHeader>, RoundError> {
+        let mut headers = Vec::new();
+        while headers.len() < count {
+            let next = from.saturating_add(headers.len() as u64);
+            let part = self.source.headers(next, count - headers.len()).await?;
+            if part.is_empty() {
+                break;
+            }
+            headers.extend(part);
+        }
+        Ok(headers)
     }
 
     /// Writes down what a run has found out about existing items.
@@ -353,6 +368,11 @@ fn view(tools: &Tools, info: &ChainInfo, tip: BlockRef, rows: &[Item], now: u64)
         .collect();
     // With no room for another item one header is enough to see whether the branch is still the same.
     let full = open(rows) >= usize::try_from(tools.lane.in_flight).unwrap_or(usize::MAX);
-    let batch = if full { 1 } else { tools.lane.batch.min(evidence::batch_limit(info.family)) };
-    View { source: tip, tracked: info.tracked, base: info.base, covered, batch }
+    let (batch, whole) = if full {
+        (1, 1)
+    } else {
+        let batch = tools.lane.batch.min(evidence::batch_limit(info.family));
+        (batch, evidence::whole_limit(info.family))
+    };
+    View { source: tip, tracked: info.tracked, base: info.base, covered, batch, whole }
 }

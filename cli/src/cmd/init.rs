@@ -14,7 +14,7 @@ use alloy_primitives::{Address, U256, hex};
 use eyre::{Result, WrapErr as _, bail, eyre};
 use grid_core::{
     ChainId, Family, Level, Security,
-    bitcoin::network::NetworkParams,
+    bitcoin::{NetworkSpec, network::NetworkParams},
     confirm::ConfirmationRule,
     genesis::{self, Genesis},
     grid::Validator,
@@ -195,7 +195,7 @@ async fn bitcoin_record(
 ) -> Result<ChainRecord> {
     let source = sources::choose(home, config, ChainKind::Bitcoin, Some(&section.id))?;
     source.tip().await.wrap_err("the Bitcoin node cannot be used")?;
-    let network = section.network.clone().unwrap_or_default();
+    let network = NetworkSpec::BuiltIn(section.network.clone().unwrap_or_default());
     let checkpoint = match args.bitcoin_start {
         None | Some(0) => None,
         Some(height) => Some(checkpoint::bitcoin(home, section, source.as_ref(), height).await?),
@@ -210,7 +210,11 @@ async fn bitcoin_record(
         id: section.id.clone(),
         family: Family::Bitcoin,
         security: Security::ProofOfWork,
-        level: if network == "regtest" { Level::L1 } else { Level::L3 },
+        level: if network.params().is_ok_and(|params| params.no_retargeting) {
+            Level::L1
+        } else {
+            Level::L3
+        },
         rule,
         status: ChainStatus::Active,
         client: ClientParams::Bitcoin { network, checkpoint },

@@ -8,6 +8,7 @@ use super::{
     header::{Header, sha256d},
     multihash::hash_all,
     network::{NetworkError, NetworkParams},
+    pow::ProofOfWork,
     rules::{BranchContext, HeaderError, MEDIAN_TIME_SPAN, Parent, PeriodStart, check_contextual},
     target,
 };
@@ -21,8 +22,10 @@ use crate::{
 /// anti-spam threshold, a day of blocks.
 pub const DEFAULT_MAX_BEHIND: u64 = 144;
 
-/// The most headers in one submission: Bitcoin's own bound on a `headers` message.
-pub const MAX_HEADERS_PER_SUBMISSION: usize = 2_000;
+/// The most headers in one submission: three difficulty periods, 484 KB. A branch is judged by the
+/// work of a whole submission, so it is as long as the deepest reorganisation that must be possible:
+/// two periods, and what was mined meanwhile.
+pub const MAX_HEADERS_PER_SUBMISSION: usize = 6_048;
 
 /// A trusted start: a header, and what the rules need to know from below it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,15 +162,6 @@ impl Checkpoint {
     }
 }
 
-/// Target and work of the bits seen last: headers of a period share them, and a 256-bit division
-/// costs as much as the rest of the checks.
-#[derive(Debug, Clone, Copy)]
-struct Difficulty {
-    bits: u32,
-    target: U256,
-    work: U256,
-}
-
 /// A header whose proof of work is checked.
 struct Proven {
     header: Header,
@@ -195,7 +189,7 @@ pub struct BitcoinClient {
     chain: ChainKey,
     tree: HeaderTree,
     max_behind: u64,
-    difficulty: Option<Difficulty>,
+    proof_of_work: ProofOfWork,
 }
 
 impl BitcoinClient {
@@ -233,7 +227,8 @@ impl BitcoinClient {
 
     fn over(params: NetworkParams, tree: HeaderTree) -> Self {
         let chain = tree.chain();
-        Self { params, chain, tree, max_behind: DEFAULT_MAX_BEHIND, difficulty: None }
+        let proof_of_work = ProofOfWork::new(params.pow_limit);
+        Self { params, chain, tree, max_behind: DEFAULT_MAX_BEHIND, proof_of_work }
     }
 
     /// Stores branches up to this many blocks' work behind the tip, instead of
@@ -272,7 +267,9 @@ impl BitcoinClient {
     /// # Errors
     /// The broken rule; nothing is stored then.
     pub fn accept(&mut self, raw: &[u8; 80], now_ms: u64) -> Result<TipChange, HeaderError> {
-        let proven = self.prove(raw, sha256d(raw))?;
+        let (header, hash) = (Header::parse(raw), sha256d(raw));
+        let work = self.proof_of_work.check(&header, &hash)?;
+        let proven = Proven { header, hash, work };
         if self.tree.get(&proven.hash).is_some() {
             return Ok(TipChange::Known);
         }
@@ -286,6 +283,9 @@ impl BitcoinClient {
     ///
     /// A branch is judged by the work of the whole run, all of it proven before anything is stored:
     /// a long branch may start far behind the tip if it ends near it.
+    ///
+    /// Refused headers are not kept, so what Core calls `bad-prevblk` does not occur: within a run
+    /// nothing after a refused header is looked at, and later its children have an unknown parent.
     #[must_use = "the outcome says which headers were refused"]
     pub fn accept_all(&mut self, raw: &[[u8; 80]], now_ms: u64) -> Accepted {
         let old_tip = self.tree.tip().hash();
@@ -304,38 +304,18 @@ impl BitcoinClient {
         let taken = raw.get(..MAX_HEADERS_PER_SUBMISSION).unwrap_or(raw);
         let mut run: Vec<Proven> = Vec::with_capacity(taken.len());
         for (index, (bytes, hash)) in taken.iter().zip(hash_all(taken)).enumerate() {
-            let proven = match self.prove(bytes, hash) {
-                Ok(proven) => proven,
+            let header = Header::parse(bytes);
+            let work = match self.proof_of_work.check(&header, &hash) {
+                Ok(work) => work,
                 Err(error) => return (run, Some(error.into())),
             };
-            if run.last().is_some_and(|previous| previous.hash != proven.header.prev) {
+            if run.last().is_some_and(|previous| previous.hash != header.prev) {
                 return (run, Some(HeaderError::NotContinuous { index }.into()));
             }
-            run.push(proven);
+            run.push(Proven { header, hash, work });
         }
         let too_many = ClientError::TooMany { found: raw.len(), most: taken.len() };
         (run, (taken.len() < raw.len()).then_some(too_many))
-    }
-
-    /// Context-free check: the hash meets the target that the header claims.
-    fn prove(&mut self, bytes: &[u8; 80], hash: B256) -> Result<Proven, HeaderError> {
-        let header = Header::parse(bytes);
-        let bits = header.bits;
-        let high = HeaderError::HighHash { hash, bits };
-        let difficulty = match self.difficulty {
-            Some(difficulty) if difficulty.bits == bits => difficulty,
-            _ => {
-                let Some(target) = target::valid(bits, &self.params.pow_limit) else {
-                    return Err(high);
-                };
-                Difficulty { bits, target, work: target::work(&target) }
-            }
-        };
-        self.difficulty = Some(difficulty);
-        if target::hash_number(&hash) > difficulty.target {
-            return Err(high);
-        }
-        Ok(Proven { header, hash, work: difficulty.work })
     }
 
     /// Anti-spam: a branch that ends more than `max_behind` blocks' work behind the tip is not

@@ -23,6 +23,6 @@ mod tests;
 
 pub use client::{BitcoinClient, Checkpoint, CheckpointError};
 pub use header::Header;
-pub use network::NetworkParams;
+pub use network::{NetworkParams, NetworkSpec};
 pub use rules::HeaderError;
 pub use verify::HeaderVerifier;

@@ -2,8 +2,13 @@
 //!
 //! Source: Bitcoin Core `kernel/chainparams.cpp`, versions 28 to 31.
 
+use core::fmt;
+
 use alloy_primitives::{B256, FixedBytes, U256, hex};
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use thiserror::Error;
 
 use super::{header::sha256d, target};
@@ -157,6 +162,17 @@ impl NetworkParams {
         }
     }
 
+    /// A signet of its own, as Bitcoin Core's `-signetchallenge` makes one from a script. It has the
+    /// default signet's genesis block, and so its chain id: one main chain can follow only one
+    /// signet. What is said at [`Self::signet`] about signatures holds here as well.
+    #[must_use]
+    pub fn signet_of(challenge: &[u8]) -> Self {
+        // A list of bytes is written with its length in front, as Core does before it hashes.
+        let hash = sha256d(&bitcoin::consensus::serialize(&challenge.to_vec()));
+        let magic = hash.0.first_chunk().copied().unwrap_or_default();
+        Self { minimum_chain_work: U256::ZERO, p2p_magic: FixedBytes(magic), ..Self::signet() }
+    }
+
     /// The regression-test network: one or two hashes a block, for development.
     #[must_use]
     pub fn regtest() -> Self {
@@ -254,6 +270,63 @@ impl NetworkParams {
     #[must_use]
     pub fn chain_id(&self) -> ChainId {
         ChainId::bip122(&self.genesis_hash())
+    }
+}
+
+/// Which rules a Bitcoin chain has. In JSON: the name of a built-in network, or all parameters of
+/// another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum NetworkSpec {
+    /// `mainnet`, `testnet3`, `testnet4`, `signet` or `regtest`.
+    BuiltIn(String),
+    /// A network of its own.
+    Custom(Box<NetworkParams>),
+}
+
+impl NetworkSpec {
+    /// The parameters.
+    ///
+    /// # Errors
+    /// [`NetworkError`] for an unknown name or unusable numbers.
+    pub fn params(&self) -> Result<NetworkParams, NetworkError> {
+        match self {
+            Self::BuiltIn(name) => NetworkParams::by_name(name),
+            Self::Custom(params) => params.validate().map(|()| NetworkParams::clone(params)),
+        }
+    }
+}
+
+impl From<NetworkParams> for NetworkSpec {
+    fn from(params: NetworkParams) -> Self {
+        match NetworkParams::by_name(&params.name) {
+            Ok(built_in) if built_in == params => Self::BuiltIn(params.name),
+            _ => Self::Custom(Box::new(params)),
+        }
+    }
+}
+
+/// By hand, so that an error names the field at fault.
+impl<'de> Deserialize<'de> for NetworkSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = NetworkSpec;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a Bitcoin network or its parameters")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<NetworkSpec, E> {
+                Ok(NetworkSpec::BuiltIn(name.into()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<NetworkSpec, A::Error> {
+                NetworkParams::deserialize(MapAccessDeserializer::new(map))
+                    .map(|params| NetworkSpec::Custom(Box::new(params)))
+            }
+        }
+        deserializer.deserialize_any(Either)
     }
 }
 

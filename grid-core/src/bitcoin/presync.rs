@@ -29,13 +29,15 @@ use bitcoin_hashes::siphash24;
 use thiserror::Error;
 
 use super::{
-    client::MAX_HEADERS_PER_SUBMISSION,
     header::{Header, sha256d},
     network::NetworkParams,
     pow::ProofOfWork,
     rules::{HeaderError, MAX_FUTURE_BLOCK_TIME, retarget},
     target,
 };
+
+/// The most headers of one `headers` message (Core `MAX_HEADERS_RESULTS`).
+pub const MAX_HEADERS_PER_MESSAGE: usize = 2_000;
 
 /// The most headers whose times raise the median time past by one second.
 const MAX_HEADERS_PER_SECOND: u64 = 6;
@@ -254,12 +256,12 @@ impl Presync {
     }
 
     /// Takes the headers of one message. A message of less than
-    /// [`MAX_HEADERS_PER_SUBMISSION`] is the end of the peer's branch.
+    /// [`MAX_HEADERS_PER_MESSAGE`] is the end of the peer's branch.
     ///
     /// # Errors
     /// A [`PresyncError`]: give up this download.
     pub fn step(&mut self, headers: &[[u8; 80]]) -> Result<Step, PresyncError> {
-        let more = headers.len() >= MAX_HEADERS_PER_SUBMISSION;
+        let more = headers.len() >= MAX_HEADERS_PER_MESSAGE;
         match self.phase {
             Phase::Presync => self.weigh(headers, more),
             Phase::Redownload => self.keep(headers, more),

@@ -1,10 +1,12 @@
 //! The light client over mined and real headers, rule by rule.
 
+mod reference;
+
 use alloy_primitives::{B256, U256, hex};
 use proptest::prelude::*;
 
 use super::{
-    BitcoinClient, Checkpoint, CheckpointError, Header, HeaderError, NetworkParams,
+    BitcoinClient, Checkpoint, CheckpointError, Header, HeaderError, NetworkParams, NetworkSpec,
     client::DEFAULT_MAX_BEHIND,
     network::NetworkError,
     rules::PeriodStart,
@@ -92,6 +94,42 @@ fn built_in_networks_have_their_published_genesis() {
     assert_eq!(intervals, [2016, 2016, 2016, 2016, 144]);
     let limits: Vec<u32> = NetworkParams::all().iter().map(NetworkParams::limit_bits).collect();
     assert_eq!(limits, [0x1d00ffff, 0x1d00ffff, 0x1d00ffff, 0x1e0377ae, 0x207fffff]);
+}
+
+#[test]
+fn a_signet_s_magic_follows_from_its_challenge() {
+    let default = hex!(
+        "512103ad5e0edad18cb1f0fc0d28a3d4f1f3e445640337489abb10404f2d1e086be430210359ef5021964fe22d6f8e05b2463c9540ce96883fe3b278760f048f5189f2e6c452ae"
+    );
+    assert_eq!(NetworkParams::signet_of(&default).p2p_magic, NetworkParams::signet().p2p_magic);
+    let other = NetworkParams::signet_of(&[0x51]);
+    assert_eq!(other.p2p_magic, hex!("54d26fbd"));
+    assert_eq!(other.chain_id(), NetworkParams::signet().chain_id());
+    assert!(BitcoinClient::from_genesis(other).is_ok());
+}
+
+#[test]
+fn a_network_is_named_or_written_out() {
+    for params in NetworkParams::all() {
+        let spec = NetworkSpec::from(params.clone());
+        assert_eq!(spec, NetworkSpec::BuiltIn(params.name.clone()));
+        assert_eq!(spec.params(), Ok(params));
+    }
+    let own = fast(true, true);
+    let spec = NetworkSpec::from(own.clone());
+    let json = serde_json::to_string(&spec).expect("serialises");
+    assert_eq!(serde_json::from_str::<NetworkSpec>(&json).ok(), Some(spec));
+    assert_eq!(NetworkSpec::from(own.clone()).params(), Ok(own.clone()));
+    // A built-in network's name does not make other rules that network's.
+    let disguised = NetworkParams { name: "mainnet".into(), ..own };
+    assert_eq!(NetworkSpec::from(disguised.clone()), NetworkSpec::Custom(Box::new(disguised)));
+    let refuse = |text: &str| serde_json::from_str::<NetworkSpec>(text).expect_err("refused");
+    let missing = json.replace("\"timespan\":60,", "");
+    assert!(refuse(&missing).to_string().contains("timespan"), "the error names the field");
+    assert!(refuse("7").to_string().contains("name of a Bitcoin network"));
+    let uneven = json.replace("\"timespan\":60,", "\"timespan\":61,");
+    let uneven: NetworkSpec = serde_json::from_str(&uneven).expect("well formed");
+    assert!(matches!(uneven.params(), Err(NetworkError::Interval { .. })));
 }
 
 #[test]
@@ -351,13 +389,13 @@ fn a_run_is_stored_up_to_its_first_bad_header() {
 }
 
 #[test]
-fn more_headers_than_a_message_holds_are_not_looked_at() {
+fn more_headers_than_a_submission_holds_are_not_looked_at() {
     let mut client = regtest();
     let start = genesis(client.params());
-    let headers = bytes(&run(&start, 2_001, 600, 1));
+    let headers = bytes(&run(&start, 6_049, 600, 1));
     let accepted = client.accept_all(&headers, NOW_MS);
-    assert_eq!(accepted.added, 2_000);
-    assert_eq!(accepted.rejected, Some(ClientError::TooMany { found: 2_001, most: 2_000 }));
+    assert_eq!(accepted.added, 6_048);
+    assert_eq!(accepted.rejected, Some(ClientError::TooMany { found: 6_049, most: 6_048 }));
 }
 
 #[test]

@@ -50,8 +50,28 @@ impl<T: Copy> Segments<T> {
         self.len = self.len.saturating_add(1);
     }
 
+    pub(super) fn last(&self) -> Option<&T> {
+        self.segments.last()?.last()
+    }
+
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.segments.truncate(len.div_ceil(SEGMENT));
+        if let (Some(last), true) = (self.segments.last_mut(), !len.is_multiple_of(SEGMENT)) {
+            last.truncate(len % SEGMENT);
+        }
+        self.len = self.len.min(len);
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.segments.iter().flatten()
+    }
+}
+
+impl<T: Copy> FromIterator<T> for Segments<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        let mut segments = Self::new();
+        items.into_iter().for_each(|item| segments.push(item));
+        segments
     }
 }
 

@@ -55,6 +55,9 @@ sol! {
         function submitAttestedHeaders(bytes32 chain, bytes[] headers, bytes[] signatures) external returns (uint64 added);
         /// The best tracked header.
         function tip(bytes32 chain) external view returns (uint64 height, bytes32 blockHash);
+        /// What is stored of the chain's tracked headers, all branches: how many, the bytes of their chunks, and
+        /// the height of the oldest.
+        function tracked(bytes32 chain) external view returns (uint64 headers, uint64 storedBytes, uint64 oldestHeight);
         /// The confirmed range: `count` headers from `firstHeight`; the hash is that of the last one, or zero.
         function confirmed(bytes32 chain) external view returns (uint64 firstHeight, uint64 count, bytes32 blockHash);
         /// The root of a chain's accumulator.

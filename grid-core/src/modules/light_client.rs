@@ -11,7 +11,7 @@ use alloy_primitives::keccak256;
 use super::record::{ChainRecord, ClientParams};
 use crate::{
     ChainKey,
-    bitcoin::{BitcoinClient, Checkpoint, NetworkParams, header::sha256d},
+    bitcoin::{BitcoinClient, Checkpoint, header::sha256d},
     ethereum::{AttestedClient, attest::AttesterSet},
     header_tree::TreeMeta,
     light_client::{Evidence, LightClient},
@@ -49,10 +49,10 @@ impl Clients {
 pub(crate) fn start(record: &ChainRecord) -> Result<LightClient, String> {
     match &record.client {
         ClientParams::Bitcoin { network, checkpoint } => {
-            let params = NetworkParams::by_name(network).map_err(|error| error.to_string())?;
+            let params = network.params().map_err(|error| error.to_string())?;
             if params.chain_id() != record.id {
-                let id = params.chain_id();
-                return Err(format!("the id of Bitcoin's {network} is {id}, not {}", record.id));
+                let (name, id) = (&params.name, params.chain_id());
+                return Err(format!("the id of Bitcoin's {name} is {id}, not {}", record.id));
             }
             let start = checkpoint.clone().unwrap_or_else(|| Checkpoint::genesis(&params));
             let client = BitcoinClient::new(params, &start).map_err(|error| error.to_string())?;
@@ -89,7 +89,7 @@ pub(crate) fn load(
     };
     match &record.client {
         ClientParams::Bitcoin { network, .. } => {
-            let params = NetworkParams::by_name(network).map_err(|error| broken(&error))?;
+            let params = network.params().map_err(|error| broken(&error))?;
             let client =
                 BitcoinClient::load(params, &meta, chunks).map_err(|error| broken(&error))?;
             Ok(LightClient::Bitcoin(client))

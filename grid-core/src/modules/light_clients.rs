@@ -71,6 +71,16 @@ impl Module for LightClientsModule {
                 let ret = tipReturn { height: tip.height(), blockHash: tip.hash() };
                 Ok(tipCall::abi_encode_returns(&ret))
             }
+            Calls::tracked(call) => {
+                let client = view(env, call.chain)?;
+                let tree = client.tree();
+                let ret = trackedReturn {
+                    headers: tree.len() as u64,
+                    storedBytes: tree.stored_bytes(),
+                    oldestHeight: tree.base().height(),
+                };
+                Ok(trackedCall::abi_encode_returns(&ret))
+            }
             Calls::confirmed(call) => {
                 let accumulator = read_accumulator(env, call.chain)?;
                 let ret = confirmedReturn {

@@ -6,13 +6,16 @@ use thiserror::Error;
 
 use crate::{
     ChainId, ChainKey, Family, Level, Security,
-    bitcoin::Checkpoint,
+    bitcoin::{Checkpoint, NetworkSpec},
     confirm::{ConfirmationRule, RuleError},
 };
 
 /// Headers kept below the confirmed tip where a record does not say otherwise: two difficulty periods of
 /// Bitcoin, four weeks.
 pub const DEFAULT_WINDOW: u64 = 4_032;
+/// The smallest window of a Bitcoin network whose difficulty changes: a reorganisation over two
+/// periods can always be followed.
+pub const MIN_BITCOIN_WINDOW: u64 = 4_032;
 /// The largest window. A block that carries evidence loads the whole window.
 pub const MAX_WINDOW: u64 = 16_384;
 /// The most bytes of a record in JSON.
@@ -107,8 +110,8 @@ impl core::fmt::Display for ChainStatus {
 pub enum ClientParams {
     /// Proof of work by Bitcoin's rules.
     Bitcoin {
-        /// Name of the rule set, for example `regtest`.
-        network: String,
+        /// The rules: a name, for example `regtest`, or the parameters of another network.
+        network: NetworkSpec,
         /// Trusted start; the network's genesis block where absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         checkpoint: Option<Checkpoint>,
@@ -152,13 +155,15 @@ pub enum RecordError {
         /// What the record says.
         family: Family,
     },
-    /// A window of zero or above the limit.
-    #[error("chain {id}: window {window} must be 1 to {MAX_WINDOW} headers")]
+    /// A window below the least or above the limit.
+    #[error("chain {id}: window {window} must be {least} to {MAX_WINDOW} headers")]
     Window {
         /// The chain.
         id: ChainId,
         /// What the record says.
         window: u64,
+        /// The least that this chain may have.
+        least: u64,
     },
     /// The confirmation rule is bad, or not for chains of that family.
     #[error("chain {id}: {error}")]
@@ -221,8 +226,9 @@ impl ChainRecord {
         if self.security != security {
             return Err(RecordError::Security { id, claimed: self.security, actual: security });
         }
-        if self.window == 0 || self.window > MAX_WINDOW {
-            return Err(RecordError::Window { id, window: self.window });
+        let least = self.least_window();
+        if self.window < least || self.window > MAX_WINDOW {
+            return Err(RecordError::Window { id, window: self.window, least });
         }
         if let Err(error) = self.rule.validate(family) {
             return Err(RecordError::Rule { id, error });
@@ -234,6 +240,17 @@ impl ChainRecord {
         super::light_client::start(self)
             .map(drop)
             .map_err(|reason| RecordError::Client { id, reason })
+    }
+
+    fn least_window(&self) -> u64 {
+        match &self.client {
+            ClientParams::Bitcoin { network, .. }
+                if network.params().is_ok_and(|params| !params.no_retargeting) =>
+            {
+                MIN_BITCOIN_WINDOW
+            }
+            _ => 1,
+        }
     }
 
     /// The hash of the record's stored form, for events.

@@ -86,7 +86,7 @@ pub fn bitcoin_record(network: &NetworkParams, rule: ConfirmationRule, window: u
         level: Level::L3,
         rule,
         status: ChainStatus::Active,
-        client: ClientParams::Bitcoin { network: network.name.clone(), checkpoint: None },
+        client: ClientParams::Bitcoin { network: network.clone().into(), checkpoint: None },
         window,
     }
 }

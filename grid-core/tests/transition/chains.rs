@@ -277,7 +277,7 @@ fn attested_headers_follow_the_longest_signed_branch() {
 }
 
 /// The accumulator's root over headers `0..count`, computed from nothing but the headers.
-fn reference_root(key: ChainKey, headers: &[[u8; 80]], count: usize) -> B256 {
+pub(crate) fn reference_root(key: ChainKey, headers: &[[u8; 80]], count: usize) -> B256 {
     let mut range = Mmr::new();
     for (height, raw) in (0..).zip(&headers[..count]) {
         let header = Header::parse(raw);

@@ -7,6 +7,7 @@ mod support;
 mod blocks;
 mod chains;
 mod contracts;
+mod deep;
 mod properties;
 
 use alloy_primitives::{Address, Bytes};

@@ -227,7 +227,14 @@ impl GridChain {
     fn index_metrics(&self, view: &View) -> Result<(), ChainFailure> {
         for entry in state::query::entries(view)? {
             let name = self.name(view, ChainKey(entry.chain))?;
-            self.metrics.index_headers.with_label_values(&[name.as_str()]).set(gauge(entry.count));
+            let label = [name.as_str()];
+            self.metrics.index_headers.with_label_values(&label).set(gauge(entry.count));
+            if let Some(client) = self.light_client(view, ChainKey(entry.chain))? {
+                let tree = client.tree();
+                let (headers, bytes) = (gauge(tree.len() as u64), gauge(tree.stored_bytes()));
+                self.metrics.light_client_headers.with_label_values(&label).set(headers);
+                self.metrics.light_client_bytes.with_label_values(&label).set(bytes);
+            }
         }
         Ok(())
     }

@@ -62,6 +62,7 @@ fn chains(context: &Context) -> Result<Vec<ChainInfo>, RpcError> {
             tracked: block_ref(tree.tip()),
             confirmed,
             tracked_headers: tree.len() as u64,
+            tracked_bytes: tree.stored_bytes(),
             id: record.id,
         });
     }

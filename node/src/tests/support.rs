@@ -52,7 +52,10 @@ pub(crate) fn genesis() -> Genesis {
             level: Level::L3,
             rule: ConfirmationRule::Depth { blocks: 3 },
             status: ChainStatus::Active,
-            client: ClientParams::Bitcoin { network: "regtest".into(), checkpoint: None },
+            client: ClientParams::Bitcoin {
+                network: NetworkParams::regtest().into(),
+                checkpoint: None,
+            },
             window: 4_032,
         }],
     }

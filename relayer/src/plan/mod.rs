@@ -8,7 +8,8 @@
 //! * a range starts right above a header that the main chain has, or that an open item brings it: no
 //!   header is skipped;
 //! * a range lies on one branch: its first header's parent is the header it starts above;
-//! * a run asks a bounded number of questions, and a range is at most one batch;
+//! * a run asks a bounded number of questions, and a range is at most one batch, a larger one where it leaves
+//!   the main chain's branch;
 //! * with a source that stands still, runs and submissions end with both tips equal, whatever branch the
 //!   main chain was on before.
 
@@ -40,6 +41,9 @@ pub struct View {
     pub covered: Vec<Covered>,
     /// Most headers in a range.
     pub batch: usize,
+    /// Most headers in a range that leaves the main chain's branch: by its whole work the main chain decides
+    /// whether it takes such a range.
+    pub whole: usize,
 }
 
 /// A question to one of the two chains.
@@ -53,7 +57,7 @@ pub enum Ask {
     Headers {
         /// Height of the first.
         from: u64,
-        /// At most so many.
+        /// At most so many; a source may need several calls for them.
         count: usize,
     },
 }
@@ -215,7 +219,8 @@ impl Planner {
     fn fetch(&mut self, cursor: BlockRef, searched: bool) -> Step {
         self.state = State::Fetching { cursor, searched };
         let missing = self.view.source.height.saturating_sub(cursor.height);
-        let count = usize::try_from(missing).unwrap_or(usize::MAX).min(self.view.batch.max(1));
+        let most = if searched { self.view.whole } else { self.view.batch };
+        let count = usize::try_from(missing).unwrap_or(usize::MAX).min(most.max(1));
         Step::Ask(Ask::Headers { from: cursor.height.saturating_add(1), count })
     }
 

@@ -93,6 +93,7 @@ fn run(source: &Branch, client: &Client, covered: &[Covered], batch: usize) -> (
         base: client.base,
         covered: covered.to_vec(),
         batch,
+        whole: 2 * batch,
     });
     let mut questions = 0;
     loop {
@@ -103,7 +104,7 @@ fn run(source: &Branch, client: &Client, covered: &[Covered], batch: usize) -> (
                 Answer::HeaderAt(source.at(height).map(|block| block.hash))
             }
             Step::Ask(Ask::Headers { from, count }) => {
-                assert!(count <= batch && count > 0);
+                assert!(count <= 2 * batch && count > 0);
                 Answer::Headers(links(source, from, count))
             }
         };
@@ -146,7 +147,7 @@ proptest! {
                 Outcome::Relay { above, last } => {
                     prop_assert!(last.height > above.height);
                     let length = usize::try_from(last.height - above.height).unwrap();
-                    prop_assert!(length <= batch);
+                    prop_assert!(length <= 2 * batch);
                     let known = client.parents.contains_key(&above.hash);
                     prop_assert!(known || open.iter().any(|item| item.last == above));
                     let range = Covered { parent: above.hash, last };
@@ -208,7 +209,7 @@ proptest! {
     fn nonsense_ends_a_run(answers in proptest::collection::vec(0..4_u8, 0..300), tip in 0..9_u64) {
         let view = View {
             source: block(tip, 2), tracked: block(5, 1), base: block(1, 1),
-            covered: vec![Covered { parent: block(5, 1).hash, last: block(7, 1) }], batch: 3,
+            covered: vec![Covered { parent: block(5, 1).hash, last: block(7, 1) }], batch: 3, whole: 3,
         };
         let (mut planner, mut step) = Planner::start(view);
         for answer in answers {

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::bitcoin::testing::{mine, run};
 
-const MESSAGE: usize = MAX_HEADERS_PER_SUBMISSION;
+const MESSAGE: usize = MAX_HEADERS_PER_MESSAGE;
 const SALT: [u64; 2] = [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210];
 const SMALL: PresyncLimits = PresyncLimits { commitment_period: 10, buffer: 300 };
 
