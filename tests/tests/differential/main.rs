@@ -6,3 +6,4 @@
 mod generated;
 mod node;
 mod recorded;
+mod verifier;
