@@ -6,6 +6,7 @@
 
 mod headers;
 mod mutate;
+mod proof;
 mod seeds;
 mod spv;
 
@@ -13,7 +14,8 @@ use std::path::Path;
 
 pub use headers::headers;
 pub use mutate::mutate;
-pub use spv::{merkle_block, transaction};
+pub use proof::{block_proof, proof_binary, proof_json};
+pub use spv::{block, merkle_block, transaction};
 
 /// A parser under test.
 #[derive(Debug, Clone, Copy)]
@@ -31,4 +33,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "headers", run: headers, seeds: seeds::headers },
     Target { name: "merkle_block", run: merkle_block, seeds: seeds::merkle_blocks },
     Target { name: "transaction", run: transaction, seeds: seeds::transactions },
+    Target { name: "block", run: block, seeds: seeds::blocks },
+    Target { name: "block_proof", run: block_proof, seeds: seeds::block_proofs },
+    Target { name: "proof_binary", run: proof_binary, seeds: seeds::binary_proofs },
+    Target { name: "proof_json", run: proof_json, seeds: seeds::json_proofs },
 ];

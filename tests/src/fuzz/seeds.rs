@@ -3,9 +3,22 @@
 
 use std::path::Path;
 
-use alloy_primitives::hex;
+use alloy_primitives::{B256, Bytes, hex};
 use bitcoin::{Block, consensus};
+use grid_core::{
+    bitcoin::{Header, NetworkParams, spv::RawBlock},
+    index::ChainEntry,
+    mmr::MmrProof,
+    proof::{
+        Anchor, BlockProof, CrossChainProof, PROOF_VERSION, Segment,
+        facts::{self, BitcoinFact},
+    },
+    tree::TreeProof,
+};
 use walkdir::WalkDir;
+
+/// Larger blocks only slow the mutations down.
+const MAX_BLOCK: usize = 4_000;
 
 /// The files below a folder whose names end like this, in a fixed order.
 fn files(folder: &Path, end: &str) -> Vec<Vec<u8>> {
@@ -37,6 +50,81 @@ pub(super) fn transactions(data: &Path) -> Vec<Vec<u8>> {
         .map(|tx| consensus::serialize(&tx))
         .filter(|raw| raw.len() < 2_000)
         .collect()
+}
+
+/// The small mainnet blocks.
+pub(super) fn blocks(data: &Path) -> Vec<Vec<u8>> {
+    let mut blocks = files(&data.join("bitcoin/blocks"), ".bin");
+    blocks.retain(|block| block.len() < MAX_BLOCK);
+    blocks
+}
+
+/// A proof of every kind of fact in the first and the last transaction of each small block, where it
+/// has one.
+fn proofs(data: &Path) -> Vec<BlockProof> {
+    let mut proofs = Vec::new();
+    for block in blocks(data).iter().filter_map(|raw| RawBlock::parse(raw).ok()) {
+        let txids = block.txs.tree().txids();
+        let (Some(first), Some(last)) = (txids.first(), txids.last()) else { continue };
+        let lists = [
+            vec![BitcoinFact::Tx { txid: *last }],
+            vec![BitcoinFact::Payment { txid: *last, output: 0 }],
+            vec![BitcoinFact::Data { txid: *last, output: 0 }],
+            vec![BitcoinFact::Witness { txid: *last }],
+            vec![BitcoinFact::Tx { txid: *first }, BitcoinFact::Tx { txid: *last }],
+        ];
+        let inclusions = lists.iter().filter_map(|list| facts::from_block(&block.txs, list).ok());
+        let chain = NetworkParams::mainnet().chain_id();
+        proofs.extend(inclusions.filter_map(|inclusion| {
+            BlockProof::assemble(chain.clone(), block.header, inclusion).ok()
+        }));
+    }
+    proofs.truncate(500);
+    proofs
+}
+
+/// Proofs of facts in one Bitcoin block.
+pub(super) fn block_proofs(data: &Path) -> Vec<Vec<u8>> {
+    proofs(data).iter().filter_map(|proof| Some(proof.to_json().ok()?.into_bytes())).collect()
+}
+
+/// The same facts as proofs by way of Grid, in the right form only: no Grid block is behind them.
+fn cross_chain(data: &Path) -> impl Iterator<Item = CrossChainProof> {
+    proofs(data).into_iter().map(|proof| {
+        let header = Header::parse(&proof.header.0);
+        let (chain, hash) = (proof.source.key(), header.hash());
+        let entry = ChainEntry {
+            chain: chain.0,
+            level: 0,
+            security: 0,
+            firstHeight: 0,
+            count: 1,
+            accumulatorRoot: hash,
+            tipHash: hash,
+        };
+        let accumulator =
+            MmrProof { leaf_index: 0, count: 1, siblings: Vec::new(), peaks: vec![hash] };
+        let index = TreeProof { index: 0, count: 1, siblings: vec![hash] };
+        CrossChainProof {
+            version: PROOF_VERSION,
+            claim: proof.claim,
+            source: proof.source,
+            header: header.compat(chain, 1, hash),
+            inclusion: proof.inclusion,
+            segments: vec![Segment { accumulator, entry, index, grid_header: Bytes::new() }],
+            anchor: Anchor::BlockHash { hash: B256::ZERO },
+        }
+    })
+}
+
+/// Proofs in binary form.
+pub(super) fn binary_proofs(data: &Path) -> Vec<Vec<u8>> {
+    cross_chain(data).map(|proof| proof.to_abi().to_vec()).collect()
+}
+
+/// Proofs in JSON form.
+pub(super) fn json_proofs(data: &Path) -> Vec<Vec<u8>> {
+    cross_chain(data).filter_map(|proof| Some(proof.to_json().ok()?.into_bytes())).collect()
 }
 
 /// Everything in a text that is hexadecimal.

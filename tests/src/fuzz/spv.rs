@@ -1,10 +1,10 @@
-//! Bitcoin transactions and merkle blocks.
+//! Bitcoin transactions, blocks and merkle blocks.
 
 use alloy_primitives::B256;
-use bitcoin::{Transaction, consensus, hashes::Hash as _};
+use bitcoin::{Block, Transaction, consensus, hashes::Hash as _};
 use grid_core::bitcoin::{
     Header,
-    spv::{MerkleBlock, climb},
+    spv::{MerkleBlock, RawBlock, climb},
     tx::{MAX_STRIPPED, Tx},
 };
 
@@ -59,5 +59,22 @@ pub fn transaction(data: &[u8]) {
         }
         (Ok(_), None) => panic!("stripped, but no transaction to rust-bitcoin"),
         (Err(_), _) => {}
+    }
+}
+
+/// Reads bytes as a block. What is taken rust-bitcoin takes too, under the same root; of several lists
+/// with one root only the one without repetitions is taken.
+pub fn block(data: &[u8]) {
+    let Ok(ours) = RawBlock::parse(data) else { return };
+    let theirs: Block = consensus::deserialize(data).expect("taken by us");
+    assert_eq!(consensus::serialize(&theirs.header), ours.header);
+    assert!(theirs.check_merkle_root());
+    let txids: Vec<B256> =
+        theirs.txdata.iter().map(|tx| tx.compute_txid().to_byte_array().into()).collect();
+    assert_eq!(ours.txs.tree().txids(), txids);
+    let root = Header::parse(&ours.header).merkle_root;
+    for (index, txid) in (0..).zip(txids).take(4) {
+        let branch = ours.txs.tree().branch(index).expect("there is such a transaction");
+        assert_eq!(climb(txid, index, &branch), Ok(root));
     }
 }
