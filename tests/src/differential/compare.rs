@@ -94,10 +94,10 @@ pub fn compare_with(
     oracle: &mut Oracle,
     coverage: &mut Coverage,
 ) -> Result<Option<Divergence>, OracleError> {
-    let mut before = oracle.network(&case.params)?;
+    let (mut before, answers) = oracle.judge(case)?;
     coverage.cases += 1;
-    for (index, submission) in case.submissions.iter().enumerate() {
-        let (core, ours) = (oracle.submit(submission)?, ours.submit(submission));
+    for (index, (submission, core)) in case.submissions.iter().zip(answers).enumerate() {
+        let ours = ours.submit(submission);
         if core != ours {
             return Ok(Some(Divergence { submission: index, core, ours }));
         }

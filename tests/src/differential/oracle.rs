@@ -1,7 +1,7 @@
-//! Bitcoin Core's side: the program of `tests/core-oracle`, one frame to it and one back.
+//! Bitcoin Core's side: the program of `tests/core-oracle`, a frame to it for each submission, and one back.
 
 use std::{
-    io::{self, Read as _, Write as _},
+    io::{self, BufReader, BufWriter, Read as _, Write as _},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
@@ -9,7 +9,11 @@ use alloy_primitives::{B256, U256};
 use grid_core::bitcoin::NetworkParams;
 use grid_test_nodes::{NodeError, programs};
 
-use super::Submission;
+use super::{Case, Submission};
+
+/// How many submissions are sent before the answers are read. The answers to so many fit into the pipe, so
+/// that neither side ever waits for the other to read.
+const AT_ONCE: usize = 256;
 
 /// What a side says after a submission, and where it then stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,8 +50,8 @@ pub enum OracleError {
 pub struct Oracle {
     process: Child,
     /// Taken only when it is dropped.
-    input: Option<ChildStdin>,
-    output: ChildStdout,
+    input: Option<BufWriter<ChildStdin>>,
+    output: BufReader<ChildStdout>,
 }
 
 impl Oracle {
@@ -62,51 +66,67 @@ impl Oracle {
             .spawn()?;
         let input = process.stdin.take();
         let output = process.stdout.take().ok_or_else(|| io::Error::other("no pipe"))?;
-        Ok(Self { process, input, output })
+        Ok(Self { process, input: input.map(BufWriter::new), output: BufReader::new(output) })
     }
 
-    /// Forgets everything and starts a network at its genesis.
+    /// Starts a case's network and submits everything; the answers to both, in order.
     ///
     /// # Errors
     /// [`OracleError`].
-    pub fn network(&mut self, params: &NetworkParams) -> Result<Answer, OracleError> {
-        let height = |height: u64| i32::try_from(height).unwrap_or(i32::MAX).to_le_bytes();
-        let mut frame = vec![b'N'];
-        frame.extend(params.genesis);
-        frame.extend(params.pow_limit.to_le_bytes::<32>());
-        frame.extend(i64::from(params.timespan).to_le_bytes());
-        frame.extend(i64::from(params.spacing).to_le_bytes());
-        frame.extend(height(params.bip34_height));
-        frame.extend(height(params.bip66_height));
-        frame.extend(height(params.bip65_height));
-        frame.push(params.allow_min_difficulty.into());
-        frame.push(params.no_retargeting.into());
-        frame.push(params.bip94.into());
-        self.ask(&frame)
+    pub fn judge(&mut self, case: &Case) -> Result<(Answer, Vec<Answer>), OracleError> {
+        self.send(&network(&case.params))?;
+        let genesis = self.receive()?;
+        let mut answers = Vec::with_capacity(case.submissions.len());
+        for submissions in case.submissions.chunks(AT_ONCE) {
+            for Submission { clock, headers } in submissions {
+                let mut frame = vec![b'H'];
+                frame.extend(i64::from(*clock).to_le_bytes());
+                frame.extend(headers.iter().flatten());
+                self.send(&frame)?;
+            }
+            for _ in submissions {
+                answers.push(self.receive()?);
+            }
+        }
+        Ok((genesis, answers))
     }
 
-    /// Submits headers.
-    ///
-    /// # Errors
-    /// [`OracleError`].
-    pub fn submit(&mut self, submission: &Submission) -> Result<Answer, OracleError> {
-        let mut frame = vec![b'H'];
-        frame.extend(i64::from(submission.clock).to_le_bytes());
-        frame.extend(submission.headers.iter().flatten());
-        self.ask(&frame)
+    fn input(&mut self) -> io::Result<&mut BufWriter<ChildStdin>> {
+        self.input.as_mut().ok_or_else(|| io::Error::other("no pipe"))
     }
 
-    fn ask(&mut self, frame: &[u8]) -> Result<Answer, OracleError> {
+    fn send(&mut self, frame: &[u8]) -> io::Result<()> {
         let length = u32::try_from(frame.len()).map_err(io::Error::other)?;
-        let input = self.input.as_mut().ok_or_else(|| io::Error::other("no pipe"))?;
+        let input = self.input()?;
         input.write_all(&length.to_le_bytes())?;
-        input.write_all(frame)?;
+        input.write_all(frame)
+    }
+
+    fn receive(&mut self) -> Result<Answer, OracleError> {
+        self.input()?.flush()?;
         let mut length = [0; 4];
         self.output.read_exact(&mut length)?;
         let mut answer = vec![0; u32::from_le_bytes(length) as usize];
         self.output.read_exact(&mut answer)?;
         parse(&answer).ok_or(OracleError::Malformed(answer.len()))
     }
+}
+
+/// The frame that starts a network.
+fn network(params: &NetworkParams) -> Vec<u8> {
+    let height = |height: u64| i32::try_from(height).unwrap_or(i32::MAX).to_le_bytes();
+    let mut frame = vec![b'N'];
+    frame.extend(params.genesis);
+    frame.extend(params.pow_limit.to_le_bytes::<32>());
+    frame.extend(i64::from(params.timespan).to_le_bytes());
+    frame.extend(i64::from(params.spacing).to_le_bytes());
+    frame.extend(height(params.bip34_height));
+    frame.extend(height(params.bip66_height));
+    frame.extend(height(params.bip65_height));
+    frame.push(params.allow_min_difficulty.into());
+    frame.push(params.no_retargeting.into());
+    frame.push(params.bip94.into());
+    frame
 }
 
 /// Reads an answer's frame.
