@@ -7,7 +7,7 @@ use alloy_primitives::{B256, U256};
 use grid_core::bitcoin::{Header, NetworkParams, header::sha256d, rules::retarget, target};
 
 /// How many hashes may be spent on one header.
-const MOST_WORK: u32 = 1 << 11;
+const MOST_WORK: u32 = 1 << 10;
 
 /// A header with its place.
 #[derive(Debug, Clone, Copy)]

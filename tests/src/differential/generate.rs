@@ -32,7 +32,7 @@ fn network(rng: &mut StdRng) -> NetworkParams {
     let timespan = spacing * rng.gen_range(2..=12);
     let highest =
         if no_retargeting { U256::MAX >> 1 } else { U256::MAX / U256::from(4 * timespan) };
-    let pow_limit = (highest >> rng.gen_range(0..3usize)) - U256::from(rng.gen_range(0..1000u64));
+    let pow_limit = (highest >> rng.gen_range(0..2usize)) - U256::from(rng.gen_range(0..1000u64));
     let mut height = || pick(rng, &[0, 1, 2, 7, 20, 1_000_000_000]);
     let (bip34_height, bip66_height, bip65_height) = (height(), height(), height());
     let mut params = NetworkParams {

@@ -6,6 +6,7 @@
 
 mod headers;
 mod mutate;
+mod p2p;
 mod proof;
 mod seeds;
 mod spv;
@@ -14,6 +15,7 @@ use std::path::Path;
 
 pub use headers::headers;
 pub use mutate::mutate;
+pub use p2p::p2p_messages;
 pub use proof::{block_proof, proof_binary, proof_json};
 pub use spv::{block, merkle_block, transaction};
 
@@ -31,6 +33,7 @@ pub struct Target {
 /// All targets.
 pub const TARGETS: &[Target] = &[
     Target { name: "headers", run: headers, seeds: seeds::headers },
+    Target { name: "p2p_messages", run: p2p_messages, seeds: seeds::p2p_messages },
     Target { name: "merkle_block", run: merkle_block, seeds: seeds::merkle_blocks },
     Target { name: "transaction", run: transaction, seeds: seeds::transactions },
     Target { name: "block", run: block, seeds: seeds::blocks },

@@ -34,6 +34,23 @@ pub(super) fn headers(data: &Path) -> Vec<Vec<u8>> {
     files.iter().map(|file| file.iter().skip(80).take(20 * 80).copied().collect()).collect()
 }
 
+/// Payloads of `headers` messages, whole messages, and a `version` as Bitcoin Core sends it.
+pub(super) fn p2p_messages(data: &Path) -> Vec<Vec<u8>> {
+    let lists = headers(data).into_iter().map(|bytes| {
+        let (raw, _) = bytes.as_chunks::<80>();
+        let entries = raw.iter().flat_map(|raw| raw.iter().copied().chain([0]));
+        u8::try_from(raw.len()).into_iter().chain(entries).collect()
+    });
+    let mut seeds: Vec<Vec<u8>> = lists.collect();
+    let version = hex!(
+        "80110100090400000000000000f1536500000000010000000000000000000000000000000000ffff7f000001479d090400000000000000000000000000000000000000000000000047a5d1fb3bc8c5ef102f5361746f7368693a32352e302e302f0000000001"
+    );
+    seeds.push(version.to_vec());
+    let whole = seeds.iter().map(|payload| super::p2p::frame(b"headers", payload));
+    let whole: Vec<Vec<u8>> = whole.collect();
+    [seeds, whole].concat()
+}
+
 /// Every `gettxoutproof` answer.
 pub(super) fn merkle_blocks(data: &Path) -> Vec<Vec<u8>> {
     let folder = data.join("bitcoin/proofs");
