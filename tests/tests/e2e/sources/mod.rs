@@ -4,7 +4,6 @@ mod competing;
 mod esplora;
 mod kinds;
 mod lies;
-mod speed;
 mod storm;
 
 use std::{sync::Arc, time::Duration};

@@ -1,16 +1,21 @@
 //! Verified download against the plain download of the same bytes.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use grid_adapters::SourceChain as _;
+use grid_adapters::{
+    Auth, Endpoint, Member, SourceChain as _, SourceKind,
+    bitcoin::{BitcoinSource, Quorum, RestMode},
+};
+use grid_core::bitcoin::{Checkpoint, NetworkParams};
 use grid_test_nodes::{Bitcoind, BitcoindConfig};
 
-use super::{node, quorum};
-
 /// Headers in the measurement.
-const HEADERS: u64 = 60_000;
+const HEADERS: u64 = 40_000;
 
-/// `cargo test --release -p grid-tests --test e2e -- --ignored --nocapture verified_download`
+/// `cargo test --release -p grid-test-nodes --test bitcoin_rest -- --ignored --nocapture`
 #[tokio::test]
 #[ignore = "a measurement; run it in release mode"]
 async fn verified_download_takes_little_longer_than_the_bytes() {
@@ -31,7 +36,7 @@ async fn verified_download_takes_little_longer_than_the_bytes() {
         let plain = begun.elapsed();
         assert_eq!(bytes as u64, (HEADERS + 1) * 80);
         let begun = Instant::now();
-        let quorum = quorum(vec![node(&bitcoind)], 1);
+        let quorum = quorum(&bitcoind);
         assert_eq!(quorum.tip().await.expect("tip").height, HEADERS);
         let verified = begun.elapsed();
         best = (best.0.min(plain), best.1.min(verified));
@@ -51,4 +56,15 @@ async fn plain(bitcoind: &Bitcoind, starts: &[String]) -> usize {
         total += answer.len();
     }
     total
+}
+
+/// One node, verified from genesis.
+fn quorum(bitcoind: &Bitcoind) -> Quorum {
+    let endpoint = Endpoint::new(&bitcoind.url(), "a test").expect("url");
+    let endpoint = endpoint.with_auth(Auth::Cookie { path: bitcoind.cookie_file() }).expect("auth");
+    let params = NetworkParams::regtest();
+    let source = BitcoinSource::new(params.chain_id(), endpoint, RestMode::Auto).expect("source");
+    let member = Member::new("node".into(), SourceKind::Rpc, Arc::new(source));
+    let start = Checkpoint::genesis(&params);
+    Quorum::new(vec![member], 1, params, &start).expect("quorum")
 }
