@@ -1,9 +1,11 @@
-//! Ethereum: execution headers, attestations over them, and the proofs under them.
+//! Ethereum: execution headers, attestations over them, the proofs under them, and the beacon
+//! chain's light client.
 
 pub mod attest;
 pub mod client;
 pub mod header;
 pub mod mpt;
+pub mod sync;
 
 pub use attest::{AttestError, AttesterSet};
 pub use client::AttestedClient;

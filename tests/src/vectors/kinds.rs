@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    Outcome, bitcoin_blocks, bitcoin_checkpoints, bitcoin_headers, bitcoin_tables, blocks,
+    Outcome, beacon, bitcoin_blocks, bitcoin_checkpoints, bitcoin_headers, bitcoin_tables, blocks,
     double_spend, eth_headers, mpt, spv,
 };
 
@@ -54,8 +54,38 @@ const NETWORK_RUNS: &[&str] = &[
     "regtest_*_*.bin",
 ];
 
-/// Beacon light client: a later capability.
-const SYNC: Action = NotYet("the beacon light client");
+/// What a beacon node serves, checked against full states: only the form without raw objects exists.
+const COLLECTION: Action = NotYet("checking what a beacon node serves");
+
+/// A case of the beacon chain, which names the files beside it.
+const CASE: &[&str] = &["case.json"];
+/// Files that a case names.
+const OBJECTS: &[&str] = &[
+    "*.ssz",
+    "bootstrap*.json",
+    "update*.json",
+    "0*.json",
+    "1*.json",
+    "2*.json",
+    "3*.json",
+    "4*.json",
+    "5*.json",
+    "6*.json",
+    "7*.json",
+    "8*.json",
+    "9*.json",
+];
+/// Official forms that only repeat a case, and its summary.
+const REPEATED: &[&str] = &["*.ssz_snappy", "*.yaml", "SUMMARY.txt"];
+/// Where a real sequence starts.
+const BOOTSTRAP: &[&str] = &["*bootstrap*.json"];
+/// What belongs to a real sequence.
+const UPDATES: &[&str] = &["*update*.json", "*finality*.json", "*optimistic*.json", "*.ssz"];
+/// Files named by a slot.
+const NUMBERED: &[&str] = &[
+    "0*.json", "1*.json", "2*.json", "3*.json", "4*.json", "5*.json", "6*.json", "7*.json",
+    "8*.json", "9*.json",
+];
 
 /// All kinds, in the order of the report.
 pub const KINDS: &[Kind] = &[
@@ -136,9 +166,21 @@ pub const KINDS: &[Kind] = &[
         NotYet("a conformance run of the JSON-RPC server"),
     ),
     kind("RPC: chain set-up", "rpc-conformance", &["*.json"], Companion),
-    kind("beacon sync protocol, official", "official-generator", &["*"], SYNC),
-    kind("beacon sync protocol, with execution", "anvil-carrying", &["*"], SYNC),
-    kind("beacon updates of mainnet", "mainnet-lightclient", &["*"], SYNC),
+    kind("beacon sync protocol, official", "official-generator", CASE, Run(beacon::case)),
+    kind("beacon objects, official", "official-generator", OBJECTS, Run(beacon::member)),
+    kind("beacon sync protocol, with execution", "anvil-carrying", CASE, Run(beacon::case)),
+    kind("beacon objects, with execution", "anvil-carrying", OBJECTS, Run(beacon::member)),
+    kind("beacon data collection", "data_collection", &["*"], COLLECTION),
+    kind("beacon objects in other forms", "official-generator", REPEATED, Companion),
+    kind("beacon sequence of mainnet", "mainnet-lightclient", BOOTSTRAP, Run(beacon::sequence)),
+    kind("beacon updates of mainnet", "mainnet-lightclient", UPDATES, Run(beacon::sequence_member)),
+    kind("beacon blocks of mainnet", "mainnet-lightclient", NUMBERED, Run(beacon::block)),
+    kind("beacon sequence of sepolia", "sepolia-lightclient", BOOTSTRAP, Run(beacon::sequence)),
+    kind("beacon updates of sepolia", "sepolia-lightclient", UPDATES, Run(beacon::sequence_member)),
+    kind("beacon blocks of sepolia", "sepolia-lightclient", NUMBERED, Run(beacon::block)),
+    kind("beacon sequence of hoodi", "hoodi-lightclient", BOOTSTRAP, Run(beacon::sequence)),
+    kind("beacon updates of hoodi", "hoodi-lightclient", UPDATES, Run(beacon::sequence_member)),
+    kind("beacon blocks of hoodi", "hoodi-lightclient", NUMBERED, Run(beacon::block)),
     kind("beacon default roots", "", &["default-field-roots.json"], Companion),
     kind("descriptions", "", &["README*", "*.md"], Companion),
 ];

@@ -7,6 +7,7 @@
 //! The report is honest about what it does not do: kinds whose capability is not built yet are listed
 //! with their number of files, as is data that only accompanies a vector.
 
+mod beacon;
 mod bitcoin_blocks;
 mod bitcoin_checkpoints;
 mod bitcoin_headers;
