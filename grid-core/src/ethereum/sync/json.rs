@@ -236,7 +236,7 @@ fn header(
                 .execution_block_hash
                 .ok_or_else(|| missing("header", "execution_block_hash"))?;
             let branch = branch("execution branch", &raw.execution_branch, expected)?;
-            Execution::BlockHash(hash, branch)
+            Execution::BlockHash(hash, Box::new(branch))
         }
         Format::Capella | Format::Deneb | Format::Electra => {
             let payload = raw.execution.ok_or_else(|| missing("header", "execution"))?;

@@ -1,7 +1,7 @@
 //! SSZ of every format, decoded strictly. What is written is Gloas's form.
 //!
 //! Lengths depend on the preset and the format, which are data, so the types of `ssz_types` do not
-//! fit; offsets and lengths are checked by `ethereum_ssz`'s decoder (docs/adr/0007).
+//! fit; offsets and lengths are checked by `ethereum_ssz`'s decoder (docs/adr/0008).
 
 use alloy_primitives::{Address, B256, Bloom, Bytes, FixedBytes, U256};
 use ssz::SszDecoderBuilder;
@@ -147,7 +147,8 @@ pub(super) fn header(
         Format::Gloas => {
             let parts = [Fixed(BEACON_HEADER), Fixed(32), outer];
             let [beacon, hash, siblings] = container(what, bytes, parts)?;
-            (beacon, Execution::BlockHash(array(hash), branch("execution branch", siblings)?))
+            let siblings = Box::new(branch("execution branch", siblings)?);
+            (beacon, Execution::BlockHash(array(hash), siblings))
         }
     };
     wire::header(network, beacon_header(beacon)?, execution)

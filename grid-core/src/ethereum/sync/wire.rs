@@ -97,7 +97,7 @@ pub(super) enum Execution {
     /// Capella to Fulu: the payload's header and its proof in the body.
     Payload(Box<ExecutionPayloadHeader>, Vec<B256>),
     /// From Gloas on: the block's hash and its proof in the body.
-    BlockHash(B256, ExecutionBranch),
+    BlockHash(B256, Box<ExecutionBranch>),
 }
 
 /// Brings a served header to the form of Gloas.
@@ -110,8 +110,12 @@ pub(super) fn header(
     let plain = LightClientHeader { beacon, ..LightClientHeader::default() };
     let (payload, outer) = match execution {
         Execution::None => return Ok(plain),
-        Execution::BlockHash(execution_block_hash, execution_branch) => {
-            return Ok(LightClientHeader { execution_block_hash, execution_branch, ..plain });
+        Execution::BlockHash(execution_block_hash, branch) => {
+            return Ok(LightClientHeader {
+                execution_block_hash,
+                execution_branch: *branch,
+                ..plain
+            });
         }
         Execution::Payload(payload, outer) => (payload, outer),
     };
