@@ -26,8 +26,9 @@ fn network() -> NetworkConfig {
 }
 
 fn secrets(seed: u8) -> Vec<SecretKey> {
-    let secret =
-        |index: usize| SecretKey::key_gen(&[seed ^ index as u8; 32], &[]).expect("32 bytes");
+    let secret = |index: usize| {
+        SecretKey::key_gen(&[seed ^ u8::try_from(index).expect("few"); 32], &[]).expect("32 bytes")
+    };
     (0..MEMBERS).map(secret).collect()
 }
 
@@ -149,7 +150,7 @@ fn an_old_checkpoint_and_a_late_clock_stop_the_client() {
     let week = Policy::default().max_checkpoint_age;
     assert!(start(Policy::default(), 8 + week).is_ok());
     let stale = SyncError::StaleCheckpoint { slot: 8, age: week + 1, most: week };
-    assert_eq!(start(Policy::default(), 9 + week).err(), Some(stale.clone()));
+    assert_eq!(start(Policy::default(), 9 + week).err(), Some(stale));
     assert!(start(Policy { max_checkpoint_age: 0, ..Policy::default() }, 9 + week).is_ok());
     let late = SyncError::ClockBehind { now: 7, finalized: 8 };
     assert_eq!(start(Policy::default(), 7).err(), Some(late));

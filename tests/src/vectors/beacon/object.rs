@@ -42,7 +42,7 @@ impl Shape {
         }
     }
 
-    pub(super) fn from_json(
+    pub(super) fn read_json(
         self,
         network: &NetworkConfig,
         format: Format,
@@ -56,7 +56,7 @@ impl Shape {
         })
     }
 
-    pub(super) fn from_ssz(
+    pub(super) fn read_ssz(
         self,
         network: &NetworkConfig,
         format: Format,
@@ -108,9 +108,9 @@ pub(super) fn read(
         Err(error) => return Ok(Err(error)),
     };
     let shape = Shape::of(&value);
-    let as_json = shape.from_json(network, format, &value);
+    let as_json = shape.read_json(network, format, &value);
     let bytes = hexes::bytes(&folder.join(format!("{stem}.ssz")))?;
-    let as_ssz = shape.from_ssz(network, format, &bytes);
+    let as_ssz = shape.read_ssz(network, format, &bytes);
     match (&as_json, &as_ssz) {
         (Ok(one), Ok(other)) if one != other => Err(format!("{stem}: SSZ and JSON differ")),
         (Ok(_), Err(error)) => Err(format!("{stem}: JSON decodes, SSZ does not: {error}")),
@@ -118,7 +118,7 @@ pub(super) fn read(
         _ => {
             // A byte more or less belongs to the last list (extra data) or to nothing.
             let longer = [bytes.as_slice(), &[0]].concat();
-            let same = |bytes: &[u8]| shape.from_ssz(network, format, bytes) == as_ssz;
+            let same = |bytes: &[u8]| shape.read_ssz(network, format, bytes) == as_ssz;
             if as_ssz.is_ok() && (same(&longer) || same(&bytes[..bytes.len().saturating_sub(1)])) {
                 return Err(format!("{stem}: SSZ with a byte more or less is the same object"));
             }

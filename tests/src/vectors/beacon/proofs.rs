@@ -94,8 +94,8 @@ pub(super) fn ranking(
     for (index, listed) in listed.iter().enumerate() {
         let name = format!("updates_{index}.ssz");
         let bytes = hexes::bytes(&files.take(&name))?;
-        let decoded = Shape::Update.from_ssz(&network, format, &bytes);
-        outcome.equal(&name, &decoded, &Shape::Update.from_json(&network, format, listed));
+        let decoded = Shape::Update.read_ssz(&network, format, &bytes);
+        outcome.equal(&name, &decoded, &Shape::Update.read_json(&network, format, listed));
         match decoded {
             Ok(Object::Update(update)) => updates.push(*update),
             other => return Err(format!("{name}: {other:?}")),

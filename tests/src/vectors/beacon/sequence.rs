@@ -197,7 +197,7 @@ fn parse(network: &NetworkConfig, value: &Value) -> Result<Object, String> {
     let text = value.to_string();
     let (format, data): (Format, Value) =
         json::envelope(text.as_bytes()).map_err(|error| error.to_string())?;
-    Shape::of(&data).from_json(network, format, &data).map_err(|error| error.to_string())
+    Shape::of(&data).read_json(network, format, &data).map_err(|error| error.to_string())
 }
 
 /// The files of a folder, not of those below it, in order.

@@ -288,11 +288,17 @@ fn number(value: &Value) -> Result<u64, String> {
 }
 
 fn hash(value: &Value) -> Result<B256, String> {
-    value.as_str().and_then(|text| text.parse().ok()).ok_or(format!("is not a hash: {value}"))
+    value
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| format!("is not a hash: {value}"))
 }
 
 fn bytes4(value: &Value) -> Result<FixedBytes<4>, String> {
-    value.as_str().and_then(|text| text.parse().ok()).ok_or(format!("is no version: {value}"))
+    value
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| format!("is no version: {value}"))
 }
 
 fn text(hash: &B256) -> Value {
