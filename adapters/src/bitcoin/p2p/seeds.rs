@@ -13,7 +13,6 @@ const SEEDS: [(&str, &[&str]); 4] = [
     (
         "mainnet",
         &[
-            "seed.bitcoin.sipa.be.",
             "dnsseed.bluematt.me.",
             "seed.bitcoin.jonasschnelli.ch.",
             "seed.btc.petertodd.net.",
