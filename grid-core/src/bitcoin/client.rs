@@ -348,6 +348,7 @@ impl BitcoinClient {
         let work = run.iter().fold(U256::ZERO, |sum, proven| sum.saturating_add(proven.work));
         self.check_work(&first.header.prev, work)?;
         let mut branch = self.branch(&first.header.prev)?;
+        self.tree.reserve(run.len());
         for proven in run {
             self.store(&mut branch, proven, now_ms)?;
             *added = added.saturating_add(1);

@@ -73,6 +73,13 @@ impl HeaderTree {
         self.extend(below, Arrival { hash, weight, seen, seq: self.next_seq }, body)
     }
 
+    /// Makes room in the index for so many headers more.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        let Self { index, nodes, hasher, .. } = self;
+        let rehash = |node: &u32| nodes.get(*node).map_or(0, |node| index_key(hasher, &node.hash));
+        index.reserve(more, rehash);
+    }
+
     /// Appends a header to a branch and follows the heaviest.
     fn extend(
         &mut self,

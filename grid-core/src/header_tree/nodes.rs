@@ -10,8 +10,10 @@ use crate::bitcoin::rules::BranchContext;
 /// No node. Node numbers stay below [`super::MAX_HEADERS`].
 pub(super) const NONE: u32 = u32::MAX;
 
-/// Records of one segment: small enough that a half-empty last one weighs little.
-const SEGMENT: usize = 256;
+/// Records of one segment: small enough that a nearly empty last one weighs little.
+const SEGMENT: usize = 64;
+/// How many segments the list of them has room for at a time.
+const ROOM: usize = 16;
 
 /// A list that grows by whole segments, so that growing neither doubles the memory nor copies.
 #[derive(Debug, Clone)]
@@ -44,6 +46,9 @@ impl<T: Copy> Segments<T> {
             None => {
                 let mut segment = Vec::with_capacity(SEGMENT);
                 segment.push(item);
+                if self.segments.len() == self.segments.capacity() {
+                    self.segments.reserve_exact(ROOM);
+                }
                 self.segments.push(segment);
             }
         }
