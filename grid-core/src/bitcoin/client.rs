@@ -375,10 +375,9 @@ impl BitcoinClient {
     ) -> Result<TipChange, HeaderError> {
         let Proven { header, hash, work } = proven;
         check_contextual(&self.params, header, &branch.as_parent(), now_ms)?;
-        let height = branch.height.saturating_add(1);
-        let context = branch.context.extend(&self.params, height, header.time, header.bits);
-        let change = self.tree.insert_bitcoin(*hash, header, work, now_ms, &context)?;
-        *branch = Branch { height, bits: header.bits, context };
-        Ok(change)
+        branch.height = branch.height.saturating_add(1);
+        branch.bits = header.bits;
+        branch.context.advance(&self.params, branch.height, header.time, header.bits);
+        Ok(self.tree.insert_bitcoin(*hash, header, work, now_ms, &branch.context)?)
     }
 }

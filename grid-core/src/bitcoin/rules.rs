@@ -194,12 +194,17 @@ impl BranchContext {
     #[must_use]
     pub fn extend(&self, params: &NetworkParams, height: u64, time: u32, bits: u32) -> Self {
         let mut next = *self;
-        next.push_time(time);
-        if params.starts_period(height) {
-            next.period_start = PeriodStart { time, bits };
-        }
-        next.last_real_bits = real_bits(params, height, bits, self.last_real_bits);
+        next.advance(params, height, time, bits);
         next
+    }
+
+    /// Becomes the context of a child of this branch.
+    pub(crate) fn advance(&mut self, params: &NetworkParams, height: u64, time: u32, bits: u32) {
+        self.push_time(time);
+        if params.starts_period(height) {
+            self.period_start = PeriodStart { time, bits };
+        }
+        self.last_real_bits = real_bits(params, height, bits, self.last_real_bits);
     }
 
     /// The last times, oldest first, the header's own at the end.

@@ -51,7 +51,7 @@ impl HeaderTree {
             (RawHeader::Ethereum, Bodies::Ethereum(_)) => Body::Ethereum(ethereum_body(&header)),
             _ => return Err(TreeError::Chain { hash }),
         };
-        self.extend(below, Arrival { hash, weight, seen, seq: self.next_seq }, body)
+        self.extend(below, &Arrival { hash, weight, seen, seq: self.next_seq }, body)
     }
 
     /// As [`Self::insert`], for a Bitcoin header of that much work that the tree does not hold.
@@ -70,7 +70,7 @@ impl HeaderTree {
         }
         let weight = self.weight_of(self.node(below)).saturating_add(*work);
         let body = self.bitcoin_child(below, header, context);
-        self.extend(below, Arrival { hash, weight, seen, seq: self.next_seq }, body)
+        self.extend(below, &Arrival { hash, weight, seen, seq: self.next_seq }, body)
     }
 
     /// Makes room in the index for so many headers more.
@@ -84,7 +84,7 @@ impl HeaderTree {
     fn extend(
         &mut self,
         parent: u32,
-        arrival: Arrival,
+        arrival: &Arrival,
         body: Body,
     ) -> Result<TipChange, TreeError> {
         let tip = self.tip_node();
@@ -104,10 +104,10 @@ impl HeaderTree {
     pub(super) fn push(
         &mut self,
         parent: u32,
-        arrival: Arrival,
+        arrival: &Arrival,
         body: Body,
     ) -> Result<u32, TreeError> {
-        let Arrival { hash, weight, seen, seq } = arrival;
+        let Arrival { hash, weight, seen, seq } = *arrival;
         if self.len() >= self.most {
             return Err(TreeError::Full);
         }

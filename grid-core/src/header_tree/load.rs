@@ -219,7 +219,7 @@ impl HeaderTree {
             }
             _ => return Err(TreeError::Chain { hash }),
         };
-        self.push(parent, Arrival { hash, weight, seen, seq }, body).map(drop)
+        self.push(parent, &Arrival { hash, weight, seen, seq }, body).map(drop)
     }
 }
 

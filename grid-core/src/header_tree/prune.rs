@@ -83,6 +83,6 @@ impl HeaderTree {
         let node = self.node(number);
         let Node { hash, seen, .. } = *node;
         let (weight, seq) = (self.weight_of(node), self.seq_of(node));
-        tree.push(parent, Arrival { hash, weight, seen, seq }, body).unwrap_or(NONE)
+        tree.push(parent, &Arrival { hash, weight, seen, seq }, body).unwrap_or(NONE)
     }
 }
