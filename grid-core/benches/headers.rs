@@ -15,7 +15,7 @@ use criterion::{
 use grid_core::{
     Level, Security,
     bitcoin::{
-        BitcoinClient, Header, NetworkParams,
+        BitcoinClient, Header, HeaderVerifier, NetworkParams,
         header::{sha256d, split},
         multihash::hash_all,
         target,
@@ -115,6 +115,15 @@ fn validation(c: &mut Criterion) {
     let mut group = group(c, "headers", headers.len());
     group.bench_function("full validation", |b| {
         b.iter_batched(client, |client| fed(client, &headers), BatchSize::PerIteration);
+    });
+    // The same rules without keeping anything: what `grid bitcoin verify-headers` does.
+    group.bench_function("verification of a file", |b| {
+        b.iter(|| {
+            let mut verifier = HeaderVerifier::new(params.clone(), 0, NOW_MS);
+            verifier.verify(&[params.genesis.0]).expect("genesis");
+            verifier.verify(&headers).expect("valid");
+            verifier.work()
+        });
     });
     group.bench_function("hashes of many", |b| b.iter(|| hash_all(&headers)));
     group.bench_function("plain SHA-256d", |b| {
