@@ -50,6 +50,39 @@ pub struct ChainInfo {
     /// Bytes that these headers take in the main chain's state.
     #[serde(default)]
     pub tracked_bytes: u64,
+    /// Where the light client of a chain with sync committees stands; nothing for other chains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync: Option<SyncStatus>,
+}
+
+/// Where the main chain's sync-committee client stands: all that a relayer needs to know what is missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncStatus {
+    /// Whether it has its bootstrap. Until then `finalized_*` are zero and `period` is too.
+    pub started: bool,
+    /// Root of the trusted beacon block whose bootstrap it starts or started from.
+    pub checkpoint: B256,
+    /// Slot of the newest finalized beacon block.
+    pub finalized_slot: u64,
+    /// Its root.
+    pub finalized_root: B256,
+    /// When that slot began, Unix time in seconds.
+    pub finalized_time: u64,
+    /// The finalized slot's sync-committee period.
+    pub period: u64,
+    /// Whether the committee of the period after it is known.
+    pub next_committee_known: bool,
+    /// The hashes with which a run of headers may end, lowest gap first.
+    pub wanted: Vec<B256>,
+    /// Headers that wait for their ancestors.
+    pub pending: u64,
+    /// The tree's tip: what is missing starts right above it.
+    pub missing_above: BlockRef,
+    /// The lowest header that waits, if any.
+    pub lowest_pending: Option<BlockRef>,
+    /// Settings of the record's policy that are looser than the default, by name.
+    pub loosened: Vec<String>,
 }
 
 /// `grid_locator(chain)`: hashes of the best tracked branch, tip first, at exponentially growing distances,

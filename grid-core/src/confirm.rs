@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    Family,
+    Family, Security,
     header_tree::HeaderTree,
     risk::{Exposure, MAX_DEPTH, Ratio},
 };
@@ -37,6 +37,9 @@ pub const MAX_RULES: usize = 8;
 pub enum ConfirmationRule {
     /// At once.
     Instant,
+    /// When the chain's own finality was proven. A sync-committee client tracks nothing else, so this
+    /// confirms every header of its tree. Chains with such a client only.
+    Final,
     /// With that many confirmations as Bitcoin counts them: the tip has one.
     Depth {
         /// Confirmations; 0 is as 1.
@@ -101,6 +104,11 @@ pub enum RuleError {
         "work and risk rules count proof of work, which chains of the family {0} do not have: use depth or age"
     )]
     NoWork(Family),
+    /// Finality is asked of a chain whose client cannot see it.
+    #[error(
+        "the rule final needs a client that proves finality, this chain has {0}: use instant, depth or age"
+    )]
+    NoFinality(Security),
     /// No number of confirmations helps against such a share, or there is no attacker.
     #[error(
         "attackerShare is {0} parts per million, must be 1 to 499999: from a half on an attacker always wins"
@@ -141,7 +149,7 @@ impl ConfirmationRule {
 
     fn validate_within(&self, family: Family, levels: usize) -> Result<(), RuleError> {
         match self {
-            Self::Instant | Self::Depth { .. } | Self::Age { .. } => Ok(()),
+            Self::Instant | Self::Final | Self::Depth { .. } | Self::Age { .. } => Ok(()),
             Self::Work { .. } | Self::Risk { .. } if family != Family::Bitcoin => {
                 Err(RuleError::NoWork(family))
             }
@@ -169,13 +177,23 @@ impl ConfirmationRule {
         }
     }
 
+    /// Whether finality is asked for anywhere in the rule.
+    #[must_use]
+    pub fn asks_finality(&self) -> bool {
+        match self {
+            Self::Final => true,
+            Self::AllOf(rules) | Self::AnyOf(rules) => rules.iter().any(Self::asks_finality),
+            _ => false,
+        }
+    }
+
     /// The greatest height of the best branch that is confirmed at `now_ms`, milliseconds since
     /// 1970. `None` while not even the base is.
     #[must_use]
     pub fn confirmed_height(&self, tree: &HeaderTree, now_ms: u64) -> Option<u64> {
         let tip = tree.tip().height();
         match self {
-            Self::Instant => Some(tip),
+            Self::Instant | Self::Final => Some(tip),
             Self::Depth { blocks } => {
                 let height = tip.checked_sub(blocks.saturating_sub(1))?;
                 (height >= tree.base().height()).then_some(height)
@@ -206,7 +224,11 @@ impl ConfirmationRule {
     pub fn next_change_ms(&self, tree: &HeaderTree, now_ms: u64) -> Option<u64> {
         match self {
             // Time alone only makes an attack likelier.
-            Self::Instant | Self::Depth { .. } | Self::Work { .. } | Self::Risk { .. } => None,
+            Self::Instant
+            | Self::Final
+            | Self::Depth { .. }
+            | Self::Work { .. }
+            | Self::Risk { .. } => None,
             Self::Age { secs } => {
                 let next = match self.confirmed_height(tree, now_ms) {
                     Some(height) => height.checked_add(1)?,
@@ -250,6 +272,7 @@ impl fmt::Display for ConfirmationRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, rules) = match self {
             Self::Instant => return f.write_str("instant"),
+            Self::Final => return f.write_str("final"),
             Self::Depth { blocks } => return write!(f, "{blocks} blocks deep"),
             Self::Age { secs } => return write!(f, "{secs} s old"),
             Self::Work { blocks } => return write!(f, "{blocks} blocks of work deep"),

@@ -32,6 +32,7 @@ pub mod index;
 pub mod light_client;
 pub mod mmr;
 pub mod modules;
+pub mod named;
 pub mod proof;
 pub mod risk;
 pub mod state;

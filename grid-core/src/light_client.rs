@@ -23,6 +23,13 @@ pub enum Evidence {
         /// Signatures over the attestation of the last header, by increasing signer address.
         signatures: Vec<RecoverableSignature>,
     },
+    /// What moves a sync-committee client, and Ethereum headers that hash-link to what it calls final.
+    SyncCommittee {
+        /// [`SyncData`](crate::ethereum::sync::SyncData) in its binary form, in the order in which it is taken.
+        data: Vec<Bytes>,
+        /// RLP headers, each the child of the one before; the last has a wanted hash. May be empty.
+        headers: Vec<Bytes>,
+    },
 }
 
 impl Evidence {
@@ -31,14 +38,19 @@ impl Evidence {
     pub const fn len(&self) -> usize {
         match self {
             Self::BitcoinHeaders(headers) => headers.len(),
-            Self::AttestedHeaders { headers, .. } => headers.len(),
+            Self::AttestedHeaders { headers, .. } | Self::SyncCommittee { headers, .. } => {
+                headers.len()
+            }
         }
     }
 
-    /// Whether there is no header at all.
+    /// Whether there is nothing to check.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.len() == 0
+        match self {
+            Self::SyncCommittee { data, headers } => data.is_empty() && headers.is_empty(),
+            _ => self.len() == 0,
+        }
     }
 }
 

@@ -2,17 +2,15 @@
 //!
 //! Source: Bitcoin Core `kernel/chainparams.cpp`, versions 28 to 31.
 
-use core::fmt;
-
 use alloy_primitives::{B256, FixedBytes, U256, hex};
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
-};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{header::sha256d, target};
-use crate::ChainId;
+use crate::{
+    ChainId,
+    named::{Named, Parameters},
+};
 
 /// The rules of one network. A network that differs only in these numbers needs no code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -275,13 +273,10 @@ impl NetworkParams {
 
 /// Which rules a Bitcoin chain has. In JSON: the name of a built-in network, or all parameters of
 /// another one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum NetworkSpec {
-    /// `mainnet`, `testnet3`, `testnet4`, `signet` or `regtest`.
-    BuiltIn(String),
-    /// A network of its own.
-    Custom(Box<NetworkParams>),
+pub type NetworkSpec = Named<NetworkParams>;
+
+impl Parameters for NetworkParams {
+    const EXPECTED: &'static str = "the name of a Bitcoin network or its parameters";
 }
 
 impl NetworkSpec {
@@ -303,30 +298,6 @@ impl From<NetworkParams> for NetworkSpec {
             Ok(built_in) if built_in == params => Self::BuiltIn(params.name),
             _ => Self::Custom(Box::new(params)),
         }
-    }
-}
-
-/// By hand, so that an error names the field at fault.
-impl<'de> Deserialize<'de> for NetworkSpec {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = NetworkSpec;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a Bitcoin network or its parameters")
-            }
-
-            fn visit_str<E: de::Error>(self, name: &str) -> Result<NetworkSpec, E> {
-                Ok(NetworkSpec::BuiltIn(name.into()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<NetworkSpec, A::Error> {
-                NetworkParams::deserialize(MapAccessDeserializer::new(map))
-                    .map(|params| NetworkSpec::Custom(Box::new(params)))
-            }
-        }
-        deserializer.deserialize_any(Either)
     }
 }
 

@@ -65,6 +65,9 @@ pub(crate) fn start(record: &ChainRecord) -> Result<LightClient, String> {
                 AttestedClient::new(record.key(), set, start).map_err(|error| error.to_string())?;
             Ok(LightClient::Attested(client))
         }
+        ClientParams::SyncCommittee { .. } => {
+            Err("this version has no sync-committee clients".into())
+        }
     }
 }
 
@@ -101,6 +104,7 @@ pub(crate) fn load(
                 AttestedClient::load(chain, set, &meta, chunks).map_err(|error| broken(&error))?;
             Ok(LightClient::Attested(client))
         }
+        ClientParams::SyncCommittee { .. } => Err(broken(&"no sync-committee clients")),
     }
 }
 
@@ -114,6 +118,7 @@ pub(crate) fn knows(client: &LightClient, evidence: &Evidence) -> bool {
         Evidence::AttestedHeaders { headers, .. } => {
             headers.iter().rev().all(|header| tree.get(&keccak256(header)).is_some())
         }
+        Evidence::SyncCommittee { .. } => false,
     }
 }
 

@@ -29,6 +29,8 @@ use crate::{
 const MAX_BITCOIN_HEADERS: usize = bitcoin::client::MAX_HEADERS_PER_SUBMISSION;
 /// The most Ethereum headers of one submission.
 const MAX_ETHEREUM_HEADERS: usize = ethereum::client::MAX_HEADERS_PER_SUBMISSION;
+/// The most light-client objects of one submission.
+const MAX_SYNC_DATA: usize = 16;
 /// The most signatures of one submission.
 const MAX_SIGNATURES: usize = ethereum::attest::MAX_ATTESTERS;
 
@@ -60,10 +62,15 @@ impl Module for LightClientsModule {
     fn call(&self, env: &mut Env<'_, '_>, input: &[u8]) -> Result<Vec<u8>, CallError> {
         use LightClients::{LightClientsCalls as Calls, *};
         match decode(input)? {
-            call @ (Calls::submitBitcoinHeaders(_) | Calls::submitAttestedHeaders(_)) => {
+            call @ (Calls::submitBitcoinHeaders(_)
+            | Calls::submitAttestedHeaders(_)
+            | Calls::submitSyncCommittee(_)) => {
                 let (chain, evidence) = evidence_of(call)?;
                 let added = submit(env, chain, &evidence)?;
                 Ok(submitBitcoinHeadersCall::abi_encode_returns(&added))
+            }
+            Calls::restart(_) | Calls::finality(_) | Calls::wanted(_) | Calls::conflict(_) => {
+                Err(CallError::revert("this version has no sync-committee clients"))
             }
             Calls::tip(call) => {
                 let tracked = view(env, call.chain)?;
@@ -116,6 +123,9 @@ fn evidence_of(call: LightClients::LightClientsCalls) -> Result<(B256, Evidence)
         Calls::submitAttestedHeaders(call) => {
             Ok((call.chain, attested_headers(call.headers, &call.signatures)?))
         }
+        Calls::submitSyncCommittee(call) => {
+            Ok((call.chain, sync_committee(call.data, call.headers)?))
+        }
         _ => Err(CallError::revert("not a submission")),
     }
 }
@@ -152,6 +162,19 @@ fn attested_headers(headers: Vec<Bytes>, signatures: &[Bytes]) -> Result<Evidenc
     Ok(Evidence::AttestedHeaders { headers, signatures })
 }
 
+fn sync_committee(data: Vec<Bytes>, headers: Vec<Bytes>) -> Result<Evidence, CallError> {
+    if data.len() > MAX_SYNC_DATA {
+        return Err(CallError::revert(format!(
+            "{} light-client objects, at most {MAX_SYNC_DATA} fit one submission",
+            data.len()
+        )));
+    }
+    if !headers.is_empty() || data.is_empty() {
+        check_count(headers.len(), MAX_ETHEREUM_HEADERS)?;
+    }
+    Ok(Evidence::SyncCommittee { data, headers })
+}
+
 fn check_count(count: usize, most: usize) -> Result<(), CallError> {
     if count == 0 {
         return Err(CallError::revert("no headers"));
@@ -173,6 +196,9 @@ fn charge(env: &mut Env<'_, '_>, evidence: &Evidence) -> Result<(), CallError> {
         Evidence::AttestedHeaders { headers, signatures } => {
             env.gas.charge_each(headers.len(), gas::ETHEREUM_HEADER)?;
             env.gas.charge_each(signatures.len(), gas::SIGNATURE)
+        }
+        Evidence::SyncCommittee { headers, .. } => {
+            env.gas.charge_each(headers.len(), gas::ETHEREUM_HEADER)
         }
     }
 }
@@ -253,7 +279,12 @@ fn report(env: &mut Env<'_, '_>, chain: ChainKey, client: &LightClient, change: 
 pub(crate) fn is_known(state: &dyn StateRead, input: &[u8]) -> Result<bool, CallError> {
     use LightClients::LightClientsCalls as Calls;
     let call = decode(input)?;
-    if !matches!(call, Calls::submitBitcoinHeaders(_) | Calls::submitAttestedHeaders(_)) {
+    if !matches!(
+        call,
+        Calls::submitBitcoinHeaders(_)
+            | Calls::submitAttestedHeaders(_)
+            | Calls::submitSyncCommittee(_)
+    ) {
         return Ok(false);
     }
     let (chain, evidence) = evidence_of(call)?;

@@ -8,6 +8,7 @@ use crate::{
     ChainId, ChainKey, Family, Level, Security,
     bitcoin::{Checkpoint, NetworkSpec},
     confirm::{ConfirmationRule, RuleError},
+    ethereum::sync,
 };
 
 /// Headers kept below the confirmed tip where a record does not say otherwise: two difficulty periods of
@@ -125,6 +126,19 @@ pub enum ClientParams {
         /// Trusted start: a header in RLP.
         start: Bytes,
     },
+    /// Signatures of Ethereum's sync committees over beacon blocks, and the execution headers that hash-link
+    /// to what these blocks call finalized.
+    SyncCommittee {
+        /// The beacon chain: a name, for example `mainnet`, or the numbers of another network.
+        network: sync::NetworkSpec,
+        /// Root of the trusted beacon block. Anybody may bring its bootstrap.
+        checkpoint: B256,
+        /// The header of that block's execution block in RLP: the lowest header of the tree.
+        start: Bytes,
+        /// Rules on top of the consensus spec; the strictest where absent.
+        #[serde(default)]
+        policy: sync::Policy,
+    },
 }
 
 /// Why a record is refused.
@@ -218,6 +232,7 @@ impl ChainRecord {
         let (family, security) = match &self.client {
             ClientParams::Bitcoin { .. } => (Family::Bitcoin, Security::ProofOfWork),
             ClientParams::Attested { .. } => (Family::Ethereum, Security::Attested),
+            ClientParams::SyncCommittee { .. } => (Family::Ethereum, Security::SyncCommittee),
         };
         let id = self.id.clone();
         if self.family != family {
@@ -232,6 +247,9 @@ impl ChainRecord {
         }
         if let Err(error) = self.rule.validate(family) {
             return Err(RecordError::Rule { id, error });
+        }
+        if self.rule.asks_finality() && security != Security::SyncCommittee {
+            return Err(RecordError::Rule { id, error: RuleError::NoFinality(security) });
         }
         let size = self.encode().len();
         if size > MAX_RECORD_BYTES {

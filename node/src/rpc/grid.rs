@@ -63,6 +63,7 @@ fn chains(context: &Context) -> Result<Vec<ChainInfo>, RpcError> {
             confirmed,
             tracked_headers: tree.len() as u64,
             tracked_bytes: tree.stored_bytes(),
+            sync: None,
             id: record.id,
         });
     }

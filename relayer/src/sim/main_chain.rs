@@ -357,5 +357,6 @@ fn info(id: &ChainId, tree: &Tree) -> ChainInfo {
         confirmed: Some(tree.base),
         tracked_headers: u64::try_from(tree.headers.len()).unwrap_or(u64::MAX),
         tracked_bytes: 0,
+        sync: None,
     }
 }

@@ -31,6 +31,12 @@ pub enum DecodeError {
         /// What the decoder says.
         reason: String,
     },
+    /// The first byte of [`super::SyncData`] names no object.
+    #[error(
+        "light-client data starts with {}; expected 0 for a bootstrap, 1 for an update, 2 for a finality update",
+        .0.map_or_else(|| "nothing".to_owned(), |kind| kind.to_string())
+    )]
+    Kind(Option<u8>),
     /// A version that no fork has.
     #[error(
         "unknown data version {0:?}; known are altair, bellatrix, capella, deneb, electra, fulu, gloas"

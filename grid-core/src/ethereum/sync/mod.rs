@@ -13,6 +13,7 @@
 
 pub mod bls;
 pub mod client;
+pub mod data;
 pub mod error;
 pub mod json;
 pub mod merkle;
@@ -27,8 +28,9 @@ pub mod wire;
 
 pub use bls::KeyCache;
 pub use client::{Conflict, SyncClient};
+pub use data::SyncData;
 pub use error::{DecodeError, SyncError};
-pub use network::{Fork, ForkActivation, NetworkConfig, Preset};
+pub use network::{Fork, ForkActivation, NetworkConfig, NetworkSpec, Preset};
 pub use policy::Policy;
 pub use rank::is_better_update;
 pub use store::{Change, Store};

@@ -6,6 +6,8 @@ use alloy_primitives::{B256, FixedBytes, b256, fixed_bytes};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::named::{Named, Parameters};
+
 /// The largest sync committee of any preset. Bounds what is decoded.
 pub const MAX_COMMITTEE_SIZE: usize = 512;
 
@@ -103,6 +105,36 @@ pub struct NetworkConfig {
     pub genesis_fork_version: FixedBytes<4>,
     /// The scheduled forks, in order. A fork that is not listed never starts.
     pub forks: Vec<ForkActivation>,
+}
+
+/// Which network a chain's beacon chain is. In JSON: the name of a built-in network, or all numbers
+/// of another one.
+pub type NetworkSpec = Named<NetworkConfig>;
+
+impl Parameters for NetworkConfig {
+    const EXPECTED: &'static str = "the name of an Ethereum network or its numbers";
+}
+
+impl NetworkSpec {
+    /// The network.
+    ///
+    /// # Errors
+    /// [`NetworkConfigError`] for an unknown name or unusable numbers.
+    pub fn config(&self) -> Result<NetworkConfig, NetworkConfigError> {
+        match self {
+            Self::BuiltIn(name) => NetworkConfig::by_name(name),
+            Self::Custom(config) => config.validate().map(|()| NetworkConfig::clone(config)),
+        }
+    }
+}
+
+impl From<NetworkConfig> for NetworkSpec {
+    fn from(config: NetworkConfig) -> Self {
+        match NetworkConfig::by_name(&config.name) {
+            Ok(built_in) if built_in == config => Self::BuiltIn(config.name),
+            _ => Self::Custom(Box::new(config)),
+        }
+    }
 }
 
 /// Why a network's numbers cannot be used.

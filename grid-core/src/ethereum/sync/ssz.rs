@@ -103,7 +103,12 @@ const fn branch_part(depth: usize) -> Part {
 }
 
 pub(super) const fn committee_bytes(network: &NetworkConfig) -> usize {
-    network.preset.committee_size.saturating_add(1).saturating_mul(48)
+    keys_bytes(network.preset.committee_size)
+}
+
+/// Bytes of the members' keys and of their sum.
+const fn keys_bytes(members: usize) -> usize {
+    members.saturating_add(1).saturating_mul(48)
 }
 
 /// Bytes of an update in Gloas's form.
@@ -344,7 +349,10 @@ pub fn optimistic_update(
 
 /// Writing Gloas's form, in which every object has a fixed length: fields follow each other.
 pub(super) mod write {
-    use super::{B256, LightClientHeader, NetworkConfig, SyncAggregate, SyncCommittee, Update};
+    use super::{
+        B256, Bootstrap, FinalityUpdate, LightClientHeader, NetworkConfig, SyncAggregate,
+        SyncCommittee, Update,
+    };
 
     pub(in super::super) fn header(out: &mut Vec<u8>, header: &LightClientHeader) {
         let beacon = &header.beacon;
@@ -360,11 +368,30 @@ pub(super) mod write {
         out.extend(committee.aggregate_pubkey);
     }
 
+    pub(in super::super) fn bootstrap(out: &mut Vec<u8>, bootstrap: &Bootstrap) {
+        header(out, &bootstrap.header);
+        committee(out, &bootstrap.current_sync_committee);
+        nodes(out, &bootstrap.current_sync_committee_branch);
+    }
+
+    pub(in super::super) fn finality_update(out: &mut Vec<u8>, update: &FinalityUpdate) {
+        header(out, &update.attested_header);
+        header(out, &update.finalized_header);
+        nodes(out, &update.finality_branch);
+        aggregate(out, &update.sync_aggregate);
+        out.extend(update.signature_slot.to_le_bytes());
+    }
+
     pub(in super::super) fn update(out: &mut Vec<u8>, network: &NetworkConfig, update: &Update) {
+        sized_update(out, network.preset.committee_size, update);
+    }
+
+    /// As [`update`], of a network with committees of that many members.
+    pub(in super::super) fn sized_update(out: &mut Vec<u8>, members: usize, update: &Update) {
         header(out, &update.attested_header);
         match &update.next_sync_committee {
             Some(next) => committee(out, next),
-            None => out.resize(out.len().saturating_add(super::committee_bytes(network)), 0),
+            None => out.resize(out.len().saturating_add(super::keys_bytes(members)), 0),
         }
         nodes(out, &update.next_sync_committee_branch);
         header(out, &update.finalized_header);
