@@ -32,5 +32,5 @@ pub use http::{Auth, Endpoint, EndpointError, Limits, Secret, install_crypto_pro
 pub use member::Member;
 pub use pool::Pool;
 pub use rpc::{HttpJsonRpc, RpcError};
-pub use source::{Material, ProofRequest, SourceChain, SourceHeader, SourceTip};
+pub use source::{FinalityChain, Material, ProofRequest, SourceChain, SourceHeader, SourceTip};
 pub use view::{Branch, Disagreement, Health, SourceKind, SourceView, Vote};

@@ -4,6 +4,8 @@ use alloy_primitives::{Address, B256, Bytes};
 use async_trait::async_trait;
 use grid_core::{
     ChainId, CompatHeader,
+    api::SyncStatus,
+    ethereum::sync::SyncData,
     proof::{Inclusion, facts::BitcoinFact},
 };
 use serde::{Deserialize, Serialize};
@@ -66,6 +68,35 @@ impl dyn SourceChain {
         Ok(self.headers(height, 1).await?.into_iter().next())
     }
 }
+
+/// A chain whose final blocks prove themselves, and the proofs.
+///
+/// The tip of such a source is a block that its own light client has seen final. What a caller carries
+/// to another light client is verified there again.
+#[async_trait]
+pub trait FinalityChain: SourceChain {
+    /// What a light client at `position` is missing to be where this source is: its bootstrap if it has
+    /// not started, the update of each period that it has not entered, the newest finality. In the order
+    /// in which they are to be submitted; any beginning of the list makes progress by itself. At most
+    /// [`MAX_SYNC_DATA`] objects; empty where there is nothing newer.
+    ///
+    /// A source that has no trusted block of its own takes that of `position`, which is why it is to be
+    /// asked this before its tip.
+    ///
+    /// # Errors
+    /// The first obstacle, with its fix.
+    async fn sync_data(&self, position: &SyncStatus) -> Result<Vec<SyncData>, AdapterError>;
+
+    /// Height and hash of an execution block by its hash, such as one that a light client names final;
+    /// `None` where no endpoint knows it. The header is hashed, so the height is the block's own.
+    ///
+    /// # Errors
+    /// When no endpoint answers.
+    async fn block(&self, hash: B256) -> Result<Option<SourceTip>, AdapterError>;
+}
+
+/// Most objects in one answer of [`FinalityChain::sync_data`]: what the main chain takes in one call.
+pub const MAX_SYNC_DATA: usize = 16;
 
 /// Most headers in one answer of [`SourceChain::headers`]: Bitcoin's REST and P2P limit.
 pub const MAX_HEADERS: usize = 2_000;
