@@ -76,8 +76,8 @@ impl CommitteeKeys {
     }
 }
 
-/// The points of the committees used last.
-#[derive(Debug, Default)]
+/// The points of the committees used last. A copy shares them.
+#[derive(Debug, Clone, Default)]
 pub struct KeyCache {
     kept: Vec<Arc<CommitteeKeys>>,
 }

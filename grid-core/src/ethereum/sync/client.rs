@@ -3,47 +3,29 @@
 //! Exports are headers that an update with two thirds of a committee proved final. A header that a
 //! force update adopted is never exported, though the store counts it as finalized.
 
-use std::collections::VecDeque;
-
 use alloy_primitives::B256;
 
 use super::{
     bls::KeyCache,
+    conflict::{Conflict, ConflictKind},
     error::SyncError,
+    memory::Memory,
     network::NetworkConfig,
     policy::Policy,
-    store::{self, Change, Store},
-    types::{Bootstrap, FinalityUpdate, LightClientHeader, Update},
+    store::{Change, Store},
+    types::{Bootstrap, LightClientHeader, SyncCommittee, Update},
 };
 
-/// Finality proofs that are remembered, to notice one that excludes them.
-const REMEMBERED: usize = 16;
-
-/// Two things that cannot both be final, each signed by two thirds of a committee.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conflict {
-    /// Slot of the conflicting headers, or of the header whose state names another next committee.
-    pub slot: u64,
-    /// Root that was known: of the finalized header, or of the next committee.
-    pub known: B256,
-    /// Root that the other update proves.
-    pub other: B256,
-    /// The proof of what was known; none where it came with the bootstrap or a stored store.
-    pub first: Option<Box<FinalityUpdate>>,
-    /// The other update.
-    pub second: Box<Update>,
-}
-
 /// A store, the rules on top of it, and what it exports.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SyncClient {
-    network: NetworkConfig,
-    policy: Policy,
-    store: Store,
-    keys: KeyCache,
-    exported: LightClientHeader,
-    remembered: VecDeque<FinalityUpdate>,
-    conflict: Option<Box<Conflict>>,
+    pub(super) network: NetworkConfig,
+    pub(super) policy: Policy,
+    pub(super) store: Store,
+    pub(super) keys: KeyCache,
+    pub(super) exported: LightClientHeader,
+    pub(super) memory: Memory,
+    pub(super) conflict: Option<Box<Conflict>>,
 }
 
 impl SyncClient {
@@ -80,7 +62,7 @@ impl SyncClient {
             store,
             keys: KeyCache::new(),
             exported,
-            remembered: VecDeque::new(),
+            memory: Memory::default(),
             conflict: None,
         };
         client.check_time(now)?;
@@ -104,6 +86,18 @@ impl SyncClient {
     #[must_use]
     pub const fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The same client with points that are decompressed already.
+    #[must_use]
+    pub fn with_keys(self, keys: KeyCache) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// The points that are decompressed, to be given to the next client.
+    #[must_use]
+    pub fn into_keys(self) -> KeyCache {
+        self.keys
     }
 
     /// The two excluding finalities that were seen, if any.
@@ -144,33 +138,54 @@ impl SyncClient {
         let update = update.into();
         self.check_frozen()?;
         self.check_time(now)?;
+        self.check_age(now)?;
         let slot = self.network.slot_at(now);
         let Self { network, store, keys, .. } = self;
-        match store.validate(network, &update, slot, keys) {
-            Err(SyncError::NextCommitteeMismatch(period)) => {
-                return Err(self.other_committee(update, period, slot));
-            }
-            other => other?,
+        let refused = store.validate(network, &update, slot, keys).err();
+        // The spec has no use for what comes too late, or differs; it may be evidence all the same.
+        if matches!(
+            refused,
+            None | Some(
+                SyncError::Irrelevant { .. }
+                    | SyncError::PeriodSkipped { .. }
+                    | SyncError::NextCommitteeMismatch(_)
+            )
+        ) && let Some(conflict) = self.conflict_with(&update, slot)
+        {
+            let error = conflict.error();
+            self.conflict.get_or_insert_with(|| Box::new(conflict));
+            return Err(error);
+        }
+        if let Some(refused) = refused {
+            return Err(refused);
         }
         if update.sync_aggregate.has_supermajority() && update.has_finality() {
-            if let Some((known, first)) = self.excluded_by(&update) {
-                let header = &update.finalized_header.beacon;
-                let (slot, other) = (header.slot, header.root());
-                let (first, second) = (first.map(Box::new), Box::new(update));
-                return Err(self.freeze(Conflict { slot, known, other, first, second }));
-            }
             self.check_rotation(&update, update.finalized_header.beacon.slot)?;
         }
-        let proof = update.to_finality_update();
+        Ok(self.accept(update))
+    }
+
+    /// Takes an update that is valid.
+    fn accept(&mut self, update: Update) -> Change {
+        let (proof, branch) = (update.to_finality_update(), update.next_sync_committee_branch);
+        let period = |slot| self.network.preset.period(slot);
+        let leaves = period(proof.finalized_header.beacon.slot)
+            > period(self.store.finalized_header().beacon.slot);
+        let committee = leaves.then(|| self.store.current_sync_committee().clone());
         let change = self.store.accept(&self.network, update);
+        if change.rotated
+            && let Some(committee) = committee
+        {
+            self.memory.rotated(committee);
+        }
+        if change.learned_committee {
+            self.memory.learned(proof.clone(), branch);
+        }
         if change.finalized {
             self.exported = proof.finalized_header;
-            if self.remembered.len() >= REMEMBERED {
-                self.remembered.pop_front();
-            }
-            self.remembered.push_back(proof);
+            self.memory.finalized(proof);
         }
-        Ok(change)
+        change
     }
 
     /// The spec's force update. It moves the store on, and exports nothing.
@@ -183,7 +198,12 @@ impl SyncClient {
         }
         self.check_frozen()?;
         self.check_forced_rotation()?;
-        Ok(self.store.force_update(&self.network, self.network.slot_at(now)))
+        let committee = self.store.current_sync_committee().clone();
+        let change = self.store.force_update(&self.network, self.network.slot_at(now));
+        if change.rotated {
+            self.memory.rotated(committee);
+        }
+        Ok(change)
     }
 
     fn check_frozen(&self) -> Result<(), SyncError> {
@@ -193,7 +213,11 @@ impl SyncClient {
         }
     }
 
-    fn check_time(&self, now: u64) -> Result<(), SyncError> {
+    /// Whether the clock can be right. Every update is checked so.
+    ///
+    /// # Errors
+    /// [`SyncError::ClockBehind`] where it is before the finalized header.
+    pub fn check_time(&self, now: u64) -> Result<(), SyncError> {
         let finalized = self.store.finalized_header().beacon.slot;
         if self.policy.check_clock && now < self.network.time_of(finalized) {
             return Err(SyncError::ClockBehind { now: self.network.slot_at(now), finalized });
@@ -201,7 +225,7 @@ impl SyncClient {
         Ok(())
     }
 
-    /// Weak subjectivity: also to be asked after a long sleep.
+    /// Weak subjectivity: checked at the start and for every update, as a client may have slept.
     ///
     /// # Errors
     /// [`SyncError::StaleCheckpoint`] where the finalized header is older than the policy allows.
@@ -235,51 +259,56 @@ impl SyncClient {
         Ok(())
     }
 
-    /// A known final header at the slot of the update's, with another root, and its proof.
-    fn excluded_by(&self, update: &Update) -> Option<(B256, Option<FinalityUpdate>)> {
-        let header = &update.finalized_header.beacon;
-        let other = |known: &LightClientHeader| {
-            (known.beacon.slot == header.slot && known.beacon != *header)
-                .then(|| known.beacon.root())
-        };
-        self.remembered
-            .iter()
-            .find_map(|proof| {
-                other(&proof.finalized_header).map(|root| (root, Some(proof.clone())))
-            })
-            .or_else(|| other(&self.exported).map(|root| (root, None)))
-    }
-
-    /// An update whose next committee is not the known one: a lie, or a conflict if it is signed.
-    fn other_committee(&mut self, update: Update, period: u64, slot: u64) -> SyncError {
-        let refused = SyncError::NextCommitteeMismatch(period);
-        let (Some(known), Some(next)) =
-            (self.store.next_sync_committee(), &update.next_sync_committee)
-        else {
-            return refused;
-        };
-        let (known, other) = (known.root(), next.root());
-        let proven = store::check_next_branch(&self.network, &update, next);
-        let alone = Update::from(update.to_finality_update());
-        let Self { network, store, keys, .. } = self;
-        let signed = update.sync_aggregate.has_supermajority()
-            && proven.and_then(|()| store.validate(network, &alone, slot, keys)).is_ok();
-        if !signed {
-            return refused;
+    /// The evidence that an update makes with what is known, if it is signed and contradicts it.
+    fn conflict_with(&mut self, update: &Update, now: u64) -> Option<Conflict> {
+        if update.signature_slot > now {
+            return None;
         }
-        let (slot, second) = (update.attested_header.beacon.slot, Box::new(update));
-        self.freeze(Conflict { slot, known, other, first: None, second })
+        let conflict = ConflictKind::ALL.into_iter().find_map(|kind| {
+            let known = match kind {
+                ConflictKind::Finality if update.has_finality() => {
+                    self.memory.excluding(&self.exported, update)?
+                }
+                ConflictKind::NextCommittee if self.is_other_committee(update) => {
+                    self.memory.proof_of_next(self.store.next_sync_committee()?)
+                }
+                _ => return None,
+            };
+            let mut conflict =
+                Conflict { kind, known, other: Box::new(update.clone()), committees: Vec::new() };
+            conflict.committees = conflict
+                .periods(&self.network)
+                .into_iter()
+                .map(|period| Some((period, self.committee_of(period)?.clone())))
+                .collect::<Option<_>>()?;
+            Some(conflict)
+        })?;
+        let Self { network, keys, .. } = self;
+        conflict.verify(network, keys, |_| true).ok()?;
+        Some(conflict)
     }
 
-    fn freeze(&mut self, conflict: Conflict) -> SyncError {
-        let error = conflict.error();
-        self.conflict.get_or_insert_with(|| Box::new(conflict));
-        error
+    /// Whether an update names another next committee of the store's period than the known one.
+    fn is_other_committee(&self, update: &Update) -> bool {
+        let period = |header: &LightClientHeader| self.network.preset.period(header.beacon.slot);
+        period(&update.attested_header) == period(self.store.finalized_header())
+            && match (&update.next_sync_committee, self.store.next_sync_committee()) {
+                (Some(next), Some(known)) => next != known,
+                _ => false,
+            }
     }
-}
 
-impl Conflict {
-    const fn error(&self) -> SyncError {
-        SyncError::Conflict { slot: self.slot, known: self.known, other: self.other }
+    /// The committee of a period, if it is known: the store's, the one before, and the next one.
+    pub(super) fn committee_of(&self, period: u64) -> Option<&SyncCommittee> {
+        let current = self.network.preset.period(self.store.finalized_header().beacon.slot);
+        if period == current {
+            Some(self.store.current_sync_committee())
+        } else if period.checked_sub(1) == Some(current) {
+            self.store.next_sync_committee()
+        } else if period.checked_add(1) == Some(current) {
+            self.memory.previous_committee.as_ref()
+        } else {
+            None
+        }
     }
 }

@@ -3,6 +3,8 @@
 use alloy_primitives::B256;
 use thiserror::Error;
 
+use super::conflict::Premise;
+
 /// Why bytes or text are not light-client data.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -205,6 +207,23 @@ pub enum SyncError {
         /// What the other update proves.
         other: B256,
     },
+    /// Evidence, or a stored proof, that fewer than two thirds signed.
+    #[error("{participants} of {members} members signed, two thirds are needed")]
+    FewParticipants {
+        /// Members that signed.
+        participants: usize,
+        /// Members of the committee.
+        members: usize,
+    },
+    /// Evidence whose parts are not about one thing, agree, or come with other committees.
+    #[error("the two updates of the evidence do not contradict each other")]
+    NoConflict,
+    /// Evidence that rests on something its reader does not know.
+    #[error("the evidence rests on {0:?}, which is not known here")]
+    Premise(Premise),
+    /// A stored client whose parts do not prove each other.
+    #[error("the stored light client is not the one that was stored: {0}; delete its file")]
+    Stored(&'static str),
     /// The optimistic header is not exported. Policy `export_optimistic`.
     #[error("optimistic headers may be reorganised; set export_optimistic to use them")]
     OptimisticOff,

@@ -13,9 +13,11 @@
 
 pub mod bls;
 pub mod client;
+pub mod conflict;
 pub mod data;
 pub mod error;
 pub mod json;
+mod memory;
 pub mod merkle;
 pub mod network;
 pub mod payload;
@@ -23,11 +25,13 @@ pub mod policy;
 pub mod rank;
 pub mod ssz;
 pub mod store;
+mod stored;
 pub mod types;
 pub mod wire;
 
 pub use bls::KeyCache;
-pub use client::{Conflict, SyncClient};
+pub use client::SyncClient;
+pub use conflict::{Conflict, ConflictKind, Known, Premise};
 pub use data::SyncData;
 pub use error::{DecodeError, SyncError};
 pub use network::{Fork, ForkActivation, NetworkConfig, NetworkSpec, Preset};

@@ -73,7 +73,7 @@ fn nodes(bytes: &[u8]) -> Vec<B256> {
     bytes.chunks(32).map(merkle::bytes).collect()
 }
 
-fn branch<const DEPTH: usize>(
+pub(super) fn branch<const DEPTH: usize>(
     what: &'static str,
     bytes: &[u8],
 ) -> Result<[B256; DEPTH], DecodeError> {
@@ -116,6 +116,12 @@ pub(super) const fn gloas_update_bytes(network: &NetworkConfig) -> usize {
     const FIXED: usize =
         2 * GLOAS_HEADER + 32 * (merkle::COMMITTEE_DEPTH + merkle::FINALITY_DEPTH) + 8;
     committee_bytes(network).saturating_add(aggregate_bytes(network)).saturating_add(FIXED)
+}
+
+/// Bytes of a finality update in Gloas's form.
+pub(super) const fn gloas_finality_update_bytes(network: &NetworkConfig) -> usize {
+    const FIXED: usize = 2 * GLOAS_HEADER + 32 * merkle::FINALITY_DEPTH + 8;
+    aggregate_bytes(network).saturating_add(FIXED)
 }
 
 const fn aggregate_bytes(network: &NetworkConfig) -> usize {
@@ -400,12 +406,23 @@ pub(super) mod write {
         out.extend(update.signature_slot.to_le_bytes());
     }
 
+    /// Ends a container, of which the fields of fixed length are written, with its other fields.
+    pub(in super::super) fn variable(out: &mut Vec<u8>, fields: &[Vec<u8>]) {
+        let mut offset = fields.len().saturating_mul(4).saturating_add(out.len());
+        for field in fields {
+            // What is written here is far below four gigabytes.
+            out.extend(u32::try_from(offset).unwrap_or(u32::MAX).to_le_bytes());
+            offset = offset.saturating_add(field.len());
+        }
+        fields.iter().for_each(|field| out.extend(field));
+    }
+
     fn aggregate(out: &mut Vec<u8>, aggregate: &SyncAggregate) {
         out.extend(&aggregate.bits);
         out.extend(aggregate.signature);
     }
 
-    fn nodes(out: &mut Vec<u8>, nodes: &[B256]) {
+    pub(in super::super) fn nodes(out: &mut Vec<u8>, nodes: &[B256]) {
         nodes.iter().for_each(|node| out.extend(node));
     }
 }

@@ -134,13 +134,7 @@ impl Store {
         } else {
             self.next_sync_committee.as_ref().unwrap_or(&self.current_sync_committee)
         };
-        let fork_version = network.fork_version(update.signature_slot.max(1).saturating_sub(1));
-        let signing_root = bls::signing_root(
-            &update.attested_header.beacon,
-            fork_version,
-            &network.genesis_validators_root,
-        );
-        keys.verify(committee, &update.sync_aggregate, update.signature_slot, &signing_root)
+        verify_signature(network, committee, update, keys)
     }
 
     /// Order of slots, reach of the known committees, relevance. Returns the signature's period.
@@ -388,6 +382,25 @@ pub fn verify_proofs(network: &NetworkConfig, update: &Update) -> Result<(), Syn
     }
 }
 
+/// Checks that the participants of a committee signed an update's attested header.
+///
+/// # Errors
+/// [`SyncError`] of [`KeyCache::verify`].
+pub fn verify_signature(
+    network: &NetworkConfig,
+    committee: &SyncCommittee,
+    update: &Update,
+    keys: &mut KeyCache,
+) -> Result<(), SyncError> {
+    let fork_version = network.fork_version(update.signature_slot.max(1).saturating_sub(1));
+    let signing_root = bls::signing_root(
+        &update.attested_header.beacon,
+        fork_version,
+        &network.genesis_validators_root,
+    );
+    keys.verify(committee, &update.sync_aggregate, update.signature_slot, &signing_root)
+}
+
 /// "Verify that the `finality_branch`, if present, …"
 fn check_finality(network: &NetworkConfig, update: &Update) -> Result<(), SyncError> {
     let header = &update.finalized_header;
@@ -413,7 +426,7 @@ fn check_finality(network: &NetworkConfig, update: &Update) -> Result<(), SyncEr
 }
 
 /// Whether the next committee is the one in the attested state.
-pub(super) fn check_next_branch(
+fn check_next_branch(
     network: &NetworkConfig,
     update: &Update,
     next: &SyncCommittee,

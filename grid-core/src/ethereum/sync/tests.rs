@@ -10,6 +10,9 @@ use super::{
     *,
 };
 
+mod evidence;
+mod stored;
+
 const MEMBERS: usize = 32;
 
 /// Altair only, so that headers carry no execution block; one slot a second from time 0.
@@ -154,6 +157,7 @@ fn an_old_checkpoint_and_a_late_clock_stop_the_client() {
     assert!(start(Policy { max_checkpoint_age: 0, ..Policy::default() }, 9 + week).is_ok());
     let late = SyncError::ClockBehind { now: 7, finalized: 8 };
     assert_eq!(start(Policy::default(), 7).err(), Some(late));
+    assert!(start(Policy { check_clock: false, ..Policy::default() }, 7).is_ok());
 
     let client = client(Policy::default());
     let bytes = client.store().encode(&network());
@@ -163,37 +167,6 @@ fn an_old_checkpoint_and_a_late_clock_stop_the_client() {
         |now| SyncClient::resume(network(), Policy::default(), store.clone(), exported, now).err();
     assert_eq!(resume(16 + week), None);
     assert!(matches!(resume(17 + week), Some(SyncError::StaleCheckpoint { slot: 16, .. })));
-}
-
-#[test]
-fn a_second_finality_at_a_slot_freezes_the_exports_and_is_kept() {
-    let other = update(Plan { attested: 31, tag: 8, next: None, ..FIRST });
-    let mut strict = client(Policy::default());
-    let error = strict.process(other.clone(), 40).expect_err("a conflict");
-    assert!(matches!(error, SyncError::Conflict { slot: 16, .. }), "{error}");
-    assert_eq!(strict.finalized(), Err(error.clone()));
-    assert_eq!(strict.process(update(Plan { attested: 33, ..FIRST }), 40), Err(error));
-    let conflict = strict.conflict().expect("kept");
-    assert_eq!((conflict.slot, &*conflict.second), (16, &other));
-    assert_eq!(conflict.first.as_deref(), Some(&update(FIRST).to_finality_update()));
-
-    // Below two thirds it is worth nothing.
-    let weak = Plan { attested: 31, tag: 8, next: None, signers: 21, ..FIRST };
-    assert!(client(Policy::default()).process(update(weak), 40).is_ok());
-}
-
-#[test]
-fn another_next_committee_is_a_conflict_only_if_it_is_signed() {
-    let other = update(Plan { attested: 31, next: Some(5), ..FIRST });
-    let mut forged = other.clone();
-    forged.sync_aggregate.signature = update(FIRST).sync_aggregate.signature;
-    let mut client = client(Policy::default());
-    let refused = Err(SyncError::NextCommitteeMismatch(0));
-    assert_eq!(client.process(forged, 40), refused);
-    assert!(client.conflict().is_none());
-    let error = client.process(other, 40).expect_err("a conflict");
-    let (known, other) = (committee(2).root(), committee(5).root());
-    assert_eq!(error, SyncError::Conflict { slot: 31, known, other });
 }
 
 #[test]
@@ -218,6 +191,50 @@ fn a_forced_header_is_never_exported() {
     assert!(loose.force_update(500).expect("allowed").finalized);
     assert_eq!(loose.store().finalized_header().beacon.slot, 40);
     assert_eq!(loose.finalized().expect("the old one").beacon.slot, 16);
+}
+
+#[test]
+fn a_running_client_stops_for_a_late_clock_and_after_a_long_sleep() {
+    let week = Policy::default().max_checkpoint_age;
+    let next = || update(Plan { attested: 40, finalized: 24, ..FIRST });
+    let late = SyncError::ClockBehind { now: 15, finalized: 16 };
+    assert_eq!(client(Policy::default()).process(next(), 15), Err(late));
+    let stale = SyncError::StaleCheckpoint { slot: 16, age: week + 1, most: week };
+    assert_eq!(client(Policy::default()).process(next(), 17 + week), Err(stale));
+    let mut loose = client(Policy { max_checkpoint_age: 0, ..Policy::default() });
+    assert!(loose.process(next(), 17 + week).expect("allowed").finalized);
+}
+
+#[test]
+fn a_forced_period_change_needs_the_committee_after_it_too() {
+    let weak = Plan { attested: 70, finalized: 16, tag: 7, next: None, signers: 12 };
+    let forced = Policy { allow_force_update: true, ..Policy::default() };
+    let mut strict = client(forced.clone());
+    strict.process(update(weak), 80).expect("weak");
+    assert_eq!(strict.force_update(500), Err(SyncError::RotationWithoutNext(1)));
+    let mut loose = client(Policy { require_next_committee: false, ..forced });
+    loose.process(update(weak), 80).expect("weak");
+    assert!(loose.force_update(500).expect("as the spec").rotated);
+    assert_eq!(loose.finalized().expect("the old one").beacon.slot, 16);
+}
+
+#[test]
+fn every_setting_that_is_loosened_is_listed() {
+    let week = Policy::default().max_checkpoint_age;
+    let strict = Policy::default;
+    let loose = [
+        ("max_checkpoint_age", Policy { max_checkpoint_age: 0, ..strict() }),
+        ("max_checkpoint_age", Policy { max_checkpoint_age: week + 1, ..strict() }),
+        ("check_clock", Policy { check_clock: false, ..strict() }),
+        ("require_next_committee", Policy { require_next_committee: false, ..strict() }),
+        ("freeze_on_conflict", Policy { freeze_on_conflict: false, ..strict() }),
+        ("allow_force_update", Policy { allow_force_update: true, ..strict() }),
+        ("export_optimistic", Policy { export_optimistic: true, ..strict() }),
+    ];
+    for (name, policy) in loose {
+        assert_eq!(policy.loosened(), [name]);
+    }
+    assert!(Policy { max_checkpoint_age: 60, ..strict() }.loosened().is_empty());
 }
 
 #[test]
