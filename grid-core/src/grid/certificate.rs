@@ -75,26 +75,38 @@ impl CommitCertificate {
     /// # Errors
     /// The first [`CertificateError`] met.
     pub fn verify(&self, chain_id: u64, validators: &ValidatorSet) -> Result<(), CertificateError> {
+        self.signers(chain_id, validators).map(drop)
+    }
+
+    /// [`verify`](Self::verify), and who signed, in increasing order.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn signers(
+        &self,
+        chain_id: u64,
+        validators: &ValidatorSet,
+    ) -> Result<Vec<Address>, CertificateError> {
         if self.signatures.len() > MAX_VALIDATORS {
             return Err(CertificateError::TooMany(self.signatures.len()));
         }
         let digest = self.digest(chain_id);
         let mut signed = 0u64;
-        let mut previous: Option<Address> = None;
+        let mut signers: Vec<Address> = Vec::with_capacity(self.signatures.len());
         for (index, signature) in self.signatures.iter().enumerate() {
             let signer = signature.recover(&digest).ok_or(CertificateError::Malformed(index))?;
             let power = validators
                 .power(&signer)
                 .ok_or(CertificateError::NotAValidator { index, signer })?;
-            if previous.is_some_and(|address| address >= signer) {
+            if signers.last().is_some_and(|address| *address >= signer) {
                 return Err(CertificateError::Order(index));
             }
-            previous = Some(signer);
+            signers.push(signer);
             signed = signed.saturating_add(power);
         }
         if !validators.is_quorum(signed) {
             return Err(CertificateError::NoQuorum { signed, total: validators.total_power() });
         }
-        Ok(())
+        Ok(signers)
     }
 }

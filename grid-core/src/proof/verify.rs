@@ -1,8 +1,6 @@
 //! Checking a proof, from the fact up to the anchor.
 
-use alloy_consensus::Header;
 use alloy_primitives::{B256, keccak256};
-use alloy_rlp::Decodable;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -15,14 +13,11 @@ use crate::{
     ChainId, CompatHeader, Level, Security,
     bitcoin::spv::BlockContext,
     ethereum::mpt::{self, MptError},
-    grid::{CertificateError, Extension, ExtensionError, ValidatorSet},
+    grid::{CertificateError, ExtensionError, GridHeader, GridHeaderError, ValidatorSet},
     index,
     mmr::MmrError,
     tree::TreeProofError,
 };
-
-/// The most bytes of a Grid header: Ethereum's fields and at most a few hundred bytes of extension.
-pub const MAX_GRID_HEADER_BYTES: usize = 4096;
 
 /// What a verifier trusts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -260,6 +255,15 @@ pub enum VerifyError {
     },
 }
 
+impl From<GridHeaderError> for VerifyError {
+    fn from(error: GridHeaderError) -> Self {
+        match error {
+            GridHeaderError::Extension(error) => Self::Extension(error),
+            malformed => Self::GridHeader(malformed.to_string()),
+        }
+    }
+}
+
 /// Checks a proof against what the verifier trusts. Pure: needs no network, no clock and no state.
 ///
 /// # Errors
@@ -347,35 +351,8 @@ pub fn prove_claim(
     })
 }
 
-/// A Grid header with its hash and its extension.
-struct GridBlock {
-    header: Header,
-    hash: B256,
-    extension: Extension,
-}
-
-impl GridBlock {
-    /// Strict: the bytes must be the canonical RLP of what they decode to.
-    fn decode(rlp: &[u8]) -> Result<Self, VerifyError> {
-        let malformed = |why: &str| VerifyError::GridHeader(why.to_owned());
-        if rlp.len() > MAX_GRID_HEADER_BYTES {
-            return Err(malformed(&format!(
-                "{} bytes, at most {MAX_GRID_HEADER_BYTES} are allowed",
-                rlp.len()
-            )));
-        }
-        let mut rest = rlp;
-        let header = Header::decode(&mut rest).map_err(|error| malformed(&error.to_string()))?;
-        if !rest.is_empty() || alloy_rlp::encode(&header) != rlp {
-            return Err(malformed("not its canonical RLP"));
-        }
-        let extension = Extension::of(&header)?;
-        Ok(Self { header, hash: keccak256(rlp), extension })
-    }
-}
-
 /// From the header to the Grid block whose index holds it.
-fn climb(header: &CompatHeader, segment: &Segment) -> Result<GridBlock, VerifyError> {
+fn climb(header: &CompatHeader, segment: &Segment) -> Result<GridHeader, VerifyError> {
     let Segment { accumulator, entry, index: index_proof, grid_header } = segment;
     if entry.chain != header.chain {
         return Err(VerifyError::EntryChain { expected: header.chain, found: entry.chain });
@@ -395,14 +372,14 @@ fn climb(header: &CompatHeader, segment: &Segment) -> Result<GridBlock, VerifyEr
         return Err(VerifyError::AccumulatorRoot { expected: entry.accumulatorRoot, found });
     }
     let found = index::root_of(entry, index_proof)?;
-    let grid = GridBlock::decode(grid_header)?;
+    let grid = GridHeader::decode(grid_header)?;
     if found != grid.extension.indexRoot {
         return Err(VerifyError::IndexRoot { expected: grid.extension.indexRoot, found });
     }
     Ok(grid)
 }
 
-fn check_anchor(grid: &GridBlock, anchor: &Anchor, trust: &Trust) -> Result<(), VerifyError> {
+fn check_anchor(grid: &GridHeader, anchor: &Anchor, trust: &Trust) -> Result<(), VerifyError> {
     if let TrustAnchor::BlockHash(trusted) = trust.anchor
         && grid.hash != trusted
     {
