@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ChainId, CompatHeader, Family, Level, Security,
+    ethereum::attest::AttesterSet,
     grid::{CommitCertificate, ValidatorSet},
 };
 
@@ -53,6 +54,9 @@ pub struct ChainInfo {
     /// Where the light client of a chain with sync committees stands; nothing for other chains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync: Option<SyncStatus>,
+    /// Whose signatures its headers need, where the chain is attested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attesters: Option<AttesterSet>,
 }
 
 /// Where the main chain's sync-committee client stands: all that a relayer needs to know what is missing.

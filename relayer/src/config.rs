@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use alloy_signer_local::PrivateKeySigner;
 use grid_core::Level;
 
+use crate::attest::AttestConfig;
+
 /// Bytes of evidence in one transaction: 6,048 Bitcoin headers and a margin. The main chain's own limit
 /// on a transaction is above it.
 pub const MAX_BATCH_BYTES: usize = 484_000;
@@ -25,6 +27,8 @@ pub struct RelayerConfig {
     pub signer: PrivateKeySigner,
     /// Sign headers of attested chains.
     pub attesters: Vec<PrivateKeySigner>,
+    /// Attested chains, their other attesters, and who may ask this one.
+    pub attest: AttestConfig,
     /// Where `/livez`, `/readyz`, `/metrics` and `/v1/status` are served; `None` for nowhere.
     pub http: Option<SocketAddr>,
     /// Lanes by level, fastest first.
@@ -134,6 +138,7 @@ impl RelayerConfig {
             database,
             signer,
             attesters: Vec::new(),
+            attest: AttestConfig::default(),
             http: None,
             lanes: Level::ALL.map(LaneConfig::of),
             submit: SubmitConfig::default(),

@@ -30,6 +30,9 @@ pub enum RelayerError {
     /// Two sources are configured for one chain.
     #[error("chain {0} has two sources; give one chain one section, with several endpoints")]
     DuplicateSource(grid_core::ChainId),
+    /// Another attester cannot be asked.
+    #[error(transparent)]
+    Attester(#[from] grid_adapters::EndpointError),
     /// A metric could not be registered.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),

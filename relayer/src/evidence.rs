@@ -4,19 +4,18 @@
 //! Bitcoin, each header's own proof of work. The main chain checks everything again.
 
 use alloy_primitives::{B256, Bytes, U256};
-use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolCall as _;
 use grid_adapters::SourceHeader;
 use grid_core::{
     ChainId, Family,
     api::BlockRef,
     bitcoin::{client::MAX_HEADERS_PER_SUBMISSION, header::Header, target},
+    grid::RecoverableSignature,
     modules::{abi::LightClients, gas},
 };
 use thiserror::Error;
 
 use crate::{
-    attest::{self, AttestError},
     config::{MAX_BATCH_BYTES, MAX_BITCOIN_BATCH, MAX_ETHEREUM_BATCH},
     plan::Link,
     store::NewItem,
@@ -65,15 +64,9 @@ pub enum EvidenceError {
         /// The limit.
         limit: usize,
     },
-    /// An attested chain, and no key to attest with.
-    #[error(
-        "chain {0} is attested and this relayer has no attester key; configure one that the chain's \
-         record lists"
-    )]
-    NoAttester(ChainId),
-    /// A key refused to sign.
-    #[error(transparent)]
-    Attest(#[from] AttestError),
+    /// An attested chain whose attesters the main chain does not name.
+    #[error("the main chain's node does not name the attesters of {0}; it is too old, update it")]
+    NoAttesters(ChainId),
     /// A family that this version cannot relay.
     #[error("chain {chain}: headers of the family {family} cannot be relayed by this version")]
     Family {
@@ -112,28 +105,59 @@ pub const fn link(header: &SourceHeader) -> Link {
     }
 }
 
-/// Takes as many headers as fit into one transaction, checks them, and makes the item that submits them.
+/// As many of the headers as fit into one transaction, checked, and the last of them.
 ///
 /// # Errors
-/// When the headers are not a linked sequence above `above`, or cannot be attested.
+/// When they are not a linked sequence above `above`.
+pub fn run<'a>(
+    chain: &ChainId,
+    above: BlockRef,
+    headers: &'a [SourceHeader],
+) -> Result<(&'a [SourceHeader], BlockRef), EvidenceError> {
+    let headers = fitting(chain, headers)?;
+    check_links(chain, above, headers)?;
+    let last = headers.last().ok_or_else(|| EvidenceError::Empty(chain.clone()))?;
+    Ok((headers, link(last).block))
+}
+
+/// The item that submits as many of the headers as fit into one transaction.
+///
+/// # Errors
+/// When they are not a linked sequence above `above`, or of a family that goes another way.
 pub fn item(
     chain: &ChainId,
     family: Family,
     above: BlockRef,
     headers: &[SourceHeader],
-    attesters: &[PrivateKeySigner],
 ) -> Result<NewItem, EvidenceError> {
-    let headers = fitting(chain, headers)?;
-    check_links(chain, above, headers)?;
-    let last = headers.last().ok_or_else(|| EvidenceError::Empty(chain.clone()))?;
-    let last = link(last).block;
+    let (headers, last) = run(chain, above, headers)?;
     let payload = match family {
         Family::Bitcoin => bitcoin_call(chain, headers)?,
-        Family::Ethereum => attested_call(chain, last, headers, attesters)?,
         family => return Err(EvidenceError::Family { chain: chain.clone(), family }),
     };
+    Ok(new_item(chain, above, last, payload))
+}
+
+/// The item that submits a [`run`] of headers with the signatures over its last one.
+#[must_use]
+pub fn attested(
+    chain: &ChainId,
+    above: BlockRef,
+    last: BlockRef,
+    headers: &[SourceHeader],
+    signatures: &[RecoverableSignature],
+) -> NewItem {
+    let call = LightClients::submitAttestedHeadersCall {
+        chain: chain.key().0,
+        headers: headers.iter().map(|header| header.raw.clone()).collect(),
+        signatures: signatures.iter().map(|signature| (*signature).into()).collect(),
+    };
+    new_item(chain, above, last, call.abi_encode().into())
+}
+
+fn new_item(chain: &ChainId, above: BlockRef, last: BlockRef, payload: Bytes) -> NewItem {
     let from = above.height.saturating_add(1);
-    Ok(NewItem { chain: chain.clone(), from, parent: above.hash, last, payload })
+    NewItem { chain: chain.clone(), from, parent: above.hash, last, payload }
 }
 
 /// Gas that a submission may use: its call data, the light client, each header and signature, and a
@@ -224,26 +248,5 @@ fn bitcoin_call(chain: &ChainId, headers: &[SourceHeader]) -> Result<Bytes, Evid
     }
     let call =
         LightClients::submitBitcoinHeadersCall { chain: chain.key().0, headers: joined.into() };
-    Ok(call.abi_encode().into())
-}
-
-fn attested_call(
-    chain: &ChainId,
-    last: BlockRef,
-    headers: &[SourceHeader],
-    attesters: &[PrivateKeySigner],
-) -> Result<Bytes, EvidenceError> {
-    if attesters.is_empty() {
-        return Err(EvidenceError::NoAttester(chain.clone()));
-    }
-    let signatures = attest::sign(attesters, chain.key(), last)?;
-    let call = LightClients::submitAttestedHeadersCall {
-        chain: chain.key().0,
-        headers: headers.iter().map(|header| header.raw.clone()).collect(),
-        signatures: signatures
-            .iter()
-            .map(|signature| Bytes::copy_from_slice(signature.as_bytes()))
-            .collect(),
-    };
     Ok(call.abi_encode().into())
 }

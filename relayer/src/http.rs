@@ -1,13 +1,14 @@
-//! The read-only HTTP server: `/livez`, `/readyz`, `/metrics`, `/v1/status`, `/v1/items`, `/v1/events`.
+//! The HTTP server: `/livez`, `/readyz`, `/metrics`, `/v1/status`, `/v1/items`, `/v1/events`, all of them
+//! read-only; and `/v1/attest`, where other relayers ask for signatures with a token.
 
 use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Query, State},
+    extract::{Query, Request, State},
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use grid_core::ChainId;
 use serde::Deserialize;
@@ -66,6 +67,7 @@ fn router(inner: Arc<Inner>) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/items", get(items))
         .route("/v1/events", get(events))
+        .route("/v1/attest", post(attest))
         .with_state(inner)
 }
 
@@ -113,6 +115,10 @@ async fn metrics(State(inner): State<Arc<Inner>>) -> Result<Response, Failure> {
 
 async fn status(State(inner): State<Arc<Inner>>) -> Result<Response, Failure> {
     Ok(Json(inner.status().await?).into_response())
+}
+
+async fn attest(State(inner): State<Arc<Inner>>, request: Request) -> Response {
+    inner.attest().serve(request).await
 }
 
 #[derive(Deserialize)]

@@ -11,7 +11,6 @@ use core::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-use alloy_signer_local::PrivateKeySigner;
 use grid_adapters::{Class, SourceChain};
 use grid_core::{ChainId, Level};
 use tokio::{
@@ -21,6 +20,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    attest::Collector,
     clock::{backoff, now_ms},
     config::{LaneConfig, SubmitConfig},
     main_chain::{MainChain, MainError, MainView},
@@ -46,7 +46,7 @@ pub struct Shared {
     main: Arc<dyn MainChain>,
     store: Store,
     submitter: Arc<Submitter>,
-    attesters: Arc<[PrivateKeySigner]>,
+    collector: Arc<Collector>,
     sources: Vec<Arc<dyn SourceChain>>,
     chains: BTreeMap<ChainId, Arc<Mutex<Chain>>>,
     submit: SubmitConfig,
@@ -82,8 +82,8 @@ pub struct Parts {
     pub store: Store,
     /// The owner of nonces.
     pub submitter: Arc<Submitter>,
-    /// Keys for attested chains.
-    pub attesters: Arc<[PrivateKeySigner]>,
+    /// Signatures for attested chains.
+    pub collector: Arc<Collector>,
     /// Submission settings.
     pub submit: SubmitConfig,
     /// Deadline of one visit.
@@ -110,13 +110,13 @@ impl Shared {
             let id = source.id().clone();
             (id, Arc::new(Mutex::new(Chain { round: ChainRound::new(source), row: None })))
         };
-        let Parts { main, store, submitter, attesters, submit, deadline, board, metrics, worker } =
+        let Parts { main, store, submitter, collector, submit, deadline, board, metrics, worker } =
             parts;
         Self {
             main,
             store,
             submitter,
-            attesters,
+            collector,
             chains: sources.iter().cloned().map(chain).collect(),
             sources,
             submit,
@@ -226,7 +226,7 @@ impl Shared {
         let tools = Tools {
             main: self.main.clone(),
             store: self.store.clone(),
-            attesters: self.attesters.clone(),
+            collector: self.collector.clone(),
             lane: *lane,
             submit: self.submit,
         };

@@ -104,6 +104,12 @@ metrics! {
     source_up: IntGaugeVec = "grid_source_up" ["chain", "source"];
     /// Blocks that a source is behind the highest one of its chain.
     source_lag: IntGaugeVec = "grid_source_lag_blocks" ["chain", "source"];
+    /// Signatures that the last collection for an attested chain was short of.
+    attest_missing: IntGaugeVec = "grid_attest_missing_signatures" ["chain"];
+    /// Requests for a signature by what came of them: signed, a typed refusal, or slow, garbage, unauthorized, unreachable.
+    attest_requests: IntCounterVec = "grid_attest_requests_total" ["chain", "attester", "outcome"];
+    /// Answers to other relayers' requests for a signature; the chain is empty where it is not attested here.
+    attest_answers: IntCounterVec = "grid_attest_answers_total" ["chain", "answer"];
     /// Headers handed to the main chain.
     headers: IntCounterVec = "grid_headers_submitted_total" ["chain"];
     /// Submissions by outcome: included, failed, known, lost, resent, replaced, parked, or the class of a refusal.
@@ -136,6 +142,25 @@ metrics! {
 
 /// Outcomes of a submission besides the classes of a refusal.
 const OUTCOMES: [&str; 7] = ["included", "failed", "known", "lost", "resent", "replaced", "parked"];
+
+/// Answers to a request for a signature.
+const ATTEST_ANSWERS: [&str; 7] =
+    ["signed", "unknown", "behind", "disagree", "conflict", "unable", "busy"];
+
+/// What comes of a request for a signature.
+const ATTEST_OUTCOMES: [&str; 11] = [
+    "signed",
+    "unknown",
+    "behind",
+    "disagree",
+    "conflict",
+    "unable",
+    "busy",
+    "slow",
+    "garbage",
+    "unauthorized",
+    "unreachable",
+];
 
 /// Classes of a source's failure.
 const CLASSES: [&str; 5] = ["retry", "wait", "reject", "halt", "timeout"];
@@ -232,6 +257,32 @@ impl Metrics {
         self.source_lag.with_label_values(&[chain.as_str(), name]).set(gauge(lag));
     }
 
+    /// Makes the series of an attester that is asked for signatures.
+    pub fn attest_peer(&self, chain: &ChainId, attester: &str) {
+        for outcome in ATTEST_OUTCOMES {
+            self.attest_requests.with_label_values(&[chain.as_str(), attester, outcome]);
+        }
+        for answer in ATTEST_ANSWERS {
+            self.attest_answers.with_label_values(&[chain.as_str(), answer]);
+        }
+        self.attest_missing.with_label_values(&[chain.as_str()]);
+    }
+
+    /// An attester was asked for a signature.
+    pub fn attest_request(&self, chain: &ChainId, attester: &str, outcome: &str) {
+        self.attest_requests.with_label_values(&[chain.as_str(), attester, outcome]).inc();
+    }
+
+    /// Another relayer was answered; an empty chain for one that is not attested here.
+    pub fn attest_answer(&self, chain: &str, answer: &str) {
+        self.attest_answers.with_label_values(&[chain, answer]).inc();
+    }
+
+    /// A collection ended so many signatures short.
+    pub fn attest_missing(&self, chain: &ChainId, missing: u64) {
+        self.attest_missing.with_label_values(&[chain.as_str()]).set(gauge(missing));
+    }
+
     /// A submission came to this outcome.
     pub fn submission(&self, outcome: &str) {
         self.submissions.with_label_values(&[outcome]).inc();
@@ -284,6 +335,7 @@ mod tests {
         metrics.observe(&MainStatus::default(), &WalletStatus::default(), &[]);
         metrics.source(&ChainId::eip155(1), "chain[0].rpc[0]", true, 0);
         metrics.task("lane-l0", 0, 0);
+        metrics.attest_peer(&ChainId::eip155(1), "chain[0].attester[0]");
         let text = metrics.render().unwrap();
         for (name, _, help) in Metrics::TABLE {
             assert!(text.contains(&format!("# HELP {name} {}", help.trim())), "{name} in\n{text}");

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    attest::{AttestService, Attester, Collector},
     clock::now_ms,
     config::{RelayerConfig, Retention},
     error::RelayerError,
@@ -48,6 +49,7 @@ pub(crate) struct Inner {
     store: Store,
     board: Board,
     metrics: Arc<Metrics>,
+    attest: AttestService,
     pulses: OnceLock<Pulses>,
     started_at: u64,
 }
@@ -98,11 +100,16 @@ impl Relayer {
             metrics.clone(),
             board.clone(),
         ));
+        let keys = config.attesters.clone().into();
+        let attester = Arc::new(Attester::new(keys, store.clone(), &sources, &config.attest));
+        let collector =
+            Collector::new(attester.clone(), &config.attest, metrics.clone(), board.clone())?;
+        let attest = AttestService::new(attester, &config.attest.tokens, metrics.clone());
         let parts = Parts {
             main,
             store: store.clone(),
             submitter: submitter.clone(),
-            attesters: config.attesters.clone().into(),
+            collector: Arc::new(collector),
             submit: config.submit,
             deadline: config.round,
             board: board.clone(),
@@ -112,7 +119,8 @@ impl Relayer {
         let shared = Arc::new(Shared::new(parts, sources));
         let started_at = now_ms();
         let pulses = OnceLock::new();
-        let inner = Arc::new(Inner { store, board, metrics: metrics.clone(), pulses, started_at });
+        let inner =
+            Arc::new(Inner { store, board, metrics: metrics.clone(), attest, pulses, started_at });
         let specs = tasks(&config, &inner, &shared, &submitter, listener);
         let supervisor = Supervisor::new(specs, metrics, cancel.clone());
         // Set once, right here.
@@ -224,6 +232,10 @@ async fn prune(store: Store, retention: Retention, pulse: Pulse, cancel: Cancell
 impl Inner {
     pub(crate) fn pulses(&self) -> Pulses {
         self.pulses.get().cloned().unwrap_or_else(Pulses::none)
+    }
+
+    pub(crate) const fn attest(&self) -> &AttestService {
+        &self.attest
     }
 
     pub(crate) const fn store(&self) -> &Store {

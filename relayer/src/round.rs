@@ -4,20 +4,20 @@ use core::time::Duration;
 use std::{collections::HashSet, sync::Arc};
 
 use alloy_primitives::B256;
-use alloy_signer_local::PrivateKeySigner;
 use grid_adapters::{AdapterError, Branch, Class, SourceChain, SourceHeader, SourceView};
 use grid_core::{
-    Family,
+    Family, Security,
     api::{BlockRef, ChainInfo},
 };
 use thiserror::Error;
 
 use crate::{
+    attest::{Collector, Shortfall},
     config::{LaneConfig, SubmitConfig},
     evidence::{self, EvidenceError},
     main_chain::{MainChain, MainError, MainView},
     plan::{Answer, Ask, Covered, Finished, Outcome, Planner, Step, View},
-    store::{Item, Planned, Stage, Store, StoreError},
+    store::{Item, NewItem, Planned, Stage, Store, StoreError},
 };
 
 /// Most questions of one run: the planner's own bound and some room.
@@ -25,6 +25,9 @@ const MAX_QUESTIONS: usize = 160;
 
 /// Most unfinished rows of a chain that are looked at.
 const MAX_ROWS: u32 = 256;
+
+/// Most headers of a run that signatures are collected for, one below the other.
+const MAX_COLLECTIONS: u32 = 3;
 
 /// Why a round ended early.
 #[derive(Debug, Error)]
@@ -42,6 +45,9 @@ pub enum RoundError {
     /// The source's headers cannot be submitted.
     #[error(transparent)]
     Evidence(#[from] EvidenceError),
+    /// Too few attesters sign.
+    #[error(transparent)]
+    Attest(#[from] Shortfall),
     /// The main chain does not know this chain.
     #[error("chain {0} is not registered on the main chain; register it, or remove its section")]
     Unregistered(grid_core::ChainId),
@@ -84,6 +90,7 @@ impl RoundError {
             Self::Main(_) | Self::Store(_) | Self::Late { .. } => SOON,
             Self::Evidence(EvidenceError::Broken { .. } | EvidenceError::Empty(_)) => SOON,
             Self::Evidence(_) => Class::Halt { reason: "evidence" },
+            Self::Attest(_) => Class::Wait { until: "attested" },
             Self::Unregistered(_) => Class::Wait { until: "registered" },
             Self::Stopped { .. } => Class::Wait { until: "resumed" },
             Self::NoCommonHeader { .. } => Class::Halt { reason: "no-common-header" },
@@ -118,8 +125,8 @@ pub struct Tools {
     pub main: Arc<dyn MainChain>,
     /// The database.
     pub store: Store,
-    /// Keys for attested chains.
-    pub attesters: Arc<[PrivateKeySigner]>,
+    /// Signatures for attested chains.
+    pub collector: Arc<Collector>,
     /// Lane settings.
     pub lane: LaneConfig,
     /// Submission settings.
@@ -218,8 +225,7 @@ impl ChainRound {
             if above.height < info.base.height || !self.shown.insert(end) {
                 continue;
             }
-            let keys = &tools.attesters;
-            let item = evidence::item(&info.id, info.family, above, &branch.headers, keys)?;
+            let item = evidence::item(&info.id, info.family, above, &branch.headers)?;
             let stale_after = tools.submit.stale_after;
             match tools.store.plan(&item, now, stale_after).await? {
                 Planned::Exists(_) => {}
@@ -257,8 +263,10 @@ impl ChainRound {
                     if open(&rows) >= usize::try_from(tools.lane.in_flight).unwrap_or(usize::MAX) {
                         return Ok(());
                     }
-                    let keys = &tools.attesters;
-                    let item = evidence::item(&info.id, info.family, above, &headers, keys)?;
+                    let item = match info.security {
+                        Security::Attested => attested(tools, info, above, &headers, now).await?,
+                        _ => evidence::item(&info.id, info.family, above, &headers)?,
+                    };
                     let stale_after = tools.submit.stale_after;
                     match tools.store.plan(&item, now, stale_after).await? {
                         // Finished a moment ago; the next view of the main chain will show it.
@@ -345,6 +353,37 @@ impl ChainRound {
             self.left = None;
         }
         Ok(())
+    }
+}
+
+/// The item for headers of an attested chain. Where enough attesters have reached only a lower header, that
+/// one is taken: attesters whose endpoints are a block apart would otherwise never agree on a fast chain.
+async fn attested(
+    tools: &Tools,
+    info: &ChainInfo,
+    above: BlockRef,
+    headers: &[SourceHeader],
+    now: u64,
+) -> Result<NewItem, RoundError> {
+    let id = &info.id;
+    let set = info.attesters.as_ref().ok_or_else(|| EvidenceError::NoAttesters(id.clone()))?;
+    let (mut run, mut last) = evidence::run(id, above, headers)?;
+    let mut tries = 0;
+    loop {
+        let shortfall = match tools.collector.collect(id, set, last, now).await {
+            Ok(signatures) => return Ok(evidence::attested(id, above, last, run, &signatures)),
+            Err(shortfall) => shortfall,
+        };
+        tries += 1;
+        let lower = shortfall
+            .reached
+            .and_then(|height| usize::try_from(height.checked_sub(above.height)?).ok())
+            .and_then(|count| run.get(..count).filter(|lower| lower.len() < run.len()));
+        let Some(shorter) = lower.filter(|_| tries < MAX_COLLECTIONS) else {
+            return Err(shortfall.into());
+        };
+        let Some(end) = shorter.last() else { return Err(shortfall.into()) };
+        (run, last) = (shorter, evidence::link(end).block);
     }
 }
 

@@ -116,6 +116,44 @@ pub struct ChainStatus {
     /// What the sources disagree about.
     #[serde(default)]
     pub disagreement: Option<DisagreementStatus>,
+    /// Who signed the last header that signatures were collected for, where the chain is attested.
+    #[serde(default)]
+    pub attestation: Option<AttestationStatus>,
+}
+
+/// Signatures of one header of an attested chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttestationStatus {
+    /// How many are needed.
+    pub threshold: u32,
+    /// Registered attesters.
+    pub attesters: u32,
+    /// The header.
+    pub block: BlockRef,
+    /// Who signed it.
+    pub signed: Vec<Address>,
+    /// Who was asked and did not.
+    pub missing: Vec<MissingSignature>,
+}
+
+impl AttestationStatus {
+    /// Signatures short of the threshold.
+    #[must_use]
+    pub fn missing_signatures(&self) -> u64 {
+        let signed = u64::try_from(self.signed.len()).unwrap_or(u64::MAX);
+        u64::from(self.threshold).saturating_sub(signed)
+    }
+}
+
+/// An attester that did not sign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MissingSignature {
+    /// Where it is configured, or `own key`.
+    pub attester: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// One source of a chain.
@@ -227,6 +265,7 @@ struct SeenChain {
     sources: Vec<SourceStatus>,
     competing_blocks: u64,
     disagreement: Option<DisagreementStatus>,
+    attestation: Option<AttestationStatus>,
 }
 
 impl Board {
@@ -295,6 +334,13 @@ impl Board {
             chain.competing_blocks = u64::try_from(view.competing_blocks()).unwrap_or(u64::MAX);
             chain.sources = view.members.into_iter().map(Into::into).collect();
             chain.disagreement = view.disagreement.map(Into::into);
+        });
+    }
+
+    /// Signatures were collected.
+    pub fn attested(&self, id: &ChainId, attestation: AttestationStatus) {
+        self.with(|seen| {
+            seen.chains.entry(id.clone()).or_default().attestation = Some(attestation);
         });
     }
 
@@ -393,6 +439,7 @@ impl SeenChain {
             sources: self.sources.clone(),
             competing_blocks: self.competing_blocks,
             disagreement: self.disagreement.clone(),
+            attestation: self.attestation.clone(),
         }
     }
 }

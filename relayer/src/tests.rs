@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use alloy_signer_local::PrivateKeySigner;
 use grid_adapters::SourceChain;
-use grid_core::ChainId;
+use grid_core::{ChainId, ethereum::attest::AttesterSet};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
@@ -27,14 +27,16 @@ struct Bench {
 impl Bench {
     fn new(chains: u64) -> Self {
         let faults = Faults::new(1);
-        let main = Arc::new(SimMain::new(faults.clone()));
+        let signer = PrivateKeySigner::random();
+        let attesters = AttesterSet::new(1, vec![signer.address()]).unwrap();
+        let main = Arc::new(SimMain::new(faults.clone(), attesters));
         let source = |n| Arc::new(SimSource::new(ChainId::eip155(31_337 + n), 20, faults.clone()));
         let sources: Vec<_> = (0..chains).map(source).collect();
         for source in &sources {
             main.register(source.id(), source.at(0).unwrap());
         }
         let folder = tempfile::tempdir().unwrap();
-        Self { faults, main, sources, folder, signer: PrivateKeySigner::random() }
+        Self { faults, main, sources, folder, signer }
     }
 
     async fn start(&self, http: Option<SocketAddr>) -> Result<RelayerHandle, RelayerError> {

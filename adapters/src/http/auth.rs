@@ -48,6 +48,8 @@ pub enum Auth {
         /// Password.
         password: Secret,
     },
+    /// A token in an `Authorization: Bearer` header.
+    Bearer(Secret),
     /// Bitcoin Core's cookie file, rewritten at each start of the node; read again when refused.
     Cookie {
         /// Path of `.cookie`.
@@ -64,6 +66,11 @@ impl Auth {
 
     /// Why HTTP can't carry it.
     pub(super) fn fault(&self) -> Option<&'static str> {
+        if let Self::Bearer(token) = self
+            && (token.expose().is_empty() || !token.expose().bytes().all(|b| b.is_ascii_graphic()))
+        {
+            return Some("a token must have visible ASCII characters only, at least one");
+        }
         let Self::Password { user, password } = self else { return None };
         if user.contains(':') {
             Some("`user` must not contain a colon")
@@ -93,6 +100,10 @@ impl AuthState {
             Auth::Password { user, password } => {
                 let pair = Zeroizing::new(format!("{user}:{}", password.expose()));
                 Self::Fixed(basic(&pair))
+            }
+            Auth::Bearer(token) => {
+                let text = Zeroizing::new(format!("Bearer {}", token.expose()));
+                Self::Fixed(header(&text, "Bearer"))
             }
             Auth::Cookie { path } => Self::Cookie { path: path.clone(), cached: RwLock::new(None) },
         }
@@ -130,8 +141,12 @@ impl AuthState {
 fn basic(pair: &str) -> HeaderValue {
     let text = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair)));
     // Base64 has no character that a header refuses.
+    header(&text, "Basic")
+}
+
+fn header(text: &str, instead: &'static str) -> HeaderValue {
     let mut value =
-        HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("Basic"));
+        HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(instead));
     value.set_sensitive(true);
     value
 }

@@ -178,6 +178,7 @@ impl Endpoint {
             Auth::Password { .. } => {
                 format!("correct `user` and `rpc_password_file` for {section}")
             }
+            Auth::Bearer(_) => format!("correct the token for {section}"),
             Auth::Cookie { path } => format!(
                 "`cookie_file` for {section} is {}, which the node does not accept: it belongs to \
                  another node or the node uses a password",

@@ -6,11 +6,13 @@
 
 mod auth;
 mod endpoint;
+mod service;
 
 use core::time::Duration;
 
 pub use auth::{Auth, Secret};
 pub use endpoint::{Endpoint, EndpointError, Limits};
+pub use service::JsonService;
 use reqwest::{
     Client, Method, StatusCode, Url,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER},

@@ -64,6 +64,10 @@ fn chains(context: &Context) -> Result<Vec<ChainInfo>, RpcError> {
             tracked_headers: tree.len() as u64,
             tracked_bytes: tree.stored_bytes(),
             sync: None,
+            attesters: match &*client {
+                LightClient::Attested(client) => Some(client.attesters().clone()),
+                _ => None,
+            },
             id: record.id,
         });
     }

@@ -13,6 +13,8 @@ use async_trait::async_trait;
 use grid_core::{
     ChainId, CompatHeader, Family, Level, Security,
     api::{AccountInfo, BlockRef, ChainInfo, GridTip, Locator},
+    ethereum::attest::{self, AttesterSet},
+    grid::RecoverableSignature,
     modules::abi::LightClients,
 };
 
@@ -24,6 +26,7 @@ use crate::main_chain::{MainChain, MainError, MainView, Receipt, Refusal, Transp
 pub struct SimMain {
     inner: Mutex<Inner>,
     faults: Arc<Faults>,
+    attesters: AttesterSet,
 }
 
 #[derive(Debug, Default)]
@@ -97,20 +100,22 @@ impl Tree {
 }
 
 impl Inner {
-    fn execute(&mut self, raw: &Bytes) -> Result<(), String> {
+    fn execute(&mut self, raw: &Bytes, attesters: &AttesterSet) -> Result<(), String> {
         let transaction = decode(raw)?;
         if transaction.input().is_empty() {
             return Ok(());
         }
         let call = LightClients::submitAttestedHeadersCall::abi_decode(transaction.input())
             .map_err(|error| error.to_string())?;
-        if call.signatures.is_empty() {
-            return Err("no signature".into());
-        }
         let decode = |raw: &Bytes| CompatHeader::abi_decode(raw).map_err(|error| error.to_string());
         let headers: Vec<_> = call.headers.iter().map(decode).collect::<Result<_, _>>()?;
         let tree = self.chains.iter_mut().find(|(id, _)| id.key().0 == call.chain);
-        let (_, tree) = tree.ok_or("unknown chain")?;
+        let (id, tree) = tree.ok_or("unknown chain")?;
+        let last = headers.last().ok_or("no headers")?;
+        let signature = |bytes: &Bytes| RecoverableSignature::from_slice(bytes).ok_or("65 bytes");
+        let signatures: Vec<_> = call.signatures.iter().map(signature).collect::<Result<_, _>>()?;
+        let digest = attest::digest(id.key(), last.height, &last.blockHash);
+        attest::verify(&digest, &signatures, attesters).map_err(|error| error.to_string())?;
         // All or nothing, as one transaction.
         let mut copy = tree.clone();
         copy.add(&headers)?;
@@ -152,10 +157,10 @@ fn refused(refusal: Refusal, message: &str) -> MainError {
 }
 
 impl SimMain {
-    /// An empty chain.
+    /// An empty chain. Headers of its chains need the signatures of these attesters.
     #[must_use]
-    pub fn new(faults: Arc<Faults>) -> Self {
-        Self { inner: Mutex::default(), faults }
+    pub fn new(faults: Arc<Faults>, attesters: AttesterSet) -> Self {
+        Self { inner: Mutex::default(), faults, attesters }
     }
 
     fn with<R>(&self, change: impl FnOnce(&mut Inner) -> R) -> R {
@@ -179,7 +184,7 @@ impl SimMain {
                     .copied();
                 let Some((address, nonce)) = next else { break };
                 let Some((hash, raw)) = inner.mempool.remove(&(address, nonce)) else { break };
-                let outcome = inner.execute(&raw);
+                let outcome = inner.execute(&raw, &self.attesters);
                 inner.nonces.insert(address, nonce + 1);
                 inner.executed += 1;
                 let receipt =
@@ -295,7 +300,7 @@ impl MainChain for SimMain {
                 index_root: B256::ZERO,
             },
             base_fee: 1_000,
-            chains: inner.chains.iter().map(|(id, tree)| info(id, tree)).collect(),
+            chains: inner.chains.iter().map(|(id, tree)| info(id, tree, &self.attesters)).collect(),
         }))
     }
 
@@ -342,7 +347,7 @@ impl MainChain for SimMain {
     }
 }
 
-fn info(id: &ChainId, tree: &Tree) -> ChainInfo {
+fn info(id: &ChainId, tree: &Tree, attesters: &AttesterSet) -> ChainInfo {
     ChainInfo {
         id: id.clone(),
         key: id.key().0,
@@ -358,5 +363,6 @@ fn info(id: &ChainId, tree: &Tree) -> ChainInfo {
         tracked_headers: u64::try_from(tree.headers.len()).unwrap_or(u64::MAX),
         tracked_bytes: 0,
         sync: None,
+        attesters: Some(attesters.clone()),
     }
 }

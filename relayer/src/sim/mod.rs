@@ -17,10 +17,11 @@ use std::sync::{
 use alloy_primitives::keccak256;
 use alloy_signer_local::PrivateKeySigner;
 use grid_adapters::SourceChain;
-use grid_core::ChainId;
+use grid_core::{ChainId, ethereum::attest::AttesterSet};
 
 use crate::{
     LaneConfig, Metrics, Store, SubmitConfig,
+    attest::{AttestConfig, Attester, Collector},
     lane::{Parts, Shared},
     status::Board,
     store::Stage,
@@ -202,6 +203,7 @@ impl World {
         let faults = Faults::new(seed);
         let key = keccak256(format!("submitter {seed}"));
         let signer = PrivateKeySigner::from_bytes(&key).map_err(text)?;
+        let attesters = AttesterSet::new(1, vec![signer.address()]).map_err(text)?;
         let sources: Vec<_> = (0..chains)
             .map(|n| {
                 let id = ChainId::eip155(31_337 + n);
@@ -209,7 +211,7 @@ impl World {
                 Arc::new(SimSource::new(id, length, faults.clone()))
             })
             .collect();
-        let main = Arc::new(SimMain::new(faults.clone()));
+        let main = Arc::new(SimMain::new(faults.clone(), attesters));
         for source in &sources {
             main.register(source.id(), source.at(0).ok_or("a source without genesis")?);
         }
@@ -236,7 +238,7 @@ impl World {
             main: self.main.clone(),
             store: store.clone(),
             submitter: submitter.clone(),
-            attesters: vec![self.signer.clone()].into(),
+            collector: self.collector(&store, &metrics, &board)?,
             submit: submit_config(),
             deadline: Duration::from_secs(30),
             board,
@@ -248,6 +250,20 @@ impl World {
         let shared = Arc::new(Shared::new(parts, sources));
         self.relayer = Some(Instance { store, shared, submitter, metrics });
         Ok(())
+    }
+
+    fn collector(
+        &self,
+        store: &Store,
+        metrics: &Arc<Metrics>,
+        board: &Board,
+    ) -> Result<Arc<Collector>, String> {
+        let keys = vec![self.signer.clone()].into();
+        let config = AttestConfig::default();
+        let attester = Arc::new(Attester::new(keys, store.clone(), &[], &config));
+        Collector::new(attester, &config, metrics.clone(), board.clone())
+            .map(Arc::new)
+            .map_err(text)
     }
 
     /// One round of the relayer: every chain, then the open transactions. A kill ends it at the call

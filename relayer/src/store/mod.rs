@@ -5,6 +5,7 @@
 //! is lost and nothing takes effect twice. Nobody holds a transaction open while waiting for the
 //! network: work is claimed by a lease, and a result is accepted only from the lease's holder.
 
+mod attestations;
 mod chains;
 mod item;
 mod items;
@@ -23,6 +24,7 @@ use sqlx::{
 };
 use thiserror::Error;
 
+pub use attestations::Journaled;
 pub use chains::{ChainRow, ChainState, Event};
 pub use item::{Claim, Item, NewItem, Planned, Stage, StageCount};
 pub use nonces::{LiveNonce, NewTransaction, Retry, TransactionRow};

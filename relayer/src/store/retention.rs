@@ -17,7 +17,7 @@ impl Store {
         count: u64,
         batch: u32,
     ) -> Result<u64, StoreError> {
-        const STATEMENTS: [&str; 4] = [
+        const STATEMENTS: [&str; 5] = [
             "DELETE FROM items WHERE id IN (SELECT id FROM items WHERE stage IN ('done', 'dropped') \
              AND (updated_at <= $1 OR updated_at <= COALESCE((SELECT updated_at FROM items WHERE \
              stage = 'done' ORDER BY updated_at DESC LIMIT 1 OFFSET $2), 0)) LIMIT $3)",
@@ -31,6 +31,11 @@ impl Store {
              state = 'closed' AND (created_at <= $1 OR nonce <= (SELECT MAX(nonce) FROM nonces m WHERE \
              m.signer = n.signer) - $2) AND nonce < (SELECT MAX(nonce) FROM nonces m WHERE m.signer = \
              n.signer) LIMIT $3)",
+            // Final ones stay: they are what a conflicting signature is refused by.
+            "DELETE FROM attestations WHERE (signer, chain, height, hash) IN (SELECT signer, chain, \
+             height, hash FROM attestations WHERE \
+             final_head = 0 AND (signed_at <= $1 OR signed_at <= COALESCE((SELECT signed_at FROM \
+             attestations WHERE final_head = 0 ORDER BY signed_at DESC LIMIT 1 OFFSET $2), 0)) LIMIT $3)",
         ];
         let mut deleted = 0;
         for statement in STATEMENTS {

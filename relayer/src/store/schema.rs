@@ -10,8 +10,10 @@ use sqlx::{
 use super::StoreError;
 
 /// Every migration in order, part of the binary. Never edit one that was released: add another.
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "first", include_str!("../../../migrations/sqlite/0001_first.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "first", include_str!("../../../migrations/sqlite/0001_first.sql")),
+    (2, "attestations", include_str!("../../../migrations/sqlite/0002_attestations.sql")),
+];
 
 /// The primary codes of `SQLite` for a damaged file and for a file that is no database.
 const CORRUPT: [&str; 2] = ["11", "26"];

@@ -327,7 +327,7 @@ async fn unusable_files_are_named_with_the_fix() {
     .unwrap();
     store.close().await;
     let error = Store::open(&path).await.unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 1, .. }), "{error:?}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 2, .. }), "{error:?}");
 
     // A folder in the file's place.
     let error = Store::open(folder.path()).await.unwrap_err();

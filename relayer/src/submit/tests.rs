@@ -6,10 +6,13 @@ use std::sync::Arc;
 use alloy_primitives::{B256, Bytes};
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::{SolCall as _, SolValue as _};
-use grid_core::{ChainId, CompatHeader, api::BlockRef, modules::abi::LightClients};
+use grid_core::{
+    ChainId, CompatHeader, api::BlockRef, ethereum::attest::AttesterSet, modules::abi::LightClients,
+};
 
 use super::*;
 use crate::{
+    attest,
     sim::{Faults, SimMain},
     store::{NewItem, Stage},
 };
@@ -46,18 +49,24 @@ fn chain() -> ChainId {
     ChainId::eip155(31_337)
 }
 
+fn attester() -> PrivateKeySigner {
+    PrivateKeySigner::from_bytes(&B256::repeat_byte(7)).unwrap()
+}
+
 fn item(height: u64) -> NewItem {
+    let last = BlockRef { height, hash: header(height).blockHash };
+    let signatures = attest::sign(&[attester()], chain().key(), last).unwrap();
     let call = LightClients::submitAttestedHeadersCall {
         chain: chain().key().0,
         headers: vec![header(height).abi_encode().into()],
-        signatures: vec![Bytes::from_static(&[0; 65])],
+        signatures: signatures.into_iter().map(Into::into).collect(),
     };
     let header = header(height);
     NewItem {
         chain: chain(),
         from: height,
         parent: header.parentHash,
-        last: BlockRef { height, hash: header.blockHash },
+        last,
         payload: call.abi_encode().into(),
     }
 }
@@ -66,7 +75,8 @@ impl Bench {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let faults = Faults::new(1);
-        let main = Arc::new(SimMain::new(faults.clone()));
+        let attesters = AttesterSet::new(1, vec![attester().address()]).unwrap();
+        let main = Arc::new(SimMain::new(faults.clone(), attesters));
         main.register(&chain(), BlockRef { height: 0, hash: header(0).blockHash });
         let signer = PrivateKeySigner::random();
         let store = Store::open_volatile(&folder.path().join("relayer.db")).await.unwrap();
