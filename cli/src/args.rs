@@ -55,6 +55,24 @@ pub(crate) enum Command {
     /// Tools for auditors of Bitcoin: files and numbers alone, no home folder and no network.
     #[command(subcommand)]
     Bitcoin(BitcoinCommand),
+    /// Ethereum's light clients: where they stand.
+    #[command(subcommand)]
+    Ethereum(EthereumCommand),
+}
+
+/// `grid ethereum`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EthereumCommand {
+    /// Where the light clients of the Ethereum chains stand: the main chain's and the relayer's own.
+    SyncStatus(SyncStatusArgs),
+}
+
+/// `grid ethereum sync-status`.
+#[derive(Debug, Args)]
+pub(crate) struct SyncStatusArgs {
+    /// Only this chain.
+    #[arg(value_name = "ID")]
+    pub(crate) chain: Option<ChainId>,
 }
 
 /// `grid bitcoin`.

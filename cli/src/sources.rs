@@ -4,9 +4,9 @@ use std::{fs, path::Path, sync::Arc};
 
 use eyre::{Result, WrapErr as _, bail};
 use grid_adapters::{
-    Auth, Endpoint, Member, Pool, SourceChain, SourceKind,
+    Auth, Endpoint, Member, Pool, Secret, SourceChain, SourceKind,
     bitcoin::{BitcoinSource, EsploraSource, ImportSource, Quorum, RestMode, p2p::P2pSource},
-    ethereum::EthereumSource,
+    ethereum::{EthereumSource, FollowHead},
 };
 use grid_core::{
     ChainId,
@@ -14,11 +14,15 @@ use grid_core::{
     genesis::Genesis,
     modules::ClientParams,
 };
+use grid_relayer::attest::{AttestConfig, AttestedChain};
 
 use crate::{
-    config::{ChainKind, ChainSection, Config, SourceSection},
+    config::{AttesterSection, ChainKind, ChainSection, Config, SourceSection},
     home::Home,
 };
+
+/// Fewest characters of a token that keeps strangers out.
+const MIN_TOKEN: usize = 16;
 
 /// The source of every configured chain, for the daemon. Opens no connection.
 pub(crate) fn all(home: &Home, config: &Config) -> Result<Vec<Arc<dyn SourceChain>>> {
@@ -110,6 +114,45 @@ fn trusted_start(home: &Home, config: &Config, params: &NetworkParams) -> Result
         Some(ClientParams::Bitcoin { checkpoint: Some(checkpoint), .. }) => checkpoint,
         _ => network(),
     })
+}
+
+/// Who attests the Ethereum chains that are followed without a beacon chain, and who may ask this relayer to.
+pub(crate) fn attestation(home: &Home, config: &Config) -> Result<AttestConfig> {
+    let mut attest = AttestConfig::default();
+    for (n, file) in config.relayer.attest_tokens.iter().enumerate() {
+        attest.tokens.push(token(home, file, &format!("relayer.attest_tokens[{n}]"))?);
+    }
+    let by_rpc = |chain: &ChainSection| chain.kind == ChainKind::Ethereum && chain.beacon.is_none();
+    for (n, chain) in config.chains.iter().enumerate().filter(|(_, chain)| by_rpc(chain)) {
+        let head: FollowHead = chain.follow.parse()?;
+        let peer = |(m, attester): (usize, &AttesterSection)| {
+            let section = format!("chain[{n}].attester[{m}]");
+            let token = token(home, &attester.token_file, &format!("{section}.token_file"))?;
+            Ok(Endpoint::new(&attester.url, &section)?.with_auth(Auth::Bearer(token))?)
+        };
+        let peers = chain.attesters.iter().enumerate().map(peer).collect::<Result<_>>()?;
+        let follows_final = matches!(head, FollowHead::Safe | FollowHead::Finalized);
+        attest.chains.insert(chain.id.clone(), AttestedChain { follows_final, peers });
+    }
+    Ok(attest)
+}
+
+/// A token's file: one line of at least [`MIN_TOKEN`] characters.
+fn token(home: &Home, file: &Path, section: &str) -> Result<Secret> {
+    let file = home.resolve(file);
+    let text = zeroize::Zeroizing::new(
+        fs::read_to_string(&file)
+            .wrap_err_with(|| format!("{section}: cannot read {}", file.display()))?,
+    );
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.len() < MIN_TOKEN || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        bail!(
+            "{section}: {} must hold one line of at least {MIN_TOKEN} visible ASCII characters, for example \
+             of `openssl rand -hex 32`",
+            file.display()
+        );
+    }
+    Ok(Secret::new(text))
 }
 
 fn ethereum(n: usize, chain: &ChainSection) -> Result<Vec<Member>> {

@@ -12,13 +12,13 @@ use core::time::Duration;
 
 pub use auth::{Auth, Secret};
 pub use endpoint::{Endpoint, EndpointError, Limits};
-pub use service::JsonService;
 use reqwest::{
     Client, Method, StatusCode, Url,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
     redirect::Policy,
 };
 use serde::de::DeserializeOwned;
+pub use service::JsonService;
 
 use crate::{AdapterError, RpcError, rpc::Excerpt};
 

@@ -134,6 +134,8 @@ fn configuration(args: &InitArgs) -> Result<Config> {
             rest: true,
             follow: args.ethereum_follow.clone(),
             sources: Vec::new(),
+            attesters: Vec::new(),
+            beacon: None,
         });
     }
     Ok(config)
@@ -172,6 +174,8 @@ fn bitcoin_section(args: &InitArgs, text: &str) -> Result<ChainSection> {
         rest: true,
         follow: "latest".into(),
         sources: Vec::new(),
+        attesters: Vec::new(),
+        beacon: None,
     })
 }
 

@@ -4,6 +4,7 @@ mod bitcoin;
 mod chains;
 mod checkpoint;
 mod config;
+mod ethereum;
 mod init;
 mod keys;
 mod prove;
@@ -42,6 +43,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Submit(args) => done(block_on(submit::run(&home, &args, out))),
         Command::Keys(command) => done(keys::run(&home, &command, out)),
         Command::Bitcoin(command) => bitcoin::run(&command, out),
+        Command::Ethereum(command) => ethereum::run(&home, &command, out),
     }
 }
 

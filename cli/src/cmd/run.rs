@@ -119,6 +119,7 @@ async fn start_relayer(
         .wrap_err("relayer.key cannot be used")?;
     let mut relayer = RelayerConfig::new(home.resolve(&config.relayer.store), signer.clone());
     relayer.attesters = vec![signer];
+    relayer.attest = sources::attestation(home, config)?;
     relayer.http = Some(config.relayer.listen);
     let poll = &config.relayer.poll;
     for (level, poll) in Level::ALL.into_iter().zip([poll.l0, poll.l1, poll.l2, poll.l3]) {

@@ -6,10 +6,13 @@ use grid_adapters::{
     bitcoin::p2p::{MAX_PEERS, P2pConfig},
     member::MAX_MEMBERS,
 };
-use grid_core::bitcoin::network::NetworkParams;
+use grid_core::{
+    bitcoin::network::NetworkParams,
+    ethereum::{attest::MAX_ATTESTERS, sync::NetworkConfig},
+};
 use toml::{Table, Value};
 
-use super::{ChainKind, Config, ConfigError, Fault, SourceSection};
+use super::{BeaconSection, ChainKind, Config, ConfigError, Fault, SourceSection};
 
 /// Sections that the environment can override.
 const OVERRIDABLE: [&str; 3] = ["node", "relayer", "log"];
@@ -229,6 +232,12 @@ fn check_bitcoin(
             Ok(_) => {}
         },
     }
+    if !chain.attesters.is_empty() {
+        faults.push(Fault::new(at("attester"), "Bitcoin is verified, nobody attests it"));
+    }
+    if chain.beacon.is_some() {
+        faults.push(Fault::new(at("beacon"), "Bitcoin has no beacon chain"));
+    }
     let login = (&chain.cookie_file, &chain.user, &chain.rpc_password_file);
     check_login(login, at, faults);
     for (m, source) in chain.sources.iter().enumerate() {
@@ -303,6 +312,50 @@ fn check_ethereum(
             at("follow"),
             format!("{:?} is none of latest, safe, finalized, latest-N", chain.follow),
         ));
+    }
+    if chain.attesters.len() > MAX_ATTESTERS {
+        faults.push(Fault::new(at("attester"), format!("at most {MAX_ATTESTERS} can be named")));
+    }
+    for (m, attester) in chain.attesters.iter().enumerate() {
+        let at = |key: &str| at(&format!("attester[{m}].{key}"));
+        if let Err(fault) = http_url(&attester.url) {
+            faults.push(Fault::new(at("url"), fault));
+        }
+        if attester.token_file.as_os_str().is_empty() {
+            faults.push(Fault::new(at("token_file"), "names no file"));
+        }
+    }
+    if let Some(beacon) = &chain.beacon {
+        if !chain.attesters.is_empty() {
+            let text = "a chain with [chain.beacon] proves its finality, nobody attests it";
+            faults.push(Fault::new(at("attester"), text));
+        }
+        check_beacon(beacon, &|key| at(&format!("beacon.{key}")), faults);
+    }
+}
+
+fn check_beacon(beacon: &BeaconSection, at: &dyn Fn(&str) -> String, faults: &mut Vec<Fault>) {
+    if beacon.url.is_empty() {
+        faults.push(Fault::new(at("url"), "at least one beacon node is needed"));
+    }
+    if beacon.url.len() > MAX_MEMBERS {
+        faults.push(Fault::new(at("url"), format!("at most {MAX_MEMBERS} can be named")));
+    }
+    for (m, url) in beacon.url.iter().enumerate() {
+        if let Err(fault) = http_url(url) {
+            faults.push(Fault::new(at(&format!("url[{m}]")), fault));
+        }
+    }
+    let file = Path::new(&beacon.network).extension().is_some_and(|extension| extension == "json");
+    if !file && let Err(error) = NetworkConfig::by_name(&beacon.network) {
+        let text = format!("{error}; or name a file that ends with .json");
+        faults.push(Fault::new(at("network"), text));
+    }
+    if beacon.checkpoint.is_some_and(|root| root.is_zero()) {
+        faults.push(Fault::new(at("checkpoint"), "is the root of no block"));
+    }
+    if beacon.store.as_ref().is_some_and(|file| file.as_os_str().is_empty()) {
+        faults.push(Fault::new(at("store"), "names no file"));
     }
 }
 

@@ -9,7 +9,7 @@ mod sections;
 
 pub(crate) use error::{ConfigError, Fault};
 pub(crate) use load::load;
-pub(crate) use sections::{ChainKind, ChainSection, Config, SourceSection};
+pub(crate) use sections::{AttesterSection, BeaconSection, ChainKind, ChainSection, Config, SourceSection};
 
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use alloy_primitives::B256;
 use grid_adapters::bitcoin::p2p::P2pConfig;
-use grid_core::ChainId;
+use grid_core::{ChainId, ethereum::sync::Policy};
 use serde::{Deserialize, Serialize};
 
 /// The whole configuration.
@@ -71,6 +72,9 @@ pub(crate) struct RelayerSection {
     pub(crate) store: PathBuf,
     /// Address of `/livez`, `/readyz`, `/metrics` and `/v1`.
     pub(crate) listen: SocketAddr,
+    /// Files with a token each: who has one may ask this relayer to attest a header (`POST /v1/attest`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) attest_tokens: Vec<PathBuf>,
     /// How often each speed level's lane looks for work.
     pub(crate) poll: PollSection,
 }
@@ -83,6 +87,7 @@ impl Default for RelayerSection {
             password_file: "keys/password".into(),
             store: "relayer.db".into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 9640)),
+            attest_tokens: Vec::new(),
             poll: PollSection::default(),
         }
     }
@@ -148,7 +153,8 @@ pub(crate) struct ChainSection {
     /// JSON-RPC endpoints, best first. Credentials do not belong here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) rpc: Vec<String>,
-    /// How many sources must agree on a block hash before it is relayed.
+    /// How many sources must agree on a block hash before it is relayed. With `[chain.beacon]`: how many execution
+    /// endpoints must call the light client's finalized block final too.
     #[serde(default = "one")]
     pub(crate) agree: usize,
     /// Bitcoin: the network's name: mainnet, testnet3, testnet4, signet or regtest.
@@ -172,6 +178,12 @@ pub(crate) struct ChainSection {
     /// Bitcoin: more sources, each with its own settings. They come after `rpc`.
     #[serde(default, rename = "source", skip_serializing_if = "Vec::is_empty")]
     pub(crate) sources: Vec<SourceSection>,
+    /// Ethereum without a beacon chain: the other attesters of the chain.
+    #[serde(default, rename = "attester", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) attesters: Vec<AttesterSection>,
+    /// Ethereum: follow the chain by its beacon chain's light client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) beacon: Option<BeaconSection>,
 }
 
 impl ChainSection {
@@ -179,6 +191,62 @@ impl ChainSection {
     pub(crate) fn source_count(&self) -> usize {
         self.rpc.len() + self.sources.len()
     }
+}
+
+/// `[[chain.attester]]`: the relayer of another attester.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AttesterSection {
+    /// Its `/v1/attest`, for example `https://relayer.example/v1/attest`.
+    pub(crate) url: String,
+    /// File with the token that its operator gave out.
+    pub(crate) token_file: PathBuf,
+}
+
+/// `[chain.beacon]`: an Ethereum chain's light client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BeaconSection {
+    /// Beacon nodes' REST addresses, best first.
+    pub(crate) url: Vec<String>,
+    /// `mainnet`, `sepolia`, `hoodi`, or a JSON file with another network's numbers.
+    pub(crate) network: String,
+    /// Root of the trusted beacon block; that of the main chain's record where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) checkpoint: Option<B256>,
+    /// File that keeps the verified light client over a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) store: Option<PathBuf>,
+    /// Oldest checkpoint or stored state that is trusted. `0s` switches the rule off.
+    #[serde(default = "max_checkpoint_age", with = "humantime_serde")]
+    pub(crate) max_checkpoint_age: Duration,
+    /// Refuse to work while the clock is before the finalized block.
+    #[serde(default = "yes")]
+    pub(crate) check_clock: bool,
+    /// Refuse an update that enters a new period without the committee after it.
+    #[serde(default = "yes")]
+    pub(crate) require_next_committee: bool,
+    /// Stop as soon as two finalities exclude each other.
+    #[serde(default = "yes")]
+    pub(crate) freeze_on_conflict: bool,
+}
+
+impl BeaconSection {
+    /// The light client's rules.
+    pub(crate) fn policy(&self) -> Policy {
+        Policy {
+            max_checkpoint_age: self.max_checkpoint_age.as_secs(),
+            check_clock: self.check_clock,
+            require_next_committee: self.require_next_committee,
+            freeze_on_conflict: self.freeze_on_conflict,
+            // What these two would let through is never relayed.
+            ..Policy::default()
+        }
+    }
+}
+
+fn max_checkpoint_age() -> Duration {
+    Duration::from_secs(Policy::default().max_checkpoint_age)
 }
 
 /// `[[chain.source]]`: one source of a Bitcoin network.

@@ -47,7 +47,7 @@ pub struct Shortfall {
     /// Chain.
     pub chain: ChainId,
     /// Who signed, and why the others did not.
-    pub status: AttestationStatus,
+    pub status: Box<AttestationStatus>,
     /// The height that enough attesters say they have reached, where it is below the header's.
     pub reached: Option<u64>,
 }
@@ -147,7 +147,8 @@ impl Collector {
         if tally.enough() {
             return Ok(tally.signed.into_values().collect());
         }
-        Err(Shortfall { chain: chain.clone(), reached: tally.reached(), status })
+        let (reached, status) = (tally.reached(), Box::new(status));
+        Err(Shortfall { chain: chain.clone(), reached, status })
     }
 
     fn with_kept<R>(&self, change: impl FnOnce(&mut BTreeMap<ChainId, Kept>) -> R) -> R {

@@ -1,0 +1,17 @@
+//! `grid ethereum`: light clients of Ethereum chains.
+
+mod sync_status;
+
+use std::process::ExitCode;
+
+use eyre::Result;
+
+use super::block_on;
+use crate::{args::EthereumCommand, home::Home, output::Output};
+
+pub(super) fn run(home: &Home, command: &EthereumCommand, out: Output) -> Result<ExitCode> {
+    let done = |result: Result<()>| result.map(|()| ExitCode::SUCCESS);
+    match command {
+        EthereumCommand::SyncStatus(args) => done(block_on(sync_status::run(home, args, out))),
+    }
+}
