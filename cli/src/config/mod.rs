@@ -9,7 +9,9 @@ mod sections;
 
 pub(crate) use error::{ConfigError, Fault};
 pub(crate) use load::load;
-pub(crate) use sections::{AttesterSection, BeaconSection, ChainKind, ChainSection, Config, SourceSection};
+pub(crate) use sections::{
+    AttesterSection, BeaconSection, ChainKind, ChainSection, Config, SourceSection,
+};
 
 #[cfg(test)]
 mod tests;

@@ -119,6 +119,43 @@ fn sources_of_every_kind_are_read_and_unknown_ones_are_named() {
 }
 
 #[test]
+fn attesters_and_beacon_chains_are_read_and_every_fault_in_them_is_named() {
+    let head =
+        "[[chain]]\nid = \"eip155:1\"\nkind = \"ethereum\"\nrpc = [\"http://127.0.0.1:1\"]\n";
+    let good = format!(
+        "{head}[chain.beacon]\nurl = [\"http://127.0.0.1:2\"]\nnetwork = \"mainnet\"\n\
+         max_checkpoint_age = \"14days\"\n"
+    );
+    let config = load_text(&good, &[]).unwrap();
+    let beacon = config.chains[0].beacon.as_ref().unwrap();
+    assert_eq!(beacon.max_checkpoint_age.as_secs(), 14 * 24 * 3_600);
+    assert!(beacon.check_clock && beacon.require_next_committee && beacon.freeze_on_conflict);
+    let again = toml::to_string_pretty(&config).unwrap();
+    assert!(again.contains("freeze_on_conflict = true"), "every rule is shown: {again}");
+    assert_eq!(load_text(&again, &[]).unwrap(), config);
+    let bad = format!(
+        "{head}[[chain.attester]]\nurl = \"ftp://x\"\ntoken_file = \"\"\n\
+         [chain.beacon]\nurl = [\"127.0.0.1\"]\nnetwork = \"mars\"\nstore = \"\"\n\
+         checkpoint = \"0x{:064x}\"\n",
+        0
+    );
+    let mut found = faults(load_text(&bad, &[]));
+    found.sort();
+    let expected = [
+        "chain[0].attester",
+        "chain[0].attester[0].token_file",
+        "chain[0].attester[0].url",
+        "chain[0].beacon.checkpoint",
+        "chain[0].beacon.network",
+        "chain[0].beacon.store",
+        "chain[0].beacon.url[0]",
+    ];
+    assert_eq!(found, expected);
+    let unknown = format!("{good}colour = 1\n");
+    assert!(faults(load_text(&unknown, &[]))[0].starts_with("chain[0].beacon"));
+}
+
+#[test]
 fn the_environment_overrides_and_is_checked_too() {
     let config = load_text(
         "[node]\nrpc = \"127.0.0.1:1\"\n",

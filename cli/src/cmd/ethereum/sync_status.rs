@@ -41,7 +41,8 @@ pub(super) async fn run(home: &Home, args: &SyncStatusArgs, out: Output) -> Resu
         .filter(wanted)
         .map(|main_chain| {
             let followed = |seen: &&ChainStatus| seen.id == main_chain.id;
-            let relayer = relayer.as_ref().and_then(|all| all.chains.iter().find(followed)).cloned();
+            let relayer =
+                relayer.as_ref().and_then(|all| all.chains.iter().find(followed)).cloned();
             let age_seconds = main_chain
                 .sync
                 .as_ref()
@@ -67,7 +68,10 @@ fn people(both: &Both) -> String {
         None => text.push_str("  main chain   no light client: attested headers\n"),
     }
     let confirmed = chain.confirmed.map_or_else(|| "none yet".into(), |at| at.height.to_string());
-    text.push_str(&format!("  blocks       tracked {}, indexed {confirmed}\n", chain.tracked.height));
+    text.push_str(&format!(
+        "  blocks       tracked {}, indexed {confirmed}\n",
+        chain.tracked.height
+    ));
     let Some(seen) = &both.relayer else {
         return text + "  relayer      does not answer, or does not follow the chain\n";
     };
@@ -87,7 +91,10 @@ fn people(both: &Both) -> String {
 fn client(sync: &SyncStatus, age: Option<u64>) -> String {
     let mut text = String::new();
     if !sync.started {
-        return format!("  main chain   not started: waits for the bootstrap of {}\n", sync.checkpoint);
+        return format!(
+            "  main chain   not started: waits for the bootstrap of {}\n",
+            sync.checkpoint
+        );
     }
     let next = if sync.next_committee_known { "known" } else { "NOT KNOWN" };
     text.push_str(&format!(
@@ -108,7 +115,9 @@ fn client(sync: &SyncStatus, age: Option<u64>) -> String {
     }
     text.push('\n');
     for rule in &sync.loosened {
-        text.push_str(&format!("  LOOSENED     {rule}: this chain's record gives up a safety rule\n"));
+        text.push_str(&format!(
+            "  LOOSENED     {rule}: this chain's record gives up a safety rule\n"
+        ));
     }
     text
 }
