@@ -1,10 +1,10 @@
-//! The kinds of files, by folder and name.
+//! The kinds of files, by folder and name, or by what they hold.
 
 use std::path::Path;
 
 use super::{
     Outcome, beacon, bitcoin_blocks, bitcoin_checkpoints, bitcoin_headers, bitcoin_tables, blocks,
-    double_spend, eth_headers, mpt, spv,
+    content::Content, double_spend, eth_headers, mpt, spv,
 };
 
 /// Reads one file and counts its cases. An error says why the file cannot be read at all.
@@ -15,6 +15,8 @@ pub type Runner = fn(&Path, &mut Outcome) -> Result<(), String>;
 pub enum Action {
     /// Run them.
     Run(Runner),
+    /// Run all of them together, once the whole folder is known.
+    Gather,
     /// The capability that they test is not built yet.
     NotYet(&'static str),
     /// They accompany a vector and hold no case of their own.
@@ -30,6 +32,8 @@ pub struct Kind {
     folder: &'static str,
     /// Patterns of the file's name, with `*` for any text.
     names: &'static [&'static str],
+    /// What the file holds, for kinds that are told by it and not by a name.
+    content: Option<Content>,
     /// What is done with them.
     pub action: Action,
 }
@@ -40,10 +44,20 @@ const fn kind(
     names: &'static [&'static str],
     action: Action,
 ) -> Kind {
-    Kind { name, folder, names, action }
+    Kind { name, folder, names, content: None, action }
 }
 
-use Action::{Companion, NotYet, Run};
+/// A kind that is told by what the file holds. Only files that no runner knows by name are looked at.
+const fn found(name: &'static str, content: Content, action: Action) -> Kind {
+    Kind { name, folder: "", names: &[], content: Some(content), action }
+}
+
+use Action::{Companion, Gather, NotYet, Run};
+
+/// Light-client data, which is run together: what one file holds signs for another.
+pub(super) const LIGHT_CLIENT: &str = "beacon light-client data";
+/// Beacon blocks, which are compared with the headers in light-client data.
+pub(super) const BEACON_BLOCK: &str = "beacon blocks";
 
 /// Runs of a network's headers: its name, and the heights of the first and the last one.
 const NETWORK_RUNS: &[&str] = &[
@@ -54,38 +68,8 @@ const NETWORK_RUNS: &[&str] = &[
     "regtest_*_*.bin",
 ];
 
-/// What a beacon node serves, checked against full states: only the form without raw objects exists.
-const COLLECTION: Action = NotYet("checking what a beacon node serves");
-
-/// A case of the beacon chain, which names the files beside it.
-const CASE: &[&str] = &["case.json"];
-/// Files that a case names.
-const OBJECTS: &[&str] = &[
-    "*.ssz",
-    "bootstrap*.json",
-    "update*.json",
-    "0*.json",
-    "1*.json",
-    "2*.json",
-    "3*.json",
-    "4*.json",
-    "5*.json",
-    "6*.json",
-    "7*.json",
-    "8*.json",
-    "9*.json",
-];
-/// Official forms that only repeat a case, and its summary.
+/// Official forms of a case that only repeat its objects, compressed.
 const REPEATED: &[&str] = &["*.ssz_snappy", "*.yaml", "SUMMARY.txt"];
-/// Where a real sequence starts.
-const BOOTSTRAP: &[&str] = &["*bootstrap*.json"];
-/// What belongs to a real sequence.
-const UPDATES: &[&str] = &["*update*.json", "*finality*.json", "*optimistic*.json", "*.ssz"];
-/// Files named by a slot.
-const NUMBERED: &[&str] = &[
-    "0*.json", "1*.json", "2*.json", "3*.json", "4*.json", "5*.json", "6*.json", "7*.json",
-    "8*.json", "9*.json",
-];
 
 /// All kinds, in the order of the report.
 pub const KINDS: &[Kind] = &[
@@ -127,23 +111,6 @@ pub const KINDS: &[Kind] = &[
     kind("bitcoin proofs of another library", "", &["summa_*.json"], Run(spv::summa)),
     kind("bitcoin block manifest", "blocks", &["manifest.csv"], Companion),
     kind("bitcoin double-spend tables", "", &["doublespend_*.csv"], Run(double_spend::tables)),
-    kind(
-        "execution headers of blocks",
-        "mainnet-blocks",
-        &["block-*.json"],
-        Run(eth_headers::block),
-    ),
-    kind("execution headers of anvil", "anvil", &["*chain*.json"], Run(eth_headers::anvil)),
-    kind("trie proofs", "mpt-vectors", &["*.json"], Run(mpt::random_tries)),
-    kind("account and storage proofs", "eth_getProof", &["*.json"], Run(mpt::get_proof)),
-    kind("account and storage proofs of anvil", "anvil", &["*chain*.json"], Run(mpt::anvil)),
-    kind(
-        "transactions and receipts of blocks",
-        "mainnet-blocks",
-        &["block-*.json"],
-        Run(blocks::ethereum),
-    ),
-    kind("transactions and receipts of anvil", "anvil", &["*chain*.json"], Run(blocks::anvil)),
     kind("transactions of RLP blocks", "", &["chain.rlp"], Run(blocks::chain_rlp)),
     kind("RPC: account proofs", "eth_getProof", &["*.io"], Run(mpt::proof_calls)),
     kind("RPC: raw receipts", "debug_getRawReceipts", &["*.io"], Run(blocks::raw_receipt_calls)),
@@ -153,7 +120,6 @@ pub const KINDS: &[Kind] = &[
         &["*.io"],
         Run(blocks::raw_transaction_calls),
     ),
-    kind("execution header chain", "", &["chain-decoded.json"], Run(eth_headers::decoded_chain)),
     kind("execution blocks in RLP", "", &["chain.rlp"], Run(eth_headers::chain_rlp)),
     kind("RPC: raw headers", "debug_getRawHeader", &["*.io"], Run(eth_headers::raw_header_calls)),
     kind("RPC: raw blocks", "debug_getRawBlock", &["*.io"], Run(eth_headers::raw_block_calls)),
@@ -166,21 +132,26 @@ pub const KINDS: &[Kind] = &[
         NotYet("a conformance run of the JSON-RPC server"),
     ),
     kind("RPC: chain set-up", "rpc-conformance", &["*.json"], Companion),
-    kind("beacon sync protocol, official", "official-generator", CASE, Run(beacon::case)),
-    kind("beacon objects, official", "official-generator", OBJECTS, Run(beacon::member)),
-    kind("beacon sync protocol, with execution", "anvil-carrying", CASE, Run(beacon::case)),
-    kind("beacon objects, with execution", "anvil-carrying", OBJECTS, Run(beacon::member)),
-    kind("beacon data collection", "data_collection", &["*"], COLLECTION),
-    kind("beacon objects in other forms", "official-generator", REPEATED, Companion),
-    kind("beacon sequence of mainnet", "mainnet-lightclient", BOOTSTRAP, Run(beacon::sequence)),
-    kind("beacon updates of mainnet", "mainnet-lightclient", UPDATES, Run(beacon::sequence_member)),
-    kind("beacon blocks of mainnet", "mainnet-lightclient", NUMBERED, Run(beacon::block)),
-    kind("beacon sequence of sepolia", "sepolia-lightclient", BOOTSTRAP, Run(beacon::sequence)),
-    kind("beacon updates of sepolia", "sepolia-lightclient", UPDATES, Run(beacon::sequence_member)),
-    kind("beacon blocks of sepolia", "sepolia-lightclient", NUMBERED, Run(beacon::block)),
-    kind("beacon sequence of hoodi", "hoodi-lightclient", BOOTSTRAP, Run(beacon::sequence)),
-    kind("beacon updates of hoodi", "hoodi-lightclient", UPDATES, Run(beacon::sequence_member)),
-    kind("beacon blocks of hoodi", "hoodi-lightclient", NUMBERED, Run(beacon::block)),
+    found("beacon cases", Content::Case, Run(beacon::case)),
+    found("beacon objects of cases", Content::CaseMember, Run(beacon::member)),
+    found(LIGHT_CLIENT, Content::LightClient, Gather),
+    found(BEACON_BLOCK, Content::BeaconBlock, Gather),
+    found("execution headers of blocks", Content::ExecutionBlock, Run(eth_headers::block)),
+    found("transactions and receipts of blocks", Content::ExecutionBlock, Run(blocks::ethereum)),
+    found("execution headers of anvil", Content::AnvilChain, Run(eth_headers::anvil)),
+    found("account and storage proofs of anvil", Content::AnvilChain, Run(mpt::anvil)),
+    found("transactions and receipts of anvil", Content::AnvilChain, Run(blocks::anvil)),
+    found("account and storage proofs", Content::AccountProof, Run(mpt::get_proof)),
+    found("trie proofs", Content::Tries, Run(mpt::random_tries)),
+    found("execution header chain", Content::HeaderChain, Run(eth_headers::decoded_chain)),
+    kind(
+        "beacon cases in compressed form alone",
+        "data_collection",
+        REPEATED,
+        NotYet("the raw objects beside them"),
+    ),
+    kind("beacon cases in other forms", "light_client", REPEATED, Companion),
+    kind("beacon cases in other forms", "official-generator", REPEATED, Companion),
     kind("beacon default roots", "", &["default-field-roots.json"], Companion),
     kind("descriptions", "", &["README*", "*.md"], Companion),
 ];
@@ -198,7 +169,12 @@ impl Kind {
 
     /// A kind for what no narrower one takes: it does not count where another one runs the file.
     pub fn is_rest(&self) -> bool {
-        !matches!(self.action, Run(_))
+        !matches!(self.action, Run(_) | Gather)
+    }
+
+    /// Whether a file's content is of this kind.
+    pub fn holds(&self, content: Content) -> bool {
+        self.content == Some(content)
     }
 }
 

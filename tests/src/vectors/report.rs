@@ -9,8 +9,8 @@ use std::{
 use walkdir::WalkDir;
 
 use super::{
-    Outcome,
-    kinds::{Action, KINDS},
+    Outcome, beacon, content,
+    kinds::{self, Action, KINDS, Kind},
 };
 
 /// More unknown files than this are counted but not named.
@@ -27,6 +27,8 @@ pub struct Report {
     pub companions: BTreeMap<usize, u64>,
     /// Files of no known kind, by their path below the folder.
     pub unknown: Vec<PathBuf>,
+    /// Files that are run together at the end, by kind.
+    gathered: BTreeMap<&'static str, Vec<PathBuf>>,
 }
 
 /// Runs every file below `root` that is of a known kind.
@@ -42,21 +44,30 @@ pub fn run(root: &Path) -> Result<Report, String> {
             report.take(entry.path(), relative);
         }
     }
+    report.run_gathered(root);
     Ok(report)
 }
 
 impl Report {
     fn take(&mut self, path: &Path, relative: &Path) {
-        let kinds: Vec<_> =
+        let named: Vec<_> =
             KINDS.iter().enumerate().filter(|(_, kind)| kind.matches(relative)).collect();
-        let runs = kinds.iter().any(|(_, kind)| !kind.is_rest());
-        if kinds.is_empty() {
-            self.unknown.push(relative.to_owned());
+        if named.iter().any(|(_, kind)| !kind.is_rest()) {
+            return self.run_all(&named, path, relative);
         }
+        let Some(content) = content::of(path) else {
+            return self.rest(named.first().copied(), relative);
+        };
+        let kinds: Vec<_> =
+            KINDS.iter().enumerate().filter(|(_, kind)| kind.holds(content)).collect();
+        self.run_all(&kinds, path, relative);
+    }
+
+    fn run_all(&mut self, kinds: &[(usize, &Kind)], path: &Path, relative: &Path) {
         for (index, kind) in kinds {
             match kind.action {
                 Action::Run(runner) => {
-                    let outcome = self.outcomes.entry(index).or_default();
+                    let outcome = self.outcomes.entry(*index).or_default();
                     outcome.files += 1;
                     let before = outcome.cases + outcome.not_compared;
                     let described = outcome.failures.len();
@@ -69,13 +80,35 @@ impl Report {
                         *failure = format!("{}: {failure}", relative.display());
                     }
                 }
+                Action::Gather => {
+                    self.gathered.entry(kind.name).or_default().push(path.to_owned());
+                }
                 // A kind for the rest does not take what another one runs.
-                _ if runs => {}
-                Action::NotYet(_) => *self.not_yet.entry(index).or_default() += 1,
-                Action::Companion => *self.companions.entry(index).or_default() += 1,
+                Action::NotYet(_) | Action::Companion => {}
             }
-            if kind.is_rest() && !runs {
-                break;
+        }
+    }
+
+    /// A file that nothing runs.
+    fn rest(&mut self, kind: Option<(usize, &Kind)>, relative: &Path) {
+        match kind {
+            Some((index, Kind { action: Action::NotYet(_), .. })) => {
+                *self.not_yet.entry(index).or_default() += 1;
+            }
+            Some((index, _)) => *self.companions.entry(index).or_default() += 1,
+            None => self.unknown.push(relative.to_owned()),
+        }
+    }
+
+    /// Runs what was gathered.
+    fn run_gathered(&mut self, root: &Path) {
+        let index = |name| KINDS.iter().position(|kind| kind.name == name).unwrap_or_default();
+        let files = |name| self.gathered.get(name).map(Vec::as_slice).unwrap_or_default();
+        let (light, blocks) = (files(kinds::LIGHT_CLIENT), files(kinds::BEACON_BLOCK));
+        let [data, block] = beacon::gathered(root, light, blocks);
+        for (name, outcome) in [(kinds::LIGHT_CLIENT, data), (kinds::BEACON_BLOCK, block)] {
+            if outcome.files > 0 {
+                self.outcomes.insert(index(name), outcome);
             }
         }
     }

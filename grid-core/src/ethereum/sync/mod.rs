@@ -16,6 +16,7 @@ pub mod client;
 pub mod conflict;
 pub mod data;
 pub mod error;
+pub mod file;
 pub mod json;
 mod memory;
 pub mod merkle;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     super::{Outcome, hexes},
-    proofs, steps,
+    collection, proofs, steps,
 };
 
 /// The files beside a `case.json`, and which of them were read.
@@ -50,6 +50,11 @@ impl Files {
     }
 }
 
+/// Whether a `case.json` is of a kind that is known.
+pub(in super::super) fn is_case(value: &Value) -> bool {
+    ["leaf_index", "updates", "steps"].iter().any(|field| value.get(field).is_some())
+}
+
 /// Runs a `case.json` and all files beside it.
 pub(in super::super) fn case(path: &Path, outcome: &mut Outcome) -> Result<(), String> {
     let value: Value = hexes::json(path)?;
@@ -58,6 +63,8 @@ pub(in super::super) fn case(path: &Path, outcome: &mut Outcome) -> Result<(), S
         proofs::single(path, &value, outcome)?;
     } else if value.get("updates").is_some() {
         proofs::ranking(&value, &mut files, outcome)?;
+    } else if collection::is_collection(&value) {
+        collection::run(&value, &mut files, outcome)?;
     } else if value.get("steps").is_some() {
         steps::run(&value, &mut files, outcome)?;
     } else {

@@ -2,16 +2,17 @@
 //! blocks of anvil, and real sequences of public networks.
 //!
 //! A `case.json` names the other files of its folder; its runner reads them, and reports the ones
-//! that it did not read. A real sequence belongs to its bootstrap in the same way.
+//! that it did not read. Real data is run together, whichever files it is spread over.
 
 mod case;
+mod collection;
 mod object;
 mod proofs;
 mod sequence;
 mod steps;
 
-pub(super) use case::{case, member};
-pub(super) use sequence::{block, sequence, sequence_member};
+pub(super) use case::{case, is_case, member};
+pub(super) use sequence::{gathered, is_light_client_ssz};
 
 use alloy_primitives::B256;
 use grid_core::ethereum::sync::{Fork, LightClientHeader, NetworkConfig, merkle};

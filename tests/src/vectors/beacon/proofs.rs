@@ -4,7 +4,9 @@ use std::path::Path;
 
 use alloy_primitives::B256;
 use grid_core::ethereum::sync::{
-    Fork, ForkActivation, Format, NetworkConfig, Preset, is_better_update, merkle,
+    Fork, ForkActivation, Format, NetworkConfig, Preset,
+    file::{Object, Shape},
+    is_better_update, merkle,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,7 +14,6 @@ use serde_json::Value;
 use super::{
     super::{Outcome, hexes},
     case::Files,
-    object::{Object, Shape},
 };
 
 #[derive(Deserialize)]

@@ -10,16 +10,14 @@ use std::path::Path;
 use alloy_primitives::{B256, FixedBytes};
 use grid_core::ethereum::sync::{
     ForkActivation, KeyCache, LightClientHeader, NetworkConfig, Preset, Store, SyncCommittee,
-    Update, store,
+    Update, file::Object, store,
 };
 use serde_json::Value;
 
 use super::{
     super::{Outcome, hexes},
     case::Files,
-    execution_root,
-    object::{self, Object},
-    proofs,
+    execution_root, object, proofs,
 };
 
 /// A run of one case.
@@ -83,7 +81,7 @@ impl Run<'_> {
             Ok(Object::Bootstrap(bootstrap)) => {
                 Store::new(&self.network, trusted, *bootstrap).map_err(|error| error.to_string())
             }
-            Ok(Object::Update(_)) => return Err(format!("{file} is no bootstrap")),
+            Ok(_) => return Err(format!("{file} is no bootstrap")),
             Err(error) => Err(error.to_string()),
         };
         agree(valid, &result)?;
@@ -97,15 +95,13 @@ impl Run<'_> {
         let store = self.store.as_mut().ok_or("no store")?;
         let before = store.clone();
         let result = match object::read(&self.network, self.files.take_object(file), file)? {
-            Ok(Object::Update(update)) => store
-                .process(
-                    &self.network,
-                    original(&self.network, *update, &self.seen)?,
-                    slot,
-                    &mut self.keys,
-                )
-                .map_err(|error| error.to_string()),
-            Ok(Object::Bootstrap(_)) => return Err(format!("{file} is no update")),
+            Ok(object) => {
+                let update = object.to_update().ok_or_else(|| format!("{file} is no update"))?;
+                let update = original(&self.network, update, &self.seen)?;
+                store
+                    .process(&self.network, update, slot, &mut self.keys)
+                    .map_err(|error| error.to_string())
+            }
             Err(error) => Err(error.to_string()),
         };
         agree(valid, &result)?;
@@ -231,7 +227,7 @@ fn agree<T>(valid: bool, result: &Result<T, String>) -> Result<(), String> {
 }
 
 /// The network of a case: the official ones have a configuration, ours list forks and sizes.
-fn network(case: &Value) -> Result<NetworkConfig, String> {
+pub(super) fn network(case: &Value) -> Result<NetworkConfig, String> {
     let names = ["altair", "bellatrix", "capella", "deneb", "electra", "fulu", "gloas"];
     let (root, genesis, preset) = match case.get("config") {
         Some(config) => {
@@ -279,7 +275,7 @@ fn network(case: &Value) -> Result<NetworkConfig, String> {
     })
 }
 
-fn number(value: &Value) -> Result<u64, String> {
+pub(super) fn number(value: &Value) -> Result<u64, String> {
     let text = value.as_str().map(str::parse);
     match (value.as_u64(), text) {
         (Some(number), _) | (None, Some(Ok(number))) => Ok(number),
@@ -287,7 +283,7 @@ fn number(value: &Value) -> Result<u64, String> {
     }
 }
 
-fn hash(value: &Value) -> Result<B256, String> {
+pub(super) fn hash(value: &Value) -> Result<B256, String> {
     value
         .as_str()
         .and_then(|text| text.parse().ok())
