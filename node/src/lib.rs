@@ -18,7 +18,7 @@ pub mod store;
 
 pub use config::{NodeConfig, RpcLimits};
 pub use error::NodeError;
-pub use metrics::NodeMetrics;
+pub use metrics::{MetricInfo, NodeMetrics};
 pub use node::{Caller, Node, NodeHandle};
 pub use rpc::RpcError;
 

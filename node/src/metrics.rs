@@ -1,176 +1,142 @@
-//! The node's metrics. The doc comment of a field is its HELP text.
+//! The node's metrics, in one struct. The doc comment of a field is its HELP text.
 
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    core::Collector,
 };
 
-/// Handles of the node's metrics, zero from the start.
-#[derive(Debug, Clone)]
-pub struct NodeMetrics {
-    /// Height of the newest committed block.
-    pub head_height: IntGauge,
-    /// Time of the newest committed block, milliseconds since 1970.
-    pub head_time_ms: IntGauge,
-    /// Time between committed blocks by their headers, seconds.
-    pub block_interval_seconds: Histogram,
-    /// Time to make a decided block durable, seconds.
-    pub commit_seconds: Histogram,
-    /// Transactions in committed blocks since the start.
-    pub transactions_total: IntCounter,
-    /// Gas used by committed blocks since the start.
-    pub gas_used_total: IntCounter,
-    /// Transactions waiting in the mempool.
-    pub mempool_transactions: IntGauge,
-    /// Bytes of the transactions waiting in the mempool.
-    pub mempool_bytes: IntGauge,
-    /// Transactions that the mempool refused since the start.
-    pub mempool_refused_total: IntCounter,
-    /// Confirmed headers in the index, by chain.
-    pub index_headers: IntGaugeVec,
-    /// Confirmed headers taken back by reorganisations since the start, by chain.
-    pub index_reverted_total: IntCounterVec,
-    /// Headers that the light client holds, all branches, by chain.
-    pub light_client_headers: IntGaugeVec,
-    /// Bytes that the light client's headers take in the state, by chain.
-    pub light_client_bytes: IntGaugeVec,
-    /// Size of the database file, bytes.
-    pub store_bytes: IntGauge,
-    /// Answered JSON-RPC calls since the start, in-process calls included.
-    pub rpc_calls_total: IntCounter,
+/// What is known of a metric without running anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetricInfo {
+    /// Name.
+    pub name: &'static str,
+    /// Prometheus' word for its type.
+    pub kind: &'static str,
+    /// Names of its labels.
+    pub labels: &'static [&'static str],
+    /// HELP text.
+    pub help: &'static str,
 }
 
-/// Registers and returns a collector.
-fn register<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    collector: prometheus::Result<C>,
-) -> prometheus::Result<C> {
-    let collector = collector?;
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
-}
+/// Declares the struct, its registration and the table of names, labels and HELP texts in one place.
+/// A histogram's buckets, upper bounds in seconds, follow its labels.
+macro_rules! metrics {
+    ($($(#[doc = $help:literal])+ $field:ident: $kind:ty = $name:literal [$($label:literal),*]
+        $(buckets $buckets:expr)?;)+) => {
+        /// Handles of the node's metrics, zero from the start.
+        #[derive(Debug, Clone)]
+        pub struct NodeMetrics {
+            $($(#[doc = $help])+ pub $field: $kind,)+
+        }
 
-/// Declares one metric.
-macro_rules! metric {
-    ($registry:expr, $kind:ident, $name:literal, $help:literal) => {
-        register($registry, $kind::new(concat!("grid_node_", $name), $help))?
+        impl NodeMetrics {
+            /// Every metric, in order.
+            pub const TABLE: &'static [MetricInfo] = &[$(MetricInfo {
+                name: $name,
+                kind: <$kind as Make>::KIND,
+                labels: &[$($label),*],
+                help: concat!($($help),+),
+            }),+];
+
+            /// Registers all metrics.
+            ///
+            /// # Errors
+            /// Where the registry already has metrics of these names.
+            pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+                $(let opts = Opts::new($name, concat!($($help),+).trim());
+                let buckets: &[&[f64]] = &[$($buckets)?];
+                let $field = <$kind as Make>::make(opts, &[$($label),*], &buckets.concat())?;
+                registry.register(Box::new($field.clone()))?;)+
+                Ok(Self { $($field),+ })
+            }
+        }
     };
 }
 
-/// Declares one metric with a value a chain; the name is whole.
-macro_rules! by_chain {
-    ($registry:expr, $kind:ident, $name:literal, $help:literal) => {
-        register($registry, $kind::new(Opts::new($name, $help), &["chain"]))?
-    };
+/// Makes a metric with or without labels.
+trait Make: Sized {
+    /// Prometheus' word for the type.
+    const KIND: &'static str;
+
+    fn make(opts: Opts, labels: &[&str], buckets: &[f64]) -> prometheus::Result<Self>;
 }
 
-impl NodeMetrics {
-    /// Registers all metrics.
-    ///
-    /// # Errors
-    /// Where the registry already has metrics of these names.
-    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
-        Ok(Self {
-            head_height: metric!(
-                registry,
-                IntGauge,
-                "head_height",
-                "Height of the newest committed block."
-            ),
-            head_time_ms: metric!(
-                registry,
-                IntGauge,
-                "head_time_ms",
-                "Time of the newest committed block, milliseconds since 1970."
-            ),
-            block_interval_seconds: register(
-                registry,
-                Histogram::with_opts(
-                    HistogramOpts::new(
-                        "grid_node_block_interval_seconds",
-                        "Time between committed blocks by their headers, seconds.",
-                    )
-                    .buckets(vec![0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0]),
-                ),
-            )?,
-            commit_seconds: register(
-                registry,
-                Histogram::with_opts(
-                    HistogramOpts::new(
-                        "grid_node_commit_seconds",
-                        "Time to make a decided block durable, seconds.",
-                    )
-                    .buckets(prometheus::exponential_buckets(0.001, 2.0, 12)?),
-                ),
-            )?,
-            transactions_total: metric!(
-                registry,
-                IntCounter,
-                "transactions_total",
-                "Transactions in committed blocks since the start."
-            ),
-            gas_used_total: metric!(
-                registry,
-                IntCounter,
-                "gas_used_total",
-                "Gas used by committed blocks since the start."
-            ),
-            mempool_transactions: metric!(
-                registry,
-                IntGauge,
-                "mempool_transactions",
-                "Transactions waiting in the mempool."
-            ),
-            mempool_bytes: metric!(
-                registry,
-                IntGauge,
-                "mempool_bytes",
-                "Bytes of the transactions waiting in the mempool."
-            ),
-            mempool_refused_total: metric!(
-                registry,
-                IntCounter,
-                "mempool_refused_total",
-                "Transactions that the mempool refused since the start."
-            ),
-            index_headers: by_chain!(
-                registry,
-                IntGaugeVec,
-                "grid_node_index_headers",
-                "Confirmed headers in the index, by chain."
-            ),
-            light_client_headers: by_chain!(
-                registry,
-                IntGaugeVec,
-                "grid_light_client_headers",
-                "Headers that the light client holds, all branches, by chain."
-            ),
-            light_client_bytes: by_chain!(
-                registry,
-                IntGaugeVec,
-                "grid_light_client_bytes",
-                "Bytes that the light client's headers take in the state, by chain."
-            ),
-            index_reverted_total: by_chain!(
-                registry,
-                IntCounterVec,
-                "grid_node_index_reverted_total",
-                "Confirmed headers taken back by reorganisations since the start, by chain."
-            ),
-            store_bytes: metric!(
-                registry,
-                IntGauge,
-                "store_bytes",
-                "Size of the database file, bytes."
-            ),
-            rpc_calls_total: metric!(
-                registry,
-                IntCounter,
-                "rpc_calls_total",
-                "Answered JSON-RPC calls since the start, in-process calls included."
-            ),
-        })
+impl Make for IntGauge {
+    const KIND: &'static str = "gauge";
+
+    fn make(opts: Opts, _: &[&str], _: &[f64]) -> prometheus::Result<Self> {
+        Self::with_opts(opts)
     }
+}
+
+impl Make for IntGaugeVec {
+    const KIND: &'static str = "gauge";
+
+    fn make(opts: Opts, labels: &[&str], _: &[f64]) -> prometheus::Result<Self> {
+        Self::new(opts, labels)
+    }
+}
+
+impl Make for IntCounter {
+    const KIND: &'static str = "counter";
+
+    fn make(opts: Opts, _: &[&str], _: &[f64]) -> prometheus::Result<Self> {
+        Self::with_opts(opts)
+    }
+}
+
+impl Make for IntCounterVec {
+    const KIND: &'static str = "counter";
+
+    fn make(opts: Opts, labels: &[&str], _: &[f64]) -> prometheus::Result<Self> {
+        Self::new(opts, labels)
+    }
+}
+
+impl Make for Histogram {
+    const KIND: &'static str = "histogram";
+
+    fn make(opts: Opts, _: &[&str], buckets: &[f64]) -> prometheus::Result<Self> {
+        Self::with_opts(HistogramOpts::from(opts).buckets(buckets.to_vec()))
+    }
+}
+
+/// Block times: from the shortest interval that can be set to a chain in trouble.
+const INTERVALS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0];
+/// Writes to disk: doubling from a millisecond.
+const WRITES: &[f64] =
+    &[0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048];
+
+metrics! {
+    /// Height of the newest committed block.
+    head_height: IntGauge = "grid_node_head_height" [];
+    /// Time of the newest committed block, milliseconds since 1970.
+    head_time_ms: IntGauge = "grid_node_head_time_ms" [];
+    /// Time between committed blocks by their headers, seconds.
+    block_interval_seconds: Histogram = "grid_node_block_interval_seconds" [] buckets INTERVALS;
+    /// Time to make a decided block durable, seconds.
+    commit_seconds: Histogram = "grid_node_commit_seconds" [] buckets WRITES;
+    /// Transactions in committed blocks since the start.
+    transactions_total: IntCounter = "grid_node_transactions_total" [];
+    /// Gas used by committed blocks since the start.
+    gas_used_total: IntCounter = "grid_node_gas_used_total" [];
+    /// Transactions waiting in the mempool.
+    mempool_transactions: IntGauge = "grid_node_mempool_transactions" [];
+    /// Bytes of the transactions waiting in the mempool.
+    mempool_bytes: IntGauge = "grid_node_mempool_bytes" [];
+    /// Transactions that the mempool refused since the start.
+    mempool_refused_total: IntCounter = "grid_node_mempool_refused_total" [];
+    /// Confirmed headers in the index, by chain.
+    index_headers: IntGaugeVec = "grid_node_index_headers" ["chain"];
+    /// Confirmed headers taken back by reorganisations since the start, by chain.
+    index_reverted_total: IntCounterVec = "grid_node_index_reverted_total" ["chain"];
+    /// Headers that the light client holds, all branches, by chain.
+    light_client_headers: IntGaugeVec = "grid_light_client_headers" ["chain"];
+    /// Bytes that the light client's headers take in the state, by chain.
+    light_client_bytes: IntGaugeVec = "grid_light_client_bytes" ["chain"];
+    /// Size of the database file, bytes.
+    store_bytes: IntGauge = "grid_node_store_bytes" [];
+    /// Answered JSON-RPC calls since the start, in-process calls included.
+    rpc_calls_total: IntCounter = "grid_node_rpc_calls_total" [];
 }
 
 /// A number as a gauge's value.
@@ -183,20 +149,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_metric_is_exported_at_once_with_its_fields_doc_as_help() {
+    fn every_metric_is_exported_at_once_as_the_table_says() {
         let registry = Registry::new();
         let metrics = NodeMetrics::register(&registry).unwrap();
-        metrics.index_headers.with_label_values(&["eip155:1"]);
+        for gauge in
+            [&metrics.index_headers, &metrics.light_client_headers, &metrics.light_client_bytes]
+        {
+            gauge.with_label_values(&["eip155:1"]);
+        }
         metrics.index_reverted_total.with_label_values(&["eip155:1"]);
-        metrics.light_client_headers.with_label_values(&["eip155:1"]);
-        metrics.light_client_bytes.with_label_values(&["eip155:1"]);
         let families = registry.gather();
-        assert_eq!(families.len(), 15);
-        for family in families {
-            let field = family.name().trim_start_matches("grid_").trim_start_matches("node_");
-            let doc = format!("/// {}\n    pub {field}:", family.help());
-            assert!(include_str!("metrics.rs").contains(&doc), "{doc}");
+        assert_eq!(families.len(), NodeMetrics::TABLE.len());
+        for MetricInfo { name, kind, labels, help } in NodeMetrics::TABLE {
+            let family = families.iter().find(|family| family.name() == *name).unwrap();
+            assert_eq!(family.help(), help.trim());
+            assert_eq!(format!("{:?}", family.get_field_type()).to_lowercase(), *kind, "{name}");
+            let shown: Vec<_> =
+                family.get_metric()[0].get_label().iter().map(|l| l.name()).collect();
+            assert_eq!(shown, *labels, "{name}");
         }
         assert!(NodeMetrics::register(&registry).is_err());
+    }
+
+    #[test]
+    fn histograms_have_their_own_buckets() {
+        let registry = Registry::new();
+        NodeMetrics::register(&registry).unwrap();
+        let bounds = |name: &str| -> Vec<f64> {
+            let families = registry.gather();
+            let family = families.iter().find(|family| family.name() == name).unwrap();
+            let histogram = family.get_metric()[0].get_histogram().clone();
+            histogram.get_bucket().iter().map(|bucket| bucket.upper_bound()).collect()
+        };
+        assert!(bounds("grid_node_commit_seconds").starts_with(WRITES));
+        assert!(bounds("grid_node_block_interval_seconds").starts_with(INTERVALS));
     }
 }

@@ -40,7 +40,7 @@ pub use main_chain::{
     HttpTransport, MainChain, MainError, MainView, Receipt, Refusal, RpcMainChain, RpcTransport,
     TransportError,
 };
-pub use metrics::Metrics;
+pub use metrics::{MetricInfo, Metrics};
 pub use relayer::{Relayer, RelayerHandle};
 pub use status::{ChainStatus, MainStatus, Status, TaskStatus, WalletStatus};
 pub use store::{Store, StoreError};

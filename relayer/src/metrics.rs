@@ -7,13 +7,26 @@ use prometheus::{
     Encoder as _, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use grid_core::ChainId;
+use grid_core::{ChainId, modules::ChainStatus as Registered};
 
 use crate::{
     main_chain::Refusal,
     status::{ChainStatus, MainStatus, WalletStatus},
     store::{ChainState, Stage},
 };
+
+/// What is known of a metric without running anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetricInfo {
+    /// Name.
+    pub name: &'static str,
+    /// Prometheus' word for its type.
+    pub kind: &'static str,
+    /// Names of its labels.
+    pub labels: &'static [&'static str],
+    /// HELP text.
+    pub help: &'static str,
+}
 
 /// Declares the struct, its registration and the table of names and HELP texts in one place.
 macro_rules! metrics {
@@ -26,9 +39,13 @@ macro_rules! metrics {
         }
 
         impl Metrics {
-            /// Names, labels and HELP texts, in order.
-            pub const TABLE: &'static [(&'static str, &'static [&'static str], &'static str)] =
-                &[$(($name, &[$($label),*], concat!($($help),+))),+];
+            /// Every metric, in order.
+            pub const TABLE: &'static [MetricInfo] = &[$(MetricInfo {
+                name: $name,
+                kind: <$kind as Make>::KIND,
+                labels: &[$($label),*],
+                help: concat!($($help),+),
+            }),+];
 
             /// Registers every metric.
             ///
@@ -46,28 +63,39 @@ macro_rules! metrics {
 
 /// Makes a metric with or without labels.
 trait Make: Sized {
+    /// Prometheus' word for the type.
+    const KIND: &'static str;
+
     fn make(opts: Opts, labels: &[&str]) -> Result<Self, prometheus::Error>;
 }
 
 impl Make for IntGauge {
+    const KIND: &'static str = "gauge";
+
     fn make(opts: Opts, _: &[&str]) -> Result<Self, prometheus::Error> {
         Self::with_opts(opts)
     }
 }
 
 impl Make for IntGaugeVec {
+    const KIND: &'static str = "gauge";
+
     fn make(opts: Opts, labels: &[&str]) -> Result<Self, prometheus::Error> {
         Self::new(opts, labels)
     }
 }
 
 impl Make for GaugeVec {
+    const KIND: &'static str = "gauge";
+
     fn make(opts: Opts, labels: &[&str]) -> Result<Self, prometheus::Error> {
         Self::new(opts, labels)
     }
 }
 
 impl Make for IntCounterVec {
+    const KIND: &'static str = "counter";
+
     fn make(opts: Opts, labels: &[&str]) -> Result<Self, prometheus::Error> {
         Self::new(opts, labels)
     }
@@ -86,10 +114,14 @@ metrics! {
     lag_seconds: IntGaugeVec = "grid_lag_seconds" ["chain"];
     /// Unfinished items by stage.
     items: IntGaugeVec = "grid_items" ["chain", "stage"];
-    /// Age of a chain's oldest unfinished item in seconds.
-    item_age_seconds: IntGaugeVec = "grid_item_age_seconds" ["chain"];
+    /// Age of a chain's oldest item in a stage in seconds; 0 where there is none.
+    item_age_seconds: IntGaugeVec = "grid_item_age_seconds" ["chain", "stage"];
     /// 1 for the state that the chain is in: active, waiting or halted.
     chain_state: IntGaugeVec = "grid_chain_state" ["chain", "state"];
+    /// 1 for the chain's status on the main chain: active, suspended, frozen or terminated.
+    chain_status: IntGaugeVec = "grid_chain_status" ["chain", "status"];
+    /// Always 1; the labels are the chain's speed level and what stands behind its headers.
+    chain_info: IntGaugeVec = "grid_chain_info" ["chain", "level", "security"];
     /// Reorganisations of the source that were followed.
     reorgs: IntCounterVec = "grid_reorgs_total" ["chain"];
     /// Headers that the last reorganisation removed from the main chain's best branch.
@@ -134,6 +166,8 @@ metrics! {
     task_progress: IntGaugeVec = "grid_task_progress_age_seconds" ["task"];
     /// Restarts of a task by its supervisor.
     task_restarts: IntCounterVec = "grid_task_restarts_total" ["task"];
+    /// Size of the relayer's database files in bytes.
+    store_bytes: IntGauge = "grid_store_bytes" [];
     /// 1 while the relayer is ready.
     ready: IntGauge = "grid_ready" [];
     /// Always 1; the label is the program's version.
@@ -165,6 +199,17 @@ const ATTEST_OUTCOMES: [&str; 11] = [
 /// Classes of a source's failure.
 const CLASSES: [&str; 5] = ["retry", "wait", "reject", "halt", "timeout"];
 
+/// Stages of items that are counted: those that somebody still waits for.
+const SHOWN: [Stage; 4] = [Stage::Planned, Stage::Sent, Stage::Included, Stage::Parked];
+
+/// A chain's statuses on the main chain.
+const STATUSES: [&str; 4] = [
+    Registered::Active.as_str(),
+    Registered::Suspended.as_str(),
+    Registered::Frozen.as_str(),
+    Registered::Terminated.as_str(),
+];
+
 /// A height or count as Prometheus has it.
 fn gauge(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
@@ -190,7 +235,6 @@ impl Metrics {
                 &self.tracked_height,
                 &self.lag_blocks,
                 &self.lag_seconds,
-                &self.item_age_seconds,
                 &self.reorg_depth,
                 &self.disagreement,
                 &self.held,
@@ -201,10 +245,10 @@ impl Metrics {
             self.confirmed_height.with_label_values(&[chain]).set(-1);
             self.reorgs.with_label_values(&[chain]);
             self.headers.with_label_values(&[chain]);
-            for stage in Stage::ALL.into_iter().filter(|stage| stage.is_open()) {
+            for stage in SHOWN {
                 self.items.with_label_values(&[chain, stage.as_str()]);
+                self.item_age_seconds.with_label_values(&[chain, stage.as_str()]);
             }
-            self.items.with_label_values(&[chain, Stage::Parked.as_str()]);
             for state in ChainState::ALL {
                 self.chain_state.with_label_values(&[chain, state.as_str()]);
             }
@@ -231,7 +275,6 @@ impl Metrics {
             self.confirmed_height.with_label_values(&[chain]).set(confirmed);
             self.lag_blocks.with_label_values(&[chain]).set(gauge(status.lag_blocks));
             self.lag_seconds.with_label_values(&[chain]).set(gauge(status.lag_seconds));
-            self.item_age_seconds.with_label_values(&[chain]).set(gauge(status.oldest_age_seconds));
             let held = status.disagreement.as_ref().is_some_and(|found| found.held);
             let differ = i64::from(status.disagreement.is_some());
             self.disagreement.with_label_values(&[chain]).set(differ);
@@ -240,14 +283,33 @@ impl Metrics {
             for source in &status.sources {
                 self.source(&status.id, &source.name, source.healthy, source.lag_blocks);
             }
-            for stage in [Stage::Planned, Stage::Sent, Stage::Included, Stage::Parked] {
+            for stage in SHOWN {
+                let labels = [chain, stage.as_str()];
                 let count = status.items.get(&stage).copied().unwrap_or(0);
-                self.items.with_label_values(&[chain, stage.as_str()]).set(gauge(count));
+                self.items.with_label_values(&labels).set(gauge(count));
+                let age = status.ages.get(&stage).copied().unwrap_or(0);
+                self.item_age_seconds.with_label_values(&labels).set(gauge(age));
             }
+            self.registered(status);
             for state in ChainState::ALL {
                 let is = i64::from(state == status.state);
                 self.chain_state.with_label_values(&[chain, state.as_str()]).set(is);
             }
+        }
+    }
+
+    /// What the main chain says of a chain. Nothing before its first answer.
+    fn registered(&self, status: &ChainStatus) {
+        let chain = status.id.as_str();
+        if let Some(registered) = &status.main_status {
+            for word in STATUSES {
+                let is = i64::from(word == registered.as_str());
+                self.chain_status.with_label_values(&[chain, word]).set(is);
+            }
+        }
+        if let (Some(level), Some(security)) = (status.level, status.security) {
+            let labels = [chain, &level.to_string(), &security.to_string()];
+            self.chain_info.with_label_values(&labels).set(1);
         }
     }
 
@@ -328,17 +390,46 @@ impl Metrics {
 mod tests {
     use super::*;
 
+    /// A chain of which the main chain has spoken.
+    fn registered() -> ChainStatus {
+        let chain = serde_json::json!({
+            "id": "eip155:1", "level": "L1", "security": "attested", "mainStatus": "frozen",
+            "state": "waiting", "reason": null, "nextAt": 0, "source": null, "tracked": null,
+            "confirmed": null, "lagBlocks": 0, "lagSeconds": 0, "items": {"parked": 2},
+            "ages": {"parked": 60}, "oldestAgeSeconds": 60, "reorgs": 0, "lastReorgDepth": 0,
+        });
+        serde_json::from_value(chain).unwrap()
+    }
+
+    #[test]
+    fn the_main_chains_word_and_the_age_of_each_stage_are_shown() {
+        let metrics = Metrics::new().unwrap();
+        metrics.observe(&MainStatus::default(), &WalletStatus::default(), &[registered()]);
+        let text = metrics.render().unwrap();
+        for line in [
+            "grid_chain_status{chain=\"eip155:1\",status=\"frozen\"} 1",
+            "grid_chain_status{chain=\"eip155:1\",status=\"active\"} 0",
+            "grid_chain_info{chain=\"eip155:1\",level=\"L1\",security=\"attested\"} 1",
+            "grid_item_age_seconds{chain=\"eip155:1\",stage=\"parked\"} 60",
+            "grid_item_age_seconds{chain=\"eip155:1\",stage=\"sent\"} 0",
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+    }
+
     #[test]
     fn every_metric_is_rendered_with_its_help_before_anything_happens() {
         let metrics = Metrics::new().unwrap();
         metrics.initialise([&ChainId::eip155(1)]);
-        metrics.observe(&MainStatus::default(), &WalletStatus::default(), &[]);
+        metrics.observe(&MainStatus::default(), &WalletStatus::default(), &[registered()]);
         metrics.source(&ChainId::eip155(1), "chain[0].rpc[0]", true, 0);
         metrics.task("lane-l0", 0, 0);
         metrics.attest_peer(&ChainId::eip155(1), "chain[0].attester[0]");
         let text = metrics.render().unwrap();
-        for (name, _, help) in Metrics::TABLE {
-            assert!(text.contains(&format!("# HELP {name} {}", help.trim())), "{name} in\n{text}");
+        for MetricInfo { name, kind, help, .. } in Metrics::TABLE {
+            let help = help.trim();
+            let head = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
+            assert!(text.contains(&head), "{head} in\n{text}");
             assert!(
                 text.lines().any(|line| line.starts_with(name) && !line.starts_with('#')),
                 "{name} has no series"
@@ -348,7 +439,7 @@ mod tests {
 
     #[test]
     fn names_follow_the_conventions() {
-        for (name, labels, help) in Metrics::TABLE {
+        for MetricInfo { name, labels, help, .. } in Metrics::TABLE {
             assert!(name.starts_with("grid_"), "{name}");
             assert!(help.trim().ends_with('.'), "{name}: {help}");
             assert!(labels.iter().all(|label| label.chars().all(|c| c.is_ascii_lowercase())));

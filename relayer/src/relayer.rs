@@ -301,6 +301,7 @@ impl Inner {
     ) -> Result<Result<String, prometheus::Error>, StoreError> {
         let status = self.status().await?;
         self.metrics.observe(&status.main, &status.wallet, &status.chains);
+        self.metrics.store_bytes.set(i64::try_from(self.store.bytes()).unwrap_or(i64::MAX));
         Ok(self.metrics.render())
     }
 }

@@ -83,6 +83,9 @@ pub struct ChainStatus {
     pub level: Option<Level>,
     /// What stands behind its headers.
     pub security: Option<Security>,
+    /// Its status on the main chain: `active`, `suspended`, `frozen` or `terminated`.
+    #[serde(default)]
+    pub main_status: Option<String>,
     /// How the relayer sees it.
     pub state: ChainState,
     /// Why it is not active.
@@ -101,6 +104,9 @@ pub struct ChainStatus {
     pub lag_seconds: u64,
     /// Unfinished items by stage.
     pub items: BTreeMap<Stage, u64>,
+    /// Age of the oldest item of each of these stages, seconds.
+    #[serde(default)]
+    pub ages: BTreeMap<Stage, u64>,
     /// Age of the oldest unfinished item, seconds.
     pub oldest_age_seconds: u64,
     /// Reorganisations of the source that were followed since the start.
@@ -251,6 +257,7 @@ struct Seen {
 struct SeenChain {
     level: Option<Level>,
     security: Option<Security>,
+    main_status: Option<String>,
     has_source: bool,
     rounds: u64,
     state: Option<ChainState>,
@@ -301,6 +308,7 @@ impl Board {
                 let chain = seen.chains.entry(info.id.clone()).or_default();
                 chain.level = Some(info.level);
                 chain.security = Some(info.security);
+                chain.main_status = Some(info.status.clone());
                 chain.tracked = Some(info.tracked);
                 chain.confirmed = info.confirmed;
                 chain.settle_lag(now);
@@ -406,6 +414,7 @@ impl SeenChain {
 
     fn status(&self, id: &ChainId, counts: &[StageCount], now: u64) -> ChainStatus {
         let mine = || counts.iter().filter(|count| count.chain == *id);
+        let age = |count: &StageCount| now.saturating_sub(count.oldest) / 1000;
         let lag_blocks = match (self.source, self.tracked) {
             (Some(source), Some(tracked)) => source.height.saturating_sub(tracked.height),
             _ => 0,
@@ -421,6 +430,7 @@ impl SeenChain {
             id: id.clone(),
             level: self.level,
             security: self.security,
+            main_status: self.main_status.clone(),
             state,
             reason,
             next_at: self.next_at,
@@ -430,10 +440,8 @@ impl SeenChain {
             lag_blocks,
             lag_seconds: self.behind_since.map_or(0, |since| now.saturating_sub(since) / 1000),
             items: mine().map(|count| (count.stage, count.count)).collect(),
-            oldest_age_seconds: mine()
-                .map(|count| now.saturating_sub(count.oldest) / 1000)
-                .max()
-                .unwrap_or(0),
+            ages: mine().map(|count| (count.stage, age(count))).collect(),
+            oldest_age_seconds: mine().map(age).max().unwrap_or(0),
             reorgs: self.reorgs,
             last_reorg_depth: self.last_reorg_depth,
             sources: self.sources.clone(),

@@ -190,6 +190,17 @@ impl Store {
         &self.path
     }
 
+    /// Bytes of the database's files, the write-ahead log included; a file that is not there counts as none.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let file = |suffix: &str| {
+            let mut name = self.path.clone().into_os_string();
+            name.push(suffix);
+            std::fs::metadata(name).map_or(0, |file| file.len())
+        };
+        file("").saturating_add(file("-wal"))
+    }
+
     /// Waits for open statements and closes the file.
     pub async fn close(&self) {
         self.read.close().await;
