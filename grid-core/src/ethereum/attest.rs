@@ -7,7 +7,7 @@ use alloy_primitives::{Address, B256, Keccak256};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::header::EthHeaderError;
+use super::header::RunError;
 use crate::{ChainKey, grid::RecoverableSignature, header_tree::TreeError};
 
 /// Domain of every attestation, with its version.
@@ -86,22 +86,9 @@ pub enum AttestError {
         /// Signatures needed.
         threshold: u32,
     },
-    /// A header cannot be decoded.
-    #[error("header {index}: {error}")]
-    Header {
-        /// Position in the submission.
-        index: usize,
-        /// What is wrong.
-        error: EthHeaderError,
-    },
-    /// A header is not the child of the one before it.
-    #[error("header {index} (height {height}) is not the child of the one before it")]
-    NotLinked {
-        /// Position in the submission.
-        index: usize,
-        /// Its height.
-        height: u64,
-    },
+    /// The headers are no run.
+    #[error(transparent)]
+    Run(#[from] RunError),
     /// The branch ends too far below the tip to be stored.
     #[error(
         "branch ends at height {height}, more than {max_behind} blocks behind the tip at {tip}"

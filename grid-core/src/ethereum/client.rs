@@ -7,7 +7,7 @@ use alloy_primitives::{Bytes, U256};
 
 use super::{
     attest::{self, AttestError, AttesterSet},
-    header::{SealedEthHeader, compat, decode_header},
+    header::{RunError, SealedEthHeader, compat, decode_header, decode_run},
 };
 use crate::{
     ChainKey,
@@ -36,10 +36,10 @@ impl AttestedClient {
     /// A client that trusts the header in `start` (RLP).
     ///
     /// # Errors
-    /// [`AttestError::Header`] where `start` is not a header.
+    /// [`AttestError::Run`] where `start` is not a header.
     pub fn new(chain: ChainKey, attesters: AttesterSet, start: &[u8]) -> Result<Self, AttestError> {
         let sealed =
-            decode_header(start).map_err(|error| AttestError::Header { index: 0, error })?;
+            decode_header(start).map_err(|error| RunError::Header { index: 0, error })?;
         let base = tracked(chain, &sealed, 0);
         Ok(Self::over(chain, attesters, HeaderTree::new(base)))
     }
@@ -134,20 +134,7 @@ impl AttestedClient {
         headers: &[Bytes],
         signatures: &[RecoverableSignature],
     ) -> Result<Vec<SealedEthHeader>, ClientError> {
-        let mut run: Vec<SealedEthHeader> = Vec::with_capacity(headers.len());
-        for (index, rlp) in headers.iter().enumerate() {
-            let sealed =
-                decode_header(rlp).map_err(|error| AttestError::Header { index, error })?;
-            if let Some(below) = run.last() {
-                let height = sealed.header.number;
-                let linked = sealed.header.parent_hash == below.hash
-                    && Some(height) == below.header.number.checked_add(1);
-                if !linked {
-                    return Err(AttestError::NotLinked { index, height }.into());
-                }
-            }
-            run.push(sealed);
-        }
+        let mut run = decode_run(headers).map_err(AttestError::from)?;
         let last = run.last().ok_or(ClientError::Empty)?;
         let (height, hash) = (last.header.number, last.hash);
         let known = run.iter().take_while(|sealed| self.tree.get(&sealed.hash).is_some()).count();

@@ -6,7 +6,7 @@
 //! bytes that were given; what a node says about it is never asked.
 
 use alloy_consensus::Header;
-use alloy_primitives::{B256, keccak256};
+use alloy_primitives::{B256, Bytes, keccak256};
 use alloy_rlp::{Decodable, Encodable};
 use thiserror::Error;
 
@@ -62,6 +62,49 @@ pub fn decode_header(rlp: &[u8]) -> Result<SealedEthHeader, EthHeaderError> {
         return Err(EthHeaderError::NotCanonical);
     }
     Ok(SealedEthHeader { header, hash: keccak256(rlp) })
+}
+
+/// Why headers are not a run, each the child of the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A header cannot be decoded.
+    #[error("header {index}: {error}")]
+    Header {
+        /// Position in the run.
+        index: usize,
+        /// What is wrong.
+        error: EthHeaderError,
+    },
+    /// A header is not the child of the one before it.
+    #[error("header {index} (height {height}) is not the child of the one before it")]
+    NotLinked {
+        /// Position in the run.
+        index: usize,
+        /// Its height.
+        height: u64,
+    },
+}
+
+/// Decodes headers of which each is the child of the one before, by hash and by number.
+///
+/// # Errors
+/// [`RunError`] naming the first header that cannot be decoded or does not follow.
+pub fn decode_run(headers: &[Bytes]) -> Result<Vec<SealedEthHeader>, RunError> {
+    let mut run: Vec<SealedEthHeader> = Vec::with_capacity(headers.len());
+    for (index, rlp) in headers.iter().enumerate() {
+        let sealed = decode_header(rlp).map_err(|error| RunError::Header { index, error })?;
+        if let Some(below) = run.last() {
+            let height = sealed.header.number;
+            let linked = sealed.header.parent_hash == below.hash
+                && Some(height) == below.header.number.checked_add(1);
+            if !linked {
+                return Err(RunError::NotLinked { index, height });
+            }
+        }
+        run.push(sealed);
+    }
+    Ok(run)
 }
 
 /// The common form of a header of `chain`.

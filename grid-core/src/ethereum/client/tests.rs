@@ -158,18 +158,18 @@ fn headers_must_be_linked_down_to_a_tracked_one() {
     let headers = run(&fixture.start, 4, 1);
     let gap = [headers[0].clone(), headers[2].clone()];
     let error = reason(fixture.submit(&gap, &[0]));
-    assert_eq!(error, AttestError::NotLinked { index: 1, height: 3 });
+    assert_eq!(error, AttestError::Run(RunError::NotLinked { index: 1, height: 3 }));
     let error = reason(fixture.submit(&headers[2..], &[0]));
     assert!(error.is_transient() && error.to_string().contains("not tracked"), "{error}");
     let mut jump = run(&fixture.start, 2, 2);
     jump[1].number = 7;
     let error = reason(fixture.submit(&jump, &[0]));
-    assert_eq!(error, AttestError::NotLinked { index: 1, height: 7 });
+    assert_eq!(error, AttestError::Run(RunError::NotLinked { index: 1, height: 7 }));
     let mut first = run(&fixture.start, 1, 3);
     first[0].number = 9;
     assert!(matches!(reason(fixture.submit(&first, &[0])), AttestError::Tree(_)));
     let error = reason(fixture.client.accept(&[Bytes::from_static(b"\xc0")], &[], NOW_MS));
-    assert!(matches!(error, AttestError::Header { index: 0, .. }));
+    assert!(matches!(error, AttestError::Run(RunError::Header { index: 0, .. })));
     assert_eq!(fixture.client.tree().len(), 1);
 }
 

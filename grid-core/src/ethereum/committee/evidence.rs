@@ -1,0 +1,79 @@
+//! Why a chain is frozen: finality that contradicts itself.
+
+use alloy_primitives::B256;
+
+use super::error::StoredError;
+use crate::ethereum::sync::{Conflict, NetworkConfig};
+
+const SIGNED: u8 = 1;
+const BRANCH: u8 = 2;
+
+/// Two finalities of which one cannot be true.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FinalityConflict {
+    /// Two updates that exclude each other, each signed by two thirds of a committee.
+    Signed(Box<Conflict>),
+    /// An execution block that is proven final and does not descend from one that was proven before.
+    Branch {
+        /// Height of the block that was final first.
+        height: u64,
+        /// Its hash.
+        known: B256,
+        /// Hash of the block that was proven final later.
+        other: B256,
+        /// Hash of the lowest ancestor of `other` that was shown; `other` itself where none was needed.
+        ancestor: B256,
+    },
+}
+
+impl FinalityConflict {
+    /// What was known, and what excludes it: roots of beacon blocks or committees, or hashes of
+    /// execution blocks.
+    #[must_use]
+    pub fn sides(&self) -> (B256, B256) {
+        match self {
+            Self::Signed(conflict) => (conflict.known(), conflict.other()),
+            Self::Branch { known, other, .. } => (*known, *other),
+        }
+    }
+
+    /// The stored form: 1 and [`Conflict::encode`], or 2, the height in big endian and three hashes.
+    #[must_use]
+    pub fn encode(&self, network: &NetworkConfig) -> Vec<u8> {
+        match self {
+            Self::Signed(conflict) => {
+                let mut out = vec![SIGNED];
+                out.extend(conflict.encode(network));
+                out
+            }
+            Self::Branch { height, known, other, ancestor } => {
+                let mut out = vec![BRANCH];
+                out.extend(height.to_be_bytes());
+                [known, other, ancestor].into_iter().for_each(|hash| out.extend(hash));
+                out
+            }
+        }
+    }
+
+    /// Reads the stored form.
+    ///
+    /// # Errors
+    /// [`StoredError`] for anything but bytes of [`Self::encode`].
+    pub fn decode(network: &NetworkConfig, bytes: &[u8]) -> Result<Self, StoredError> {
+        match bytes.split_first() {
+            Some((&SIGNED, rest)) => {
+                Ok(Self::Signed(Box::new(Conflict::decode(network, rest)?)))
+            }
+            Some((&BRANCH, rest)) => branch(rest).ok_or(StoredError::Part("conflict")),
+            _ => Err(StoredError::Part("conflict")),
+        }
+    }
+}
+
+fn branch(bytes: &[u8]) -> Option<FinalityConflict> {
+    let (height, hashes) = bytes.split_first_chunk::<8>()?;
+    let ([known, other, ancestor], []) = hashes.as_chunks::<32>() else { return None };
+    let [known, other, ancestor] = [known, other, ancestor].map(B256::from);
+    Some(FinalityConflict::Branch { height: u64::from_be_bytes(*height), known, other, ancestor })
+}
