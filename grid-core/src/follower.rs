@@ -115,6 +115,8 @@ impl Follower {
             Input::Headers(evidence) => {
                 let accepted = self.client.accept(&evidence, self.now_ms);
                 self.report_tip(accepted.change, &mut effects);
+                let (_, settled) = self.client.settle(u64::MAX, self.now_ms);
+                self.report_tip(settled, &mut effects);
                 effects.extend(accepted.rejected.map(|reason| Effect::Rejected { reason }));
             }
         }

@@ -4,8 +4,9 @@ use alloy_primitives::{B256, Bytes};
 use thiserror::Error;
 
 use crate::{
+    api::SyncStatus,
     bitcoin::{BitcoinClient, HeaderError},
-    ethereum::{AttestError, AttestedClient},
+    ethereum::{AttestError, AttestedClient, CommitteeClient, CommitteeError},
     grid::RecoverableSignature,
     header_tree::{HeaderRef, HeaderTree, TipChange, TreeMeta},
 };
@@ -64,6 +65,9 @@ pub enum ClientError {
     /// Attested headers are malformed, not linked, or not sufficiently signed.
     #[error(transparent)]
     Attest(#[from] AttestError),
+    /// Light-client data or headers that a sync-committee client refuses.
+    #[error(transparent)]
+    Committee(#[from] CommitteeError),
     /// Evidence of another family than the client's.
     #[error("evidence of the wrong kind: this chain takes {expected}")]
     WrongKind {
@@ -90,6 +94,7 @@ impl ClientError {
         match self {
             Self::Header(error) => error.is_transient(),
             Self::Attest(error) => error.is_transient(),
+            Self::Committee(error) => error.is_transient(),
             Self::WrongKind { .. } | Self::Empty | Self::TooMany { .. } => false,
         }
     }
@@ -108,11 +113,37 @@ pub struct Accepted {
     pub change: TipChange,
     /// Why the next header was refused, if one was.
     pub rejected: Option<ClientError>,
+    /// Light-client objects that had something new.
+    pub objects: usize,
+    /// What a sync-committee client calls final now, if that changed.
+    pub finalized: Option<Finalized>,
+    /// What was known and what excludes it, where finality contradicted itself: the client keeps the
+    /// evidence and stops.
+    pub conflict: Option<(B256, B256)>,
+}
+
+/// A finalized beacon block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finalized {
+    /// Its slot.
+    pub slot: u64,
+    /// Its root.
+    pub root: B256,
+    /// Hash of its execution block; from Gloas on of that block's parent, before Capella zero.
+    pub execution: B256,
 }
 
 impl Default for Accepted {
     fn default() -> Self {
-        Self { added: 0, known: 0, change: TipChange::Known, rejected: None }
+        Self {
+            added: 0,
+            known: 0,
+            change: TipChange::Known,
+            rejected: None,
+            objects: 0,
+            finalized: None,
+            conflict: None,
+        }
     }
 }
 
@@ -122,19 +153,15 @@ impl Accepted {
         Self { rejected: Some(error), ..Self::default() }
     }
 
+    /// Whether there was nothing new.
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        self.added == 0 && self.objects == 0 && self.conflict.is_none() && self.rejected.is_none()
+    }
+
     /// Fills in how the tip moved from `old_tip`.
     pub(crate) fn finish(mut self, tree: &HeaderTree, old_tip: B256) -> Self {
-        let tip = tree.tip().hash();
-        self.change = if self.added == 0 {
-            TipChange::Known
-        } else if tip == old_tip {
-            TipChange::Side
-        } else if tree.is_best(&old_tip) {
-            TipChange::Extended
-        } else {
-            // Both are tracked, so there is a way.
-            tree.path(&old_tip, &tip).map_or(TipChange::Extended, TipChange::Reorg)
-        };
+        self.change = moved(self.added > 0, tree, old_tip);
         self
     }
 
@@ -150,6 +177,21 @@ impl Accepted {
     }
 }
 
+/// How a tip moved from `old_tip`.
+fn moved(added: bool, tree: &HeaderTree, old_tip: B256) -> TipChange {
+    let tip = tree.tip().hash();
+    if !added {
+        TipChange::Known
+    } else if tip == old_tip {
+        TipChange::Side
+    } else if tree.is_best(&old_tip) {
+        TipChange::Extended
+    } else {
+        // Both are tracked, so there is a way.
+        tree.path(&old_tip, &tip).map_or(TipChange::Extended, TipChange::Reorg)
+    }
+}
+
 /// The light client of one chain.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -159,22 +201,26 @@ pub enum LightClient {
     Bitcoin(BitcoinClient),
     /// Ethereum headers attested by registered keys.
     Attested(AttestedClient),
+    /// Ethereum headers that sync committees prove final.
+    SyncCommittee(Box<CommitteeClient>),
 }
 
 impl LightClient {
     /// The tracked headers.
     #[must_use]
-    pub const fn tree(&self) -> &HeaderTree {
+    pub fn tree(&self) -> &HeaderTree {
         match self {
             Self::Bitcoin(client) => client.tree(),
             Self::Attested(client) => client.tree(),
+            Self::SyncCommittee(client) => client.tree(),
         }
     }
 
-    const fn tree_mut(&mut self) -> &mut HeaderTree {
+    fn tree_mut(&mut self) -> &mut HeaderTree {
         match self {
             Self::Bitcoin(client) => client.tree_mut(),
             Self::Attested(client) => client.tree_mut(),
+            Self::SyncCommittee(client) => client.tree_mut(),
         }
     }
 
@@ -196,12 +242,53 @@ impl LightClient {
             (Self::Attested(client), Evidence::AttestedHeaders { headers, signatures }) => {
                 client.accept(headers, signatures, now_ms)
             }
+            (Self::SyncCommittee(client), Evidence::SyncCommittee { data, headers }) => {
+                client.accept(data, headers, now_ms)
+            }
+            (Self::SyncCommittee(_), _) => {
+                Accepted::refused(ClientError::WrongKind { expected: "sync-committee data" })
+            }
             (Self::Bitcoin(_), _) => {
                 Accepted::refused(ClientError::WrongKind { expected: "bitcoin headers" })
             }
             (Self::Attested(_), _) => {
                 Accepted::refused(ClientError::WrongKind { expected: "attested headers" })
             }
+        }
+    }
+
+    /// Moves headers that were accepted and wait into the tree, at most so many, and tells how many and what
+    /// became of the tip. Only a sync-committee client has such headers.
+    pub fn settle(&mut self, most: u64, now_ms: u64) -> (u64, TipChange) {
+        let old_tip = self.tip().hash();
+        let count = match self {
+            Self::SyncCommittee(client) => client.settle(most, now_ms),
+            _ => 0,
+        };
+        (count, moved(count > 0, self.tree(), old_tip))
+    }
+
+    /// Whether [`Self::settle`] would move headers.
+    #[must_use]
+    pub fn can_settle(&self) -> bool {
+        matches!(self, Self::SyncCommittee(client) if client.can_settle())
+    }
+
+    /// Whether tracked headers may be confirmed at all; see [`CommitteeClient::exports`].
+    #[must_use]
+    pub fn exports(&self) -> bool {
+        match self {
+            Self::SyncCommittee(client) => client.exports(),
+            _ => true,
+        }
+    }
+
+    /// Where a sync-committee client stands.
+    #[must_use]
+    pub fn sync_status(&self) -> Option<SyncStatus> {
+        match self {
+            Self::SyncCommittee(client) => Some(client.status()),
+            _ => None,
         }
     }
 

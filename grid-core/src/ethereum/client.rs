@@ -38,8 +38,7 @@ impl AttestedClient {
     /// # Errors
     /// [`AttestError::Run`] where `start` is not a header.
     pub fn new(chain: ChainKey, attesters: AttesterSet, start: &[u8]) -> Result<Self, AttestError> {
-        let sealed =
-            decode_header(start).map_err(|error| RunError::Header { index: 0, error })?;
+        let sealed = decode_header(start).map_err(|error| RunError::Header { index: 0, error })?;
         let base = tracked(chain, &sealed, 0);
         Ok(Self::over(chain, attesters, HeaderTree::new(base)))
     }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     ChainKey, CompatHeader,
-    header_tree::{CHUNK_HEIGHTS, HeaderTree},
+    header_tree::{CHUNK_HEIGHTS, HeaderTree, TipChange},
     index::ChainEntry,
     light_client::LightClient,
     state::{Accumulator, Checkpoints, Overlay, StateRead, StorageError, keys},
@@ -51,7 +51,7 @@ pub(crate) fn enrol(
     let chain = record.key();
     let accumulator = Accumulator::new(client.tree().base().height());
     accumulator.store(overlay, chain);
-    light_client::save(overlay, chain, client);
+    light_client::save(overlay, chain, client)?;
     show(overlay, record, &accumulator)
 }
 
@@ -78,17 +78,18 @@ pub(crate) fn evaluate(
     let Some(accumulator) = Accumulator::read(env.overlay, chain)? else {
         return Err(StorageError::corrupt("accumulator"));
     };
+    settle(env, chain, client);
     let mut ranges =
         Ranges { chain, accumulator, checkpoints: Checkpoints::read(env.overlay, chain)? };
     let (accumulator, checkpoints) = (ranges.accumulator.clone(), ranges.checkpoints.clone());
     if !ranges.cut_back(env, client.tree()) {
-        light_client::save(env.overlay, chain, client);
+        light_client::save(env.overlay, chain, client)?;
         return freeze(env, record, client.tree(), &accumulator);
     }
     let now = env.block.time_ms;
-    let more = ranges.grow(env, record, client.tree());
+    let more = client.exports() && ranges.grow(env, record, client.tree()) || client.can_settle();
     ranges.prune(record, client);
-    light_client::save(env.overlay, chain, client);
+    light_client::save(env.overlay, chain, client)?;
     let next = if more { Some(0) } else { record.rule.next_change_ms(client.tree(), now) };
     set_due(env.overlay, chain, next)?;
     if ranges.checkpoints != checkpoints {
@@ -99,6 +100,45 @@ pub(crate) fn evaluate(
         set_entry(env.overlay, chain, Some(entry_of(record, &ranges.accumulator)))?;
     }
     Ok(())
+}
+
+/// Moves headers that wait into the tree, as many as the block may.
+fn settle(env: &mut Env<'_, '_>, chain: ChainKey, client: &mut LightClient) {
+    if !client.can_settle() {
+        return;
+    }
+    let done = env.clients.settled.entry(chain).or_default();
+    let (count, change) = client.settle(MAX_INDEXED.saturating_sub(*done), env.block.time_ms);
+    *done = done.saturating_add(count);
+    report(env, chain, client, &change);
+}
+
+/// Tells that the best tracked header is another one.
+pub(crate) fn report(
+    env: &mut Env<'_, '_>,
+    chain: ChainKey,
+    client: &LightClient,
+    change: &TipChange,
+) {
+    let tip = client.tip();
+    let (height, hash) = (tip.height(), tip.hash());
+    match change {
+        TipChange::Known | TipChange::Side => return,
+        TipChange::Extended => (),
+        TipChange::Reorg(reorg) => {
+            let count = |list: &[B256]| u64::try_from(list.len()).unwrap_or(u64::MAX);
+            let event = LightClients::Reorged {
+                chain: chain.0,
+                commonHeight: reorg.common.0,
+                removed: count(&reorg.removed),
+                added: count(&reorg.added),
+            };
+            env.log(LIGHT_CLIENTS, &event);
+        }
+    }
+    let event = LightClients::TipChanged { chain: chain.0, height, blockHash: hash };
+    env.log(LIGHT_CLIENTS, &event);
+    env.events.push(IndexEvent::TipChanged { chain, height, hash });
 }
 
 /// A chain's accumulator while it follows the header tree.
@@ -204,9 +244,32 @@ fn freeze(
     tree: &HeaderTree,
     accumulator: &Accumulator,
 ) -> Result<(), StorageError> {
-    let chain = record.key();
     let common_height =
         tree.path(&accumulator.tip_hash, &tree.tip().hash()).map_or(0, |reorg| reorg.common.0);
+    stop(env, record, accumulator, common_height)
+}
+
+/// Stops a chain whose finality contradicted itself; what is confirmed stays as it is.
+pub(crate) fn freeze_final(
+    env: &mut Env<'_, '_>,
+    record: &ChainRecord,
+    client: &mut LightClient,
+) -> Result<(), StorageError> {
+    let chain = record.key();
+    light_client::save(env.overlay, chain, client)?;
+    let accumulator = Accumulator::read(env.overlay, chain)?
+        .ok_or_else(|| StorageError::corrupt("accumulator"))?;
+    let common_height = accumulator.tip_height().unwrap_or(0);
+    stop(env, record, &accumulator, common_height)
+}
+
+fn stop(
+    env: &mut Env<'_, '_>,
+    record: &ChainRecord,
+    accumulator: &Accumulator,
+    common_height: u64,
+) -> Result<(), StorageError> {
+    let chain = record.key();
     let frozen = ChainRecord { status: ChainStatus::Frozen, ..record.clone() };
     store_record(env.overlay, &frozen);
     show(env.overlay, &frozen, accumulator)?;

@@ -12,7 +12,10 @@ use super::record::{ChainRecord, ClientParams};
 use crate::{
     ChainKey,
     bitcoin::{BitcoinClient, Checkpoint, header::sha256d},
-    ethereum::{AttestedClient, attest::AttesterSet},
+    ethereum::{
+        AttestedClient, CommitteeClient, attest::AttesterSet, committee::StoredError,
+        sync::SharedKeys,
+    },
     header_tree::TreeMeta,
     light_client::{Evidence, LightClient},
     state::{Overlay, StateRead, StorageError, keys},
@@ -24,6 +27,8 @@ pub(crate) struct Clients {
     loaded: BTreeMap<ChainKey, LightClient>,
     /// Headers that were confirmed in this block, by chain.
     pub(crate) indexed: BTreeMap<ChainKey, u64>,
+    /// Headers that moved from a sync-committee client's pending section into its tree in this block.
+    pub(crate) settled: BTreeMap<ChainKey, u64>,
 }
 
 impl Clients {
@@ -65,8 +70,11 @@ pub(crate) fn start(record: &ChainRecord) -> Result<LightClient, String> {
                 AttestedClient::new(record.key(), set, start).map_err(|error| error.to_string())?;
             Ok(LightClient::Attested(client))
         }
-        ClientParams::SyncCommittee { .. } => {
-            Err("this version has no sync-committee clients".into())
+        ClientParams::SyncCommittee { network, checkpoint, start, policy } => {
+            let chain = record.key();
+            let client = CommitteeClient::new(chain, network, policy, *checkpoint, start)
+                .map_err(|error| error.to_string())?;
+            Ok(LightClient::SyncCommittee(Box::new(client)))
         }
     }
 }
@@ -104,7 +112,40 @@ pub(crate) fn load(
                 AttestedClient::load(chain, set, &meta, chunks).map_err(|error| broken(&error))?;
             Ok(LightClient::Attested(client))
         }
-        ClientParams::SyncCommittee { .. } => Err(broken(&"no sync-committee clients")),
+        ClientParams::SyncCommittee { network, policy, .. } => {
+            let mut read = |name: &[u8]| Ok(state.read(&keys::client_value(chain, name))?);
+            let client = CommitteeClient::load::<LoadError>(
+                chain,
+                network,
+                policy,
+                (&meta, chunks),
+                &mut read,
+            )
+            .map_err(|error| match error {
+                LoadError::Storage(error) => error,
+                LoadError::Stored(error) => broken(&error),
+            })?;
+            let keys = state.committee_keys().map(SharedKeys::get).unwrap_or_default();
+            Ok(LightClient::SyncCommittee(Box::new(client.with_keys(keys))))
+        }
+    }
+}
+
+/// Why a sync-committee client cannot be loaded.
+enum LoadError {
+    Storage(StorageError),
+    Stored(StoredError),
+}
+
+impl From<StorageError> for LoadError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl From<StoredError> for LoadError {
+    fn from(error: StoredError) -> Self {
+        Self::Stored(error)
     }
 }
 
@@ -118,12 +159,19 @@ pub(crate) fn knows(client: &LightClient, evidence: &Evidence) -> bool {
         Evidence::AttestedHeaders { headers, .. } => {
             headers.iter().rev().all(|header| tree.get(&keccak256(header)).is_some())
         }
-        Evidence::SyncCommittee { .. } => false,
+        Evidence::SyncCommittee { data, headers } => match client {
+            LightClient::SyncCommittee(client) => client.knows(data, headers),
+            _ => false,
+        },
     }
 }
 
 /// Writes what changed since the client was loaded or last saved.
-pub(crate) fn save(overlay: &mut Overlay<'_>, chain: ChainKey, client: &mut LightClient) {
+pub(crate) fn save(
+    overlay: &mut Overlay<'_>,
+    chain: ChainKey,
+    client: &mut LightClient,
+) -> Result<(), StorageError> {
     for (chunk, bytes) in client.dirty_chunks() {
         let key = keys::client_chunk(chain, chunk);
         match bytes {
@@ -132,4 +180,17 @@ pub(crate) fn save(overlay: &mut Overlay<'_>, chain: ChainKey, client: &mut Ligh
         }
     }
     overlay.set(keys::client_meta(chain), client.meta().encode());
+    let LightClient::SyncCommittee(client) = client else { return Ok(()) };
+    if let Some(shared) = overlay.committee_keys() {
+        shared.put(client.keys().clone());
+    }
+    let values = client.values(&mut |name| overlay.get(&keys::client_value(chain, name)))?;
+    for (name, value) in values {
+        let key = keys::client_value(chain, &name);
+        match value {
+            Some(value) => overlay.set(key, value),
+            None => overlay.remove(key),
+        }
+    }
+    Ok(())
 }

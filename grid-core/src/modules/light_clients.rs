@@ -10,19 +10,17 @@ use alloy_sol_types::{SolCall, SolInterface};
 use super::{
     CallError, ChainRecord, ChainStatus, Env, Module,
     abi::{LIGHT_CLIENTS, LightClients},
-    gas,
-    indexing::{evaluate, read_entries},
+    committee, gas,
+    indexing::{evaluate, read_entries, report},
     light_client::{knows, load},
     registry::read_record,
 };
 use crate::{
     ChainKey, bitcoin, ethereum,
     grid::RecoverableSignature,
-    header_tree::TipChange,
     index,
     light_client::{Evidence, LightClient},
     state::{Accumulator, StateRead, keys},
-    transition::IndexEvent,
 };
 
 /// The most Bitcoin headers of one submission.
@@ -30,7 +28,7 @@ const MAX_BITCOIN_HEADERS: usize = bitcoin::client::MAX_HEADERS_PER_SUBMISSION;
 /// The most Ethereum headers of one submission.
 const MAX_ETHEREUM_HEADERS: usize = ethereum::client::MAX_HEADERS_PER_SUBMISSION;
 /// The most light-client objects of one submission.
-const MAX_SYNC_DATA: usize = 16;
+const MAX_SYNC_DATA: usize = ethereum::committee::MAX_OBJECTS_PER_SUBMISSION;
 /// The most signatures of one submission.
 const MAX_SIGNATURES: usize = ethereum::attest::MAX_ATTESTERS;
 
@@ -69,8 +67,28 @@ impl Module for LightClientsModule {
                 let added = submit(env, chain, &evidence)?;
                 Ok(submitBitcoinHeadersCall::abi_encode_returns(&added))
             }
-            Calls::restart(_) | Calls::finality(_) | Calls::wanted(_) | Calls::conflict(_) => {
-                Err(CallError::revert("this version has no sync-committee clients"))
+            Calls::restart(call) => {
+                committee::restart(env, ChainKey(call.chain), call.checkpoint, &call.bootstrap)?;
+                Ok(Vec::new())
+            }
+            Calls::finality(call) => {
+                let status = committee::status(env, call.chain)?;
+                let ret = finalityReturn {
+                    slot: status.finalized_slot,
+                    blockRoot: status.finalized_root,
+                    time: status.finalized_time,
+                    period: status.period,
+                    nextCommitteeKnown: status.next_committee_known,
+                };
+                Ok(finalityCall::abi_encode_returns(&ret))
+            }
+            Calls::wanted(call) => {
+                let status = committee::status(env, call.chain)?;
+                Ok(wantedCall::abi_encode_returns(&status.wanted))
+            }
+            Calls::conflict(call) => {
+                let evidence = committee::evidence(env, call.chain)?;
+                Ok(conflictCall::abi_encode_returns(&evidence.into()))
             }
             Calls::tip(call) => {
                 let tracked = view(env, call.chain)?;
@@ -222,7 +240,7 @@ fn read_accumulator(env: &mut Env<'_, '_>, chain: B256) -> Result<Accumulator, C
         .ok_or_else(|| CallError::revert(format!("chain {chain} is not registered")))
 }
 
-fn view(env: &mut Env<'_, '_>, chain: B256) -> Result<LightClient, CallError> {
+pub(super) fn view(env: &mut Env<'_, '_>, chain: B256) -> Result<LightClient, CallError> {
     env.gas.charge(gas::CLIENT_LOAD)?;
     let record = known_record(env.overlay, chain)?;
     Ok(load(env.overlay, &record)?)
@@ -233,43 +251,30 @@ fn submit(env: &mut Env<'_, '_>, chain: B256, evidence: &Evidence) -> Result<u64
     env.not_payable()?;
     charge(env, evidence)?;
     let record = active_record(env.overlay, chain)?;
+    if let Evidence::SyncCommittee { data, .. } = evidence {
+        committee::charge(env, &record, data)?;
+    }
     let chain = record.key();
     let mut client = env.clients.take(env.overlay, &record)?;
     let accepted = client.accept(evidence, env.block.time_ms);
+    committee::keep_keys(env, &client);
     if let Some(error) = accepted.rejected {
         // The client holds a prefix of the refused submission: forget it, the state has the truth.
         return Err(CallError::revert(format!("{}: {error}", record.id)));
     }
-    if accepted.added == 0 {
+    if accepted.is_known() {
         env.clients.put(chain, client);
         return Err(CallError::AlreadyKnown);
     }
     report(env, chain, &client, &accepted.change);
-    evaluate(env, &record, &mut client)?;
+    if accepted.conflict.is_some() {
+        committee::freeze(env, &record, &mut client, &accepted)?;
+    } else {
+        committee::report(env, chain, &accepted);
+        evaluate(env, &record, &mut client)?;
+    }
     env.clients.put(chain, client);
     Ok(u64::try_from(accepted.added).unwrap_or(u64::MAX))
-}
-
-fn report(env: &mut Env<'_, '_>, chain: ChainKey, client: &LightClient, change: &TipChange) {
-    let tip = client.tip();
-    let (height, hash) = (tip.height(), tip.hash());
-    match change {
-        TipChange::Known | TipChange::Side => return,
-        TipChange::Extended => (),
-        TipChange::Reorg(reorg) => {
-            let count = |list: &[B256]| u64::try_from(list.len()).unwrap_or(u64::MAX);
-            let event = LightClients::Reorged {
-                chain: chain.0,
-                commonHeight: reorg.common.0,
-                removed: count(&reorg.removed),
-                added: count(&reorg.added),
-            };
-            env.log(LIGHT_CLIENTS, &event);
-        }
-    }
-    let event = LightClients::TipChanged { chain: chain.0, height, blockHash: hash };
-    env.log(LIGHT_CLIENTS, &event);
-    env.events.push(IndexEvent::TipChanged { chain, height, hash });
 }
 
 /// Whether a call is a submission that tells its chain nothing new.

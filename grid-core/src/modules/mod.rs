@@ -8,6 +8,7 @@
 //! code of users, and so no re-entrancy.
 
 pub mod abi;
+mod committee;
 mod env;
 pub mod gas;
 mod indexing;

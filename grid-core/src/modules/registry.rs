@@ -74,7 +74,7 @@ impl Module for RegistryModule {
     }
 }
 
-fn only_governor(env: &Env<'_, '_>) -> Result<(), CallError> {
+pub(super) fn only_governor(env: &Env<'_, '_>) -> Result<(), CallError> {
     env.not_payable()?;
     if env.caller == env.block.governor {
         return Ok(());
@@ -85,7 +85,7 @@ fn only_governor(env: &Env<'_, '_>) -> Result<(), CallError> {
     )))
 }
 
-fn required(env: &mut Env<'_, '_>, chain: ChainKey) -> Result<ChainRecord, CallError> {
+pub(super) fn required(env: &mut Env<'_, '_>, chain: ChainKey) -> Result<ChainRecord, CallError> {
     env.gas.charge(gas::READ)?;
     read_record(env.overlay, chain)?
         .ok_or_else(|| CallError::revert(format!("chain {chain} is not registered")))

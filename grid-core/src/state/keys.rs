@@ -112,6 +112,12 @@ pub fn checkpoints(chain: ChainKey) -> Vec<u8> {
     key(LIGHT_CLIENTS, 0x06, &[chain.0.as_slice()])
 }
 
+/// A value of a sync-committee client: its kind, and a number where there are several of a kind.
+#[must_use]
+pub fn client_value(chain: ChainKey, name: &[u8]) -> Vec<u8> {
+    key(LIGHT_CLIENTS, 0x07, &[chain.0.as_slice(), name])
+}
+
 /// That a proof was accepted on this chain.
 #[must_use]
 pub fn proven(claim_hash: &B256) -> Vec<u8> {

@@ -23,6 +23,8 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
+use crate::ethereum::sync::SharedKeys;
+
 pub use account::Account;
 pub use accumulator::Accumulator;
 pub(crate) use accumulator::Checkpoints;
@@ -66,6 +68,12 @@ pub trait StateRead {
     /// # Errors
     /// [`StorageError`] where the storage fails.
     fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError>;
+
+    /// Points of sync committees that earlier executions have decompressed. They are no part of the state
+    /// and change no outcome, only save time; a storage that keeps none gives the same blocks.
+    fn committee_keys(&self) -> Option<&SharedKeys> {
+        None
+    }
 }
 
 /// Reads the committed nodes of the authenticated tree.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::{StateDiff, StateRead, StorageError};
+use crate::ethereum::sync::SharedKeys;
 
 /// The state as a transaction of a block sees it: committed values under the block's own writes.
 pub struct Overlay<'a> {
@@ -29,6 +30,10 @@ impl fmt::Debug for Overlay<'_> {
 impl StateRead for Overlay<'_> {
     fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
         self.get(key)
+    }
+
+    fn committee_keys(&self) -> Option<&SharedKeys> {
+        self.base.committee_keys()
     }
 }
 

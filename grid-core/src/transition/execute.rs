@@ -71,7 +71,7 @@ pub(super) fn execute_message(
             .then(|| Failure::Reverted(format!("{} cannot pay {}", message.from, message.value)));
         return Ok(Outcome { failure, ..Outcome::default() });
     };
-    let indexed = clients.indexed.clone();
+    let counts = (clients.indexed.clone(), clients.settled.clone());
     let mut env = Env {
         overlay,
         clients,
@@ -98,7 +98,7 @@ pub(super) fn execute_message(
         Err(CallError::OutOfGas) => Failure::OutOfGas,
     };
     overlay.rollback(checkpoint);
-    clients.indexed = indexed;
+    (clients.indexed, clients.settled) = counts;
     let output = match &failure {
         Failure::OutOfGas => Bytes::new(),
         failure => Revert::from(failure.reason()).abi_encode().into(),

@@ -19,6 +19,8 @@ use grid_core::{
 };
 use k256::ecdsa::SigningKey;
 
+pub mod beacon;
+
 pub const CHAIN_ID: u64 = 7_357;
 pub const START_MS: u64 = 1_700_000_000_000;
 pub const GRID: u128 = 1_000_000_000_000_000_000;

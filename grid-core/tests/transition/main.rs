@@ -6,6 +6,7 @@ mod support;
 
 mod blocks;
 mod chains;
+mod committee;
 mod contracts;
 mod deep;
 mod properties;

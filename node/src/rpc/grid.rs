@@ -63,7 +63,7 @@ fn chains(context: &Context) -> Result<Vec<ChainInfo>, RpcError> {
             confirmed,
             tracked_headers: tree.len() as u64,
             tracked_bytes: tree.stored_bytes(),
-            sync: None,
+            sync: client.sync_status(),
             attesters: match &*client {
                 LightClient::Attested(client) => Some(client.attesters().clone()),
                 _ => None,

@@ -18,7 +18,7 @@ mod view;
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::{B256, Bytes};
-use grid_core::grid::CommitCertificate;
+use grid_core::{ethereum::sync::SharedKeys, grid::CommitCertificate};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 
 pub use accumulator::AccumulatorNodes;
@@ -33,6 +33,7 @@ pub struct Store {
     db: Database,
     path: PathBuf,
     genesis: B256,
+    keys: SharedKeys,
 }
 
 impl Store {
@@ -41,7 +42,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the database fails.
     pub fn view(&self) -> Result<View, StoreError> {
-        View::new(self.db.begin_read()?)
+        View::new(self.db.begin_read()?, self.keys.clone())
     }
 
     /// The database file.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use alloy_primitives::B256;
-use grid_core::transition::ExecutedBlock;
+use grid_core::{ethereum::sync::SharedKeys, transition::ExecutedBlock};
 use redb::{Builder, Database, DatabaseError, ReadableDatabase as _};
 
 use super::{Store, StoreError, tables};
@@ -40,7 +40,7 @@ impl Store {
             create(directory, &path, genesis, cache)?;
         }
         let db = open_file(&path, cache)?;
-        let store = Self { db, path, genesis: genesis.hash };
+        let store = Self { db, path, genesis: genesis.hash, keys: SharedKeys::default() };
         store.check_identity()?;
         Ok(store)
     }

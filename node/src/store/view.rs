@@ -8,6 +8,7 @@ use alloy_rlp::Decodable as _;
 use alloy_sol_types::SolValue as _;
 use grid_core::{
     ChainKey, CompatHeader,
+    ethereum::sync::SharedKeys,
     grid::{CommitCertificate, ValidatorSet},
     state::{ChainState, StateRead, StateTreeRead, StorageError},
     transition::Block,
@@ -24,6 +25,7 @@ pub struct View {
     values: ReadOnlyTable<&'static [u8], &'static [u8]>,
     nodes: ReadOnlyTable<&'static [u8], &'static [u8]>,
     read: ReadTransaction,
+    keys: SharedKeys,
 }
 
 impl fmt::Debug for View {
@@ -33,7 +35,7 @@ impl fmt::Debug for View {
 }
 
 impl View {
-    pub(super) fn new(read: ReadTransaction) -> Result<Self, StoreError> {
+    pub(super) fn new(read: ReadTransaction, keys: SharedKeys) -> Result<Self, StoreError> {
         let height = {
             let meta = read.open_table(tables::META)?;
             meta.get(tables::META_HEAD)?
@@ -42,7 +44,7 @@ impl View {
         };
         let values = read.open_table(tables::VALUES)?;
         let nodes = read.open_table(tables::TREE_NODES)?;
-        Ok(Self { height, values, nodes, read })
+        Ok(Self { height, values, nodes, read, keys })
     }
 
     /// Height of the newest block.
@@ -199,6 +201,10 @@ impl StateRead for View {
     fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
         let value = self.values.get(key).map_err(storage_error)?;
         Ok(value.map(|value| value.value().to_vec()))
+    }
+
+    fn committee_keys(&self) -> Option<&SharedKeys> {
+        Some(&self.keys)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     ethereum::{
         AttestError, AttesterSet,
         attest::{MAX_ATTESTERS, digest},
+        header::RunError,
     },
     grid::RecoverableSignature,
     header_tree::TipChange,

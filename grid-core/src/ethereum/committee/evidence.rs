@@ -62,9 +62,7 @@ impl FinalityConflict {
     /// [`StoredError`] for anything but bytes of [`Self::encode`].
     pub fn decode(network: &NetworkConfig, bytes: &[u8]) -> Result<Self, StoredError> {
         match bytes.split_first() {
-            Some((&SIGNED, rest)) => {
-                Ok(Self::Signed(Box::new(Conflict::decode(network, rest)?)))
-            }
+            Some((&SIGNED, rest)) => Ok(Self::Signed(Box::new(Conflict::decode(network, rest)?))),
             Some((&BRANCH, rest)) => branch(rest).ok_or(StoredError::Part("conflict")),
             _ => Err(StoredError::Part("conflict")),
         }

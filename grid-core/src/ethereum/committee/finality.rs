@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     ethereum::sync::{
-        Bootstrap, FinalityUpdate, KeyCache, NetworkConfig, Policy, SyncClient, SyncData, SyncError, Update,
+        Bootstrap, FinalityUpdate, KeyCache, NetworkConfig, Policy, SyncClient, SyncData,
+        SyncError, Update,
     },
     header_tree::HeaderTree,
 };
@@ -44,7 +45,7 @@ impl Held<'_> {
     /// Height and hash of the highest header that is proven final.
     pub(super) fn top(&self) -> (u64, B256) {
         let tip = self.tree.tip();
-        self.pending.highest().unwrap_or((tip.height(), tip.hash()))
+        self.pending.highest().unwrap_or_else(|| (tip.height(), tip.hash()))
     }
 
     fn contains(&self, hash: &B256) -> bool {
@@ -163,7 +164,8 @@ impl Finality {
         now: u64,
     ) -> Result<(), CommitteeError> {
         let header = bootstrap.header;
-        let known = self.sync.as_ref().map_or(0, |sync| sync.store().finalized_header().beacon.slot);
+        let known =
+            self.sync.as_ref().map_or(0, |sync| sync.store().finalized_header().beacon.slot);
         if self.conflict.is_none() && header.beacon.slot < known {
             return Err(CommitteeError::OldCheckpoint { slot: header.beacon.slot, known });
         }

@@ -18,8 +18,6 @@ mod finality;
 mod pending;
 mod run;
 mod stored;
-#[cfg(test)]
-mod tests;
 
 use alloy_primitives::{B256, Bytes, U256};
 
@@ -52,7 +50,6 @@ pub struct CommitteeClient {
     chain: ChainKey,
     finality: Finality,
     pending: Pending,
-    /// Whether the parts beside tree and pending headers changed since they were stored.
     tree: HeaderTree,
     keys: KeyCache,
 }
@@ -96,8 +93,8 @@ impl CommitteeClient {
 
     /// The committee points that are decompressed.
     #[must_use]
-    pub fn keys(&self) -> &KeyCache {
-        self.finality.sync.as_ref().map_or(&self.keys, |sync| sync.keys())
+    pub const fn keys(&self) -> &KeyCache {
+        &self.keys
     }
 
     /// The chain's key.
@@ -172,15 +169,14 @@ impl CommitteeClient {
         }
         let run = decode_run(headers)?;
         let mut finality = self.finality.clone();
-        let mut accepted = Accepted::default();
-        for (index, bytes) in data.iter().enumerate() {
-            let data = SyncData::decode(&finality.network, bytes)
-                .map_err(|error| CommitteeError::Data { index, error })?;
-            match finality.take(index, data, &self.keys, self.held(), now_ms / 1_000)? {
-                Taken::Known => (),
-                Taken::Moved => accepted.objects = accepted.objects.saturating_add(1),
-                Taken::Conflict => return Ok(self.freeze(finality, accepted)),
-            }
+        let taken = self.take_all(&mut finality, data, now_ms / 1_000);
+        if let Some(sync) = &finality.sync {
+            // Whatever the outcome, what was decompressed once is not paid for again.
+            self.keys = sync.keys().clone();
+        }
+        let mut accepted = Accepted { objects: taken?, ..Accepted::default() };
+        if finality.conflict.is_some() {
+            return Ok(self.freeze(finality, accepted));
         }
         let plan = finality.plan(run, self.held())?;
         let (Plan::Below(run) | Plan::Above(run)) = &plan else {
@@ -202,6 +198,26 @@ impl CommitteeClient {
         }
         self.apply(finality, &mut accepted);
         Ok(accepted)
+    }
+
+    /// Takes objects up to one that contradicts what is final; how many had something new.
+    fn take_all(
+        &self,
+        finality: &mut Finality,
+        data: &[Bytes],
+        now: u64,
+    ) -> Result<usize, CommitteeError> {
+        let mut moved = 0usize;
+        for (index, bytes) in data.iter().enumerate() {
+            let data = SyncData::decode(&finality.network, bytes)
+                .map_err(|error| CommitteeError::Data { index, error })?;
+            match finality.take(index, data, &self.keys, self.held(), now)? {
+                Taken::Known => (),
+                Taken::Moved => moved = moved.saturating_add(1),
+                Taken::Conflict => break,
+            }
+        }
+        Ok(moved)
     }
 
     /// Takes over what was checked, and tells what is final now.
@@ -239,7 +255,7 @@ impl CommitteeClient {
         let room = MAX_HEADERS.saturating_sub(self.tree.len());
         let most = most.min(u64::try_from(room).unwrap_or(u64::MAX));
         let headers: Vec<CompatHeader> = self.pending.lowest_headers(self.chain, most).collect();
-        let mut moved = 0u64;
+        let (mut moved, mut reached) = (0u64, None);
         for header in headers {
             let height = header.height;
             // What was proven final last weighs most, whatever its height: see `restart`.
@@ -248,9 +264,12 @@ impl CommitteeClient {
             if self.tree.insert(TrackedHeader { header, weight, seen: now_ms, raw }).is_err() {
                 break;
             }
-            self.pending.forget_to(height);
+            reached = Some(height);
             (self.finality.may_leave, self.finality.proven) = (false, true);
             moved = moved.saturating_add(1);
+        }
+        if let Some(height) = reached {
+            self.pending.forget_to(height);
         }
         moved
     }

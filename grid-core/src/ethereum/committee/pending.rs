@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy_primitives::B256;
 
 use super::error::StoredError;
-use crate::{CompatHeader, ChainKey, ethereum::header::SealedEthHeader, header_tree::CHUNK_HEIGHTS};
+use crate::{
+    ChainKey, CompatHeader, ethereum::header::SealedEthHeader, header_tree::CHUNK_HEIGHTS,
+};
 
 /// The most headers that wait: twenty days of mainnet, 18 MB. Between two finalities that a client can
 /// verify lie at most two periods, 16,384 slots; only a restart leaves a wider gap.
@@ -107,12 +109,10 @@ impl Pending {
         chain: ChainKey,
         most: u64,
     ) -> impl Iterator<Item = CompatHeader> {
-        let range = self.range;
-        let heights = range.map_or(1..=0, |range| {
-            range.low..=range.high.min(range.low.saturating_add(most).saturating_sub(1))
-        });
-        let mut parent = range.map_or(B256::ZERO, |range| range.parent);
-        heights.take_while(move |_| most > 0).filter_map(move |height| {
+        let (low, mut parent) =
+            self.range.map_or((0, B256::ZERO), |range| (range.low, range.parent));
+        let end = low.saturating_add(self.len().min(most));
+        (low..end).filter_map(move |height| {
             let (time, hashes) = self.record(height)?.split_first_chunk::<8>()?;
             let [hash, tx, receipts, state] = hashes.as_chunks::<32>().0 else { return None };
             let header = CompatHeader {

@@ -64,8 +64,9 @@ impl Finality {
             return Err(CommitteeError::NotWanted { hash, height, wanted });
         };
         // A final block's ancestors include all that were final before it.
-        let passes =
-            |anchor: B256| run.iter().any(|header| header.hash == anchor).then_some(()).ok_or(anchor);
+        let passes = |anchor: B256| {
+            run.iter().any(|header| header.hash == anchor).then_some(()).ok_or(anchor)
+        };
         let passed = self.anchors.hashes().take(place).try_for_each(passes);
         match held.pending.highest() {
             None => {

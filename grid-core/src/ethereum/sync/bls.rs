@@ -24,8 +24,8 @@ const CIPHERSUITE: &[u8] = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
 /// `DOMAIN_SYNC_COMMITTEE`.
 const DOMAIN_SYNC_COMMITTEE: [u8; 4] = [7, 0, 0, 0];
 
-/// Committees kept: the current and the next one, for two chains or a period change.
-const KEPT: usize = 4;
+/// Committees kept: the current and the next one of eight chains, 100 KB each.
+const KEPT: usize = 16;
 
 /// A committee's points.
 #[derive(Debug)]

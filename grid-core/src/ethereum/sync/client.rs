@@ -100,6 +100,28 @@ impl SyncClient {
         self.keys
     }
 
+    /// The points that are decompressed.
+    #[must_use]
+    pub const fn keys(&self) -> &KeyCache {
+        &self.keys
+    }
+
+    /// Whether a finality proof has nothing new and contradicts nothing that is remembered. No signature is
+    /// looked at.
+    #[must_use]
+    pub fn is_known(&self, update: &Update) -> bool {
+        let finalized = self.store.finalized_header();
+        let period = |header: &LightClientHeader| self.network.preset.period(header.beacon.slot);
+        let teaches = self.store.next_sync_committee().is_none()
+            && update.next_sync_committee.is_some()
+            && period(&update.attested_header) == period(finalized);
+        update.has_finality()
+            && update.finalized_header.beacon.slot <= finalized.beacon.slot
+            && !teaches
+            && !self.is_other_committee(update)
+            && self.memory.excluding(&self.exported, update).is_none()
+    }
+
     /// The two excluding finalities that were seen, if any.
     #[must_use]
     pub fn conflict(&self) -> Option<&Conflict> {

@@ -21,9 +21,11 @@ pub mod json;
 mod memory;
 pub mod merkle;
 pub mod network;
+mod parts;
 pub mod payload;
 pub mod policy;
 pub mod rank;
+pub mod shared;
 pub mod ssz;
 pub mod store;
 mod stored;
@@ -35,9 +37,11 @@ pub use client::SyncClient;
 pub use conflict::{Conflict, ConflictKind, Known, Premise};
 pub use data::SyncData;
 pub use error::{DecodeError, SyncError};
-pub use network::{Fork, ForkActivation, NetworkConfig, NetworkSpec, Preset};
+pub use network::{Fork, ForkActivation, NetworkConfig, NetworkConfigError, NetworkSpec, Preset};
+pub(crate) use parts::Parts;
 pub use policy::Policy;
 pub use rank::is_better_update;
+pub use shared::SharedKeys;
 pub use store::{Change, Store};
 pub use types::{
     BeaconBlockHeader, Bootstrap, FinalityUpdate, LightClientHeader, OptimisticUpdate,

@@ -352,6 +352,9 @@ impl Store {
     }
 }
 
+/// Bytes of a stored store before its committees: version and flags, counters, two headers.
+pub(super) const STORE_HEAD: usize = 3 + 2 * 8 + 2 * ssz::GLOAS_HEADER;
+
 /// First byte of a stored store.
 const STORE_VERSION: u8 = 1;
 
