@@ -93,7 +93,7 @@ fn create(
         Err(source) => return Err(io_error(&new, source)),
     }
     let db = builder(cache).create(&new).map_err(|error| database_error(&new, error))?;
-    let store = Store { db, path: new.clone(), genesis: genesis.hash };
+    let store = Store { db, path: new.clone(), genesis: genesis.hash, keys: SharedKeys::default() };
     store.commit_genesis(genesis)?;
     drop(store);
     fs::rename(&new, path).map_err(|source| io_error(path, source))?;
