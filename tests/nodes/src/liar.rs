@@ -1,19 +1,16 @@
 //! A proxy in front of a real node that lies about headers.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{
     Router,
-    body::{Body, Bytes},
+    body::Bytes,
     extract::State,
     http::{HeaderMap, Method, StatusCode, Uri, header::AUTHORIZATION},
     response::{IntoResponse as _, Response},
 };
 
-use crate::{NodeError, rpc};
+use crate::{NodeError, rpc, serve};
 
 /// What the proxy does to answers that hold headers. Everything else passes as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +55,7 @@ impl Liar {
     pub async fn start(url: &str) -> Result<Self, NodeError> {
         let node = Arc::new(Node { url: url.into(), lie: Mutex::new(Lie::None) });
         let router = Router::new().fallback(pass).with_state(node.clone());
-        Ok(Self { url: crate::serve::on_loopback(router).await?, node })
+        Ok(Self { url: serve::on_loopback(router).await?, node })
     }
 
     /// Its address.
@@ -111,23 +108,9 @@ fn changed(lie: Lie, rest: bool, mut answer: Vec<u8>) -> Response {
         Lie::Backwards if rest => answer = answer.rchunks(80).flatten().copied().collect(),
         Lie::Replaced(bytes) if rest => answer = bytes,
         Lie::Backwards | Lie::Replaced(_) => {}
-        Lie::Endless => {
-            let block = Bytes::from(vec![b' '; 1 << 16]);
-            let parts = std::iter::repeat_with(move || Ok::<_, std::io::Error>(block.clone()));
-            return Body::from_stream(futures::stream::iter(parts)).into_response();
-        }
-        Lie::Slow => {
-            let bytes = futures::stream::unfold(answer.into_iter(), |mut left| async {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                let byte = left.next()?;
-                Some((Ok::<_, std::io::Error>(Bytes::copy_from_slice(&[byte])), left))
-            });
-            return Body::from_stream(bytes).into_response();
-        }
-        Lie::Page => {
-            let page = "<html><head><title>502 Bad Gateway</title></head></html>";
-            return (StatusCode::OK, [("content-type", "text/html")], page).into_response();
-        }
+        Lie::Endless => return serve::endless(),
+        Lie::Slow => return serve::slow(answer),
+        Lie::Page => return serve::page(),
     }
     answer.into_response()
 }

@@ -1,6 +1,6 @@
 //! Starts, controls and reliably stops the real nodes that development and tests run against:
 //! Bitcoin Core on regtest, anvil, the `grid` daemon and Prometheus; and stands in between: an Esplora
-//! server and a lying proxy over a real Bitcoin node.
+//! server and a lying proxy over a real Bitcoin node, and a simulated beacon chain over a real anvil.
 //!
 //! What every node here guarantees:
 //! - **Ready or an error.** `start` returns once the node answers, or fails after a deadline with
@@ -13,6 +13,7 @@
 //! The programs themselves are set up by `scripts/setup-nodes`; [`programs`] finds them.
 
 pub mod anvil;
+pub mod beacon;
 pub mod bitcoind;
 pub mod error;
 pub mod esplora;
@@ -29,6 +30,7 @@ pub mod token;
 pub mod wait;
 
 pub use anvil::{Anvil, AnvilConfig};
+pub use beacon::{BeaconConfig, BeaconSim};
 pub use bitcoind::{Bitcoind, BitcoindConfig};
 pub use error::NodeError;
 pub use esplora::Esplora;
