@@ -8,7 +8,7 @@ use super::{
     merkle::{self, CommitteeBranch},
     network::NetworkConfig,
     ssz::{self, write},
-    types::{FinalityUpdate, LightClientHeader, SyncCommittee, Update},
+    types::{BeaconBlockHeader, FinalityUpdate, LightClientHeader, SyncCommittee, Update},
     wire::Format,
 };
 
@@ -53,6 +53,10 @@ impl Memory {
     /// A header that is known to be final and stands at the slot of the update's, as another one.
     pub(super) fn excluding(&self, exported: &LightClientHeader, update: &Update) -> Option<Known> {
         let header = &update.finalized_header.beacon;
+        // A chain whose finality is still that of genesis names no block, so it excludes none.
+        if *header == BeaconBlockHeader::default() {
+            return None;
+        }
         let excludes =
             |known: &LightClientHeader| known.beacon.slot == header.slot && known.beacon != *header;
         let proof = self.proofs.iter().find(|proof| excludes(&proof.finalized_header));

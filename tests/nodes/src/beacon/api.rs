@@ -89,7 +89,7 @@ fn find(chain: &Chain, path: &str, query: &str, fault: Option<Fault>) -> Option<
         ["eth", "v1", "beacon", "light_client", "bootstrap", root] => {
             let mut bootstrap = chain.bootstrap(&root.parse::<B256>().ok()?)?;
             if let Some(fault) = fault {
-                fault.on_bootstrap(chain, &mut bootstrap);
+                fault.apply_to_bootstrap(chain, &mut bootstrap);
             }
             Some(Found::Object(bootstrap.version(), bootstrap.value()))
         }
@@ -178,7 +178,7 @@ fn page(
         .map_while(|period| chain.best_update(period))
         .map(|mut update| {
             if let Some(fault) = fault {
-                fault.on_update(chain, &mut update);
+                fault.apply(chain, &mut update);
             }
             (update.version(), chain.digest(update.attested.beacon.slot), update.value())
         })
@@ -195,7 +195,7 @@ fn newest(chain: &Chain, fault: Option<Fault>) -> Option<data::Update> {
         _ => chain.newest_update()?,
     };
     if let Some(fault) = fault {
-        fault.on_update(chain, &mut update);
+        fault.apply(chain, &mut update);
     }
     Some(update)
 }

@@ -60,7 +60,7 @@ pub enum Fault {
 
 impl Fault {
     /// Changes an update.
-    pub(super) fn on_update(self, chain: &Chain, update: &mut Update) {
+    pub fn apply(self, chain: &Chain, update: &mut Update) {
         match self {
             Self::Participation(participants) => {
                 let members = chain.network().preset.committee_size;
@@ -107,7 +107,7 @@ impl Fault {
     }
 
     /// Changes a bootstrap.
-    pub(super) fn on_bootstrap(self, chain: &Chain, bootstrap: &mut Bootstrap) {
+    pub fn apply_to_bootstrap(self, chain: &Chain, bootstrap: &mut Bootstrap) {
         match self {
             Self::SwappedCommittee => {
                 let period = chain.network().preset.period(bootstrap.header.beacon.slot);

@@ -172,7 +172,7 @@ fn committees_rotate_and_share_members() {
 fn refusal(fault: Fault) -> SyncError {
     let chain = fulu(60);
     let mut update = chain.newest_update().expect("signed");
-    fault.on_update(&chain, &mut update);
+    fault.apply(&chain, &mut update);
     let mut client = client(&chain, 0);
     let before = client.store().clone();
     let update = read_update(chain.network(), &update);
@@ -203,12 +203,12 @@ fn branches_of_a_wrong_depth_are_not_even_decoded() {
     let network = chain.network();
     for fault in [Fault::DeepBranches, Fault::ShallowBranches] {
         let mut update = chain.newest_update().expect("signed");
-        fault.on_update(&chain, &mut update);
+        fault.apply(&chain, &mut update);
         let format = format(update.version());
         ssz::update(network, format, update.value().ssz()).expect_err("SSZ");
         json::update(network, format, update.value().json()).expect_err("JSON");
         let mut bootstrap = chain.bootstrap(&chain.block(8).expect("a block").root).expect("there");
-        fault.on_bootstrap(&chain, &mut bootstrap);
+        fault.apply_to_bootstrap(&chain, &mut bootstrap);
         ssz::bootstrap(network, format, bootstrap.value().ssz()).expect_err("SSZ");
         json::bootstrap(network, format, bootstrap.value().json()).expect_err("JSON");
     }
@@ -224,7 +224,7 @@ fn a_bootstrap_with_a_fault_is_refused() {
         (Fault::EditedExecution, SyncError::ExecutionBranch { which: "bootstrap", slot: 8 }),
     ] {
         let mut bootstrap = chain.bootstrap(&root).expect("there");
-        fault.on_bootstrap(&chain, &mut bootstrap);
+        fault.apply_to_bootstrap(&chain, &mut bootstrap);
         let bootstrap = read_bootstrap(chain.network(), &bootstrap);
         let network = chain.network().clone();
         let error = SyncClient::bootstrap(network, Policy::default(), &root, bootstrap, 60);
