@@ -82,9 +82,9 @@ impl Fault {
                 chain.sign(update, chain.network().fork_version(slot), other_genesis());
             }
             Self::SwappedBranches => {
-                let spare = update.next_branch.len();
-                update.next_branch = update.finality_branch[..spare].to_vec();
-                update.finality_branch[0] = B256::repeat_byte(1);
+                let (next, finality) = (&mut update.next_branch, &mut update.finality_branch);
+                let common = next.len().min(finality.len());
+                next[..common].swap_with_slice(&mut finality[..common]);
             }
             Self::DeepBranches => {
                 [&mut update.next_branch, &mut update.finality_branch].into_iter().for_each(deepen);

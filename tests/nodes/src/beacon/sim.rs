@@ -149,10 +149,11 @@ impl BeaconSim {
         Ok(())
     }
 
-    /// Passes slots until the node's newest block of now is final and signed; returns its number.
+    /// Passes slots until an update can prove the node's newest block of now final; returns the number
+    /// of the newest block that is final then.
     ///
     /// # Errors
-    /// [`NodeError`] when the node does not answer.
+    /// [`NodeError`] when the node does not answer; [`NodeError::Deadline`] when finality stalls.
     pub async fn finalize(&self) -> Result<u64, NodeError> {
         let newest = execution::fetch(&self.engine.rpc, None).await?.block_number;
         let (lag, preset) = {
@@ -160,15 +161,17 @@ impl BeaconSim {
             (chain.finality_lag(), chain.network().preset)
         };
         // The block gets a slot, its epoch ends, the lag passes, and two blocks attest and sign.
-        let epochs = lag + 1;
-        let most = 1 + epochs * preset.slots_per_epoch + 2;
-        for _ in 0..most {
-            if self.signed_final().is_some_and(|number| number >= newest) {
-                break;
+        for _ in 0..(lag + 2) * preset.slots_per_epoch + 3 {
+            match self.signed_final() {
+                Some(number) if number >= newest => return Ok(number),
+                _ => self.advance(1).await?,
             }
-            self.advance(1).await?;
         }
-        Ok(newest)
+        Err(NodeError::Deadline {
+            what: format!("finality of block {newest}"),
+            waited: Duration::ZERO,
+            last: format!("{:?} is final", self.signed_final()),
+        })
     }
 
     /// Number of the newest execution block that an update can prove final.
