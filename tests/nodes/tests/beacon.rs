@@ -60,7 +60,8 @@ async fn get_json(sim: &BeaconSim, path: &str) -> Value {
 fn chunks(mut page: &[u8]) -> Vec<Vec<u8>> {
     let mut chunks = Vec::new();
     while let Some((length, rest)) = page.split_first_chunk::<8>() {
-        let (chunk, after) = rest.split_at(u64::from_le_bytes(*length) as usize);
+        let length = usize::try_from(u64::from_le_bytes(*length)).expect("a length");
+        let (chunk, after) = rest.split_at(length);
         chunks.push(chunk[4..].to_vec());
         page = after;
     }

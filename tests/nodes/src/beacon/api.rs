@@ -62,7 +62,7 @@ pub(super) async fn answer(
     let found = find(&served.chain(), &path, uri.query().unwrap_or_default(), fault);
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     match found {
-        Some(found) => encode(found, accept.is_some_and(|accept| prefers_ssz(accept)), fault),
+        Some(found) => encode(found, accept.is_some_and(prefers_ssz), fault),
         None => refused(404),
     }
 }

@@ -141,9 +141,10 @@ impl Chain {
             self.head().map(|head| (head.header.slot, head.root, head.execution.block_hash));
         assert!(parent.is_none_or(|(last, ..)| last < slot), "slot {slot} has passed");
         if let Some((last, root, _)) = parent {
-            let slots = self.recent.len() as u64;
-            for passed in last.max(slot.saturating_sub(slots))..slot {
-                self.recent[(passed % slots) as usize] = root;
+            let kept = self.recent.len() as u64;
+            for passed in last.max(slot.saturating_sub(kept))..slot {
+                let index = usize::try_from(passed % kept).unwrap_or_default();
+                self.recent[index] = root;
             }
         }
         let (parent_root, parent_execution) =

@@ -46,7 +46,7 @@ impl Validators {
     fn seats(&self, period: u64) -> impl Iterator<Item = usize> {
         let all = self.secrets.len();
         let step = self.members as u64 / 2 + 1;
-        let first = (period.wrapping_mul(step) % all as u64) as usize;
+        let first = usize::try_from(period.wrapping_mul(step) % all as u64).unwrap_or_default();
         (0..self.members).map(move |seat| (first + seat) % all)
     }
 
@@ -82,7 +82,7 @@ impl Validators {
 /// The bits of so many participants of a committee; who is absent changes with `turn`.
 pub fn participation(members: usize, participants: usize, turn: u64) -> Vec<u8> {
     let mut bits = vec![0; members / 8];
-    let first = (turn % members as u64) as usize;
+    let first = usize::try_from(turn % members as u64).unwrap_or_default();
     (0..participants.min(members))
         .map(|seat| (first + seat) % members)
         .for_each(|seat| bits[seat / 8] |= 1 << (seat % 8));
