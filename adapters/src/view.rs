@@ -16,9 +16,6 @@ pub struct SourceView {
     pub branches: Vec<Branch>,
     /// Members that answer name different blocks where they should have agreed long ago.
     pub disagreement: Option<Disagreement>,
-    /// What an operator should know and nothing is held for, such as a fork that this version does not
-    /// know and that has not begun.
-    pub warnings: Vec<String>,
 }
 
 impl SourceView {
@@ -41,8 +38,6 @@ pub enum SourceKind {
     P2p,
     /// A file of headers.
     Import,
-    /// A beacon node's REST API.
-    Beacon,
 }
 
 impl SourceKind {
@@ -54,7 +49,6 @@ impl SourceKind {
             Self::Esplora => "esplora",
             Self::P2p => "p2p",
             Self::Import => "import",
-            Self::Beacon => "beacon",
         }
     }
 }
@@ -72,10 +66,9 @@ pub struct Health {
     pub name: String,
     /// How it is asked.
     pub kind: SourceKind,
-    /// Height of its last tip, as it says; for a beacon node the slot of the last finalized header that
-    /// it proved.
+    /// Height of its last tip, as it says.
     pub height: Option<u64>,
-    /// Blocks (slots) behind the highest member of its kind.
+    /// Blocks behind the highest member.
     pub lag: u64,
     /// Cumulative work of its tip, where its headers were verified here.
     pub work: Option<U256>,
@@ -83,8 +76,6 @@ pub struct Health {
     pub last_error: Option<AdapterError>,
     /// Failures in a row.
     pub failures: u32,
-    /// Answers that did not verify, since the start: what an honest member never sends.
-    pub refused: u64,
 }
 
 /// Valid headers beside the active chain.

@@ -3,7 +3,10 @@
 //! `GRID_FUZZ_ROUNDS=1000000` tries more mutations of each target than an ordinary run does, and
 //! `GRID_FUZZ_CORPUS=fuzz/corpus` writes the real inputs there, where cargo-fuzz looks for them.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use grid_tests::{
     data,
@@ -19,7 +22,7 @@ fn run(target: &Target, rounds: u32) {
         Some(folder) => (target.seeds)(&folder),
         None => Vec::new(),
     };
-    println!("{}: {} seeds, {rounds} mutations", target.name, seeds.len());
+    let (count, start) = (seeds.len(), Instant::now());
     if let Some(corpus) = std::env::var_os("GRID_FUZZ_CORPUS") {
         write(&PathBuf::from(corpus).join(target.name), &seeds);
     }
@@ -40,6 +43,7 @@ fn run(target: &Target, rounds: u32) {
             panic!("{} fails on {hex}", target.name);
         }
     }
+    println!("{}: {count} seeds, {rounds} mutations, {:?}", target.name, start.elapsed());
 }
 
 fn write(folder: &Path, seeds: &[Vec<u8>]) {

@@ -4,16 +4,23 @@
 //! `tests/tests/fuzz.rs` runs each target briefly over real data and mutations of it; the programs
 //! in `fuzz/` run them under libFuzzer.
 
+mod ethereum;
 mod headers;
+mod light_client;
 mod mutate;
 mod p2p;
 mod proof;
 mod seeds;
+mod seeds_ethereum;
 mod spv;
 
 use std::path::Path;
 
+pub use ethereum::{execution_header, receipts, trie_nodes};
 pub use headers::headers;
+pub use light_client::{
+    light_client_conflict, light_client_json, light_client_ssz, light_client_store, sync_data,
+};
 pub use mutate::mutate;
 pub use p2p::p2p_messages;
 pub use proof::{block_proof, proof_binary, proof_json};
@@ -40,4 +47,32 @@ pub const TARGETS: &[Target] = &[
     Target { name: "block_proof", run: block_proof, seeds: seeds::block_proofs },
     Target { name: "proof_binary", run: proof_binary, seeds: seeds::binary_proofs },
     Target { name: "proof_json", run: proof_json, seeds: seeds::json_proofs },
+    Target {
+        name: "light_client_ssz",
+        run: light_client_ssz,
+        seeds: seeds_ethereum::light_client_ssz,
+    },
+    Target {
+        name: "light_client_json",
+        run: light_client_json,
+        seeds: seeds_ethereum::light_client_json,
+    },
+    Target { name: "sync_data", run: sync_data, seeds: seeds_ethereum::sync_data },
+    Target {
+        name: "light_client_store",
+        run: light_client_store,
+        seeds: seeds_ethereum::light_client_stores,
+    },
+    Target {
+        name: "light_client_conflict",
+        run: light_client_conflict,
+        seeds: seeds_ethereum::light_client_conflicts,
+    },
+    Target {
+        name: "execution_header",
+        run: execution_header,
+        seeds: seeds_ethereum::execution_headers,
+    },
+    Target { name: "trie_nodes", run: trie_nodes, seeds: seeds_ethereum::trie_nodes },
+    Target { name: "receipts", run: receipts, seeds: seeds_ethereum::receipts },
 ];

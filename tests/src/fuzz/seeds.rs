@@ -21,7 +21,7 @@ use walkdir::WalkDir;
 const MAX_BLOCK: usize = 4_000;
 
 /// The files below a folder whose names end like this, in a fixed order.
-fn files(folder: &Path, end: &str) -> Vec<Vec<u8>> {
+pub(super) fn files(folder: &Path, end: &str) -> Vec<Vec<u8>> {
     let walk = WalkDir::new(folder).sort_by_file_name().into_iter().flatten();
     walk.filter(|entry| entry.file_name().to_string_lossy().ends_with(end))
         .filter_map(|entry| std::fs::read(entry.path()).ok())
@@ -145,7 +145,7 @@ pub(super) fn json_proofs(data: &Path) -> Vec<Vec<u8>> {
 }
 
 /// Everything in a text that is hexadecimal.
-fn hexes(text: &[u8]) -> Vec<Vec<u8>> {
+pub(super) fn hexes(text: &[u8]) -> Vec<Vec<u8>> {
     let text = String::from_utf8_lossy(text);
     let words = text.split(|c: char| !c.is_ascii_alphanumeric());
     words.filter_map(|word| hex::decode(word).ok()).collect()

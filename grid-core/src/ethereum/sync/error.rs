@@ -224,6 +224,11 @@ pub enum SyncError {
     /// A stored client whose parts do not prove each other.
     #[error("the stored light client is not the one that was stored: {0}; delete its file")]
     Stored(&'static str),
+    /// An update before any bootstrap, or a bootstrap that nobody said to trust.
+    #[error(
+        "nothing to start from yet; give the bootstrap first, and the block root that you trust"
+    )]
+    NotStarted,
     /// The optimistic header is not exported. Policy `export_optimistic`.
     #[error("optimistic headers may be reorganised; set export_optimistic to use them")]
     OptimisticOff,

@@ -11,6 +11,7 @@
 //! Source: ethereum/consensus-specs, `specs/*/light-client/sync-protocol.md`, Altair to Gloas
 //! (1.7.0-alpha.13). Comments name the function of the spec that a rule comes from.
 
+pub mod audit;
 pub mod bls;
 pub mod client;
 pub mod conflict;
