@@ -11,13 +11,16 @@ use grid_core::{
     confirm::ConfirmationRule,
     ethereum::sync::{
         BeaconBlockHeader, Bootstrap, FinalityUpdate, Fork, ForkActivation, LightClientHeader,
-        NetworkConfig, Policy, Preset, SyncAggregate, SyncCommittee, SyncData, Update, bls, merkle,
+        NetworkConfig, Policy, Preset, SharedKeys, SyncAggregate, SyncCommittee, SyncData, Update,
+        bls, merkle,
     },
     modules::{ChainRecord, ChainStatus, ClientParams},
+    state::{ChainState, MemoryState, StateRead, StateTreeRead, StorageError},
 };
 
 use super::START_MS;
 
+/// Members of a test's committee.
 pub const MEMBERS: usize = 8;
 pub const PERIOD: u64 = 64;
 /// The slot at the Grid chain's start; a slot is a second.
@@ -34,6 +37,31 @@ const FORKS: [Fork; 7] = [
     Fork::Fulu,
     Fork::Gloas,
 ];
+
+/// A state that keeps points from block to block.
+pub struct Warm<'a>(pub &'a MemoryState, pub &'a SharedKeys);
+
+impl StateRead for Warm<'_> {
+    fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        self.0.read(key)
+    }
+
+    fn committee_keys(&self) -> Option<&SharedKeys> {
+        Some(self.1)
+    }
+}
+
+impl StateTreeRead for Warm<'_> {
+    fn tree_node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        self.0.tree_node(key)
+    }
+}
+
+impl ChainState for Warm<'_> {
+    fn version(&self) -> u64 {
+        self.0.version()
+    }
+}
 
 /// Execution headers on top of `parent`, a second apart.
 pub fn execution(parent: &Header, count: u64, salt: u8) -> Vec<Header> {
@@ -99,6 +127,12 @@ impl Beacon {
         Self { network, version, start }
     }
 
+    /// The same with committees of another size.
+    pub fn with_members(mut self, members: usize) -> Self {
+        self.network.preset.committee_size = members;
+        self
+    }
+
     pub fn record(&self, policy: Policy) -> ChainRecord {
         ChainRecord {
             id: ChainId::eip155(424_242),
@@ -124,7 +158,7 @@ impl Beacon {
             seed[8..16].copy_from_slice(&index.to_be_bytes());
             SecretKey::key_gen(&seed, &[]).unwrap()
         };
-        (0..MEMBERS as u64).map(secret).collect()
+        (0..self.network.preset.committee_size as u64).map(secret).collect()
     }
 
     pub fn committee(&self, period: u64, tag: u8) -> SyncCommittee {
@@ -204,7 +238,7 @@ impl Beacon {
         let signatures: Vec<_> =
             keys[..signers].iter().map(|key| key.sign(root.as_slice(), suite, &[])).collect();
         let sum = AggregateSignature::aggregate(&signatures.iter().collect::<Vec<_>>(), false);
-        let mut bits = vec![0; MEMBERS / 8];
+        let mut bits = vec![0; self.network.preset.committee_size / 8];
         (0..signers).for_each(|member| bits[member / 8] |= 1 << (member % 8));
         let signature = FixedBytes(sum.unwrap().to_signature().to_bytes());
         SyncAggregate { bits, signature }
@@ -226,7 +260,13 @@ impl Beacon {
     }
 
     pub fn says(&self, finalized: u64, execution: B256) -> Says {
-        Says { attested: finalized + 4, finalized, execution, next: 0, signers: MEMBERS }
+        Says {
+            attested: finalized + 4,
+            finalized,
+            execution,
+            next: 0,
+            signers: self.network.preset.committee_size,
+        }
     }
 }
 

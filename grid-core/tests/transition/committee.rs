@@ -12,16 +12,16 @@ use grid_core::{
     api::SyncStatus,
     ethereum::sync::{Fork, Policy, SharedKeys, SyncData},
     modules::{
-        ChainStatus,
+        ChainRecord, ChainStatus,
         abi::{LIGHT_CLIENTS, LightClients},
     },
-    state::{ChainState, MemoryState, StateRead, StateTreeRead, StorageError, keys, query},
+    state::{keys, query},
     transition::{self, ExecutedBlock, TxReject},
 };
 
 use crate::support::{
     Chain, PROPOSER, Wallet,
-    beacon::{Beacon, CHECKPOINT, PERIOD, bytes, execution, rlp},
+    beacon::{Beacon, CHECKPOINT, PERIOD, Warm, bytes, execution, rlp},
     genesis,
 };
 
@@ -40,10 +40,15 @@ impl World {
     }
 
     fn under(beacon: Beacon, policy: Policy) -> Self {
-        let wallet = Wallet::new(1);
         let record = beacon.record(policy);
-        let key = record.key();
-        let chain = Chain::new(&genesis(vec![record], &[&wallet]));
+        Self::beside(beacon, vec![record])
+    }
+
+    /// With several chains, of which the first is the beacon chain's.
+    fn beside(beacon: Beacon, records: Vec<ChainRecord>) -> Self {
+        let wallet = Wallet::new(1);
+        let key = records[0].key();
+        let chain = Chain::new(&genesis(records, &[&wallet]));
         Self { beacon, chain, wallet, key, nonce: 0 }
     }
 
@@ -296,31 +301,6 @@ fn views_and_events_tell_what_is_final() {
     assert!(finality.nextCommitteeKnown);
     let conflict = read(LightClients::conflictCall { chain: world.key.0 }.abi_encode());
     assert!(LightClients::conflictCall::abi_decode_returns(&conflict).unwrap().is_empty());
-}
-
-/// A state that keeps points from block to block.
-struct Warm<'a>(&'a MemoryState, &'a SharedKeys);
-
-impl StateRead for Warm<'_> {
-    fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-        self.0.read(key)
-    }
-
-    fn committee_keys(&self) -> Option<&SharedKeys> {
-        Some(self.1)
-    }
-}
-
-impl StateTreeRead for Warm<'_> {
-    fn tree_node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-        self.0.tree_node(key)
-    }
-}
-
-impl ChainState for Warm<'_> {
-    fn version(&self) -> u64 {
-        self.0.version()
-    }
 }
 
 #[test]

@@ -136,3 +136,43 @@ fn a_restart_on_the_tracked_branch_goes_on_where_it_was() {
     world.submit(&data, &more);
     assert_eq!(world.confirmed(), place(&more[2]));
 }
+
+#[test]
+fn a_frozen_chain_disturbs_no_other() {
+    let beacon = Beacon::new(Fork::Electra);
+    let (params, bitcoin) = crate::support::regtest();
+    let other = crate::support::bitcoin_record(&params, crate::depth(1), 4_032);
+    let records = vec![beacon.record(Policy::default()), other];
+    let mut world = World::beside(beacon, records).started();
+    let start = hash(&world.beacon.start);
+    world.submit(&[world.beacon.teaches(CHECKPOINT + 10, start)], &[]);
+    let stray = execution(&world.beacon.start, 1, 3);
+    let false_one = world.input(&[world.beacon.finalizes(CHECKPOINT + 10, hash(&stray[0]))], &[]);
+    let headers = crate::support::mine(&params.genesis.0, 5, 1);
+    let txs = vec![
+        world.wallet.tx(world.nonce, LIGHT_CLIENTS, 0, 20_000_000, false_one),
+        world.wallet.submit(world.nonce + 1, bitcoin, &headers),
+    ];
+    let block = world.chain.step(txs);
+    assert!(block.receipts.iter().all(|receipt| receipt.status()));
+    assert_eq!(world.record_status(), ChainStatus::Frozen);
+    let range = query::accumulator(&world.chain.state, bitcoin).unwrap().unwrap();
+    assert_eq!(range.tip_height(), Some(5));
+    assert_eq!(query::entries(&world.chain.state).unwrap().len(), 1);
+}
+
+#[test]
+fn the_policy_may_refuse_instead_of_freezing() {
+    let policy = Policy { freeze_on_conflict: false, ..Policy::default() };
+    let mut world = World::under(Beacon::new(Fork::Electra), policy).started();
+    assert_eq!(world.status().loosened, ["freeze_on_conflict"]);
+    let headers = execution(&world.beacon.start, 10, 1);
+    let update = world.beacon.teaches(CHECKPOINT + 10, hash(&headers[9]));
+    world.submit(&[update], &headers);
+    let other = execution(&headers[3], 9, 2);
+    let update = world.beacon.finalizes(CHECKPOINT + 20, hash(&other[8]));
+    assert!(world.refused(&[update], &other).contains("contradicts itself"));
+    let twice = world.beacon.finalizes(CHECKPOINT + 10, hash(&other[8]));
+    assert!(world.refused(&[twice], &[]).contains("conflict"));
+    assert_eq!(world.record_status(), ChainStatus::Active);
+}

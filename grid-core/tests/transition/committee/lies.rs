@@ -154,3 +154,43 @@ fn a_client_that_fell_behind_needs_the_governor() {
     let back = world.restart(slot - PERIOD, hash(&headers[20]));
     assert!(world.reason(&back).unwrap().contains("already"));
 }
+
+#[test]
+fn a_client_that_never_started_can_be_restarted_higher_up() {
+    let mut world = World::new(Beacon::new(Fork::Electra));
+    let headers = execution(&world.beacon.start, 20, 1);
+    let restart = world.restart(CHECKPOINT + 20, hash(&headers[19]));
+    assert!(world.call(restart).receipts[0].status());
+    assert_eq!(world.confirmed(), None);
+    world.submit(&[], &headers[10..]);
+    assert_eq!(world.confirmed(), None);
+    world.submit(&[], &headers[..10]);
+    assert_eq!(world.confirmed(), place(&headers[19]));
+}
+
+#[test]
+fn records_that_do_not_fit_are_refused() {
+    let beacon = Beacon::new(Fork::Electra);
+    let good = beacon.record(Policy::default());
+    good.validate().unwrap();
+    let json = serde_json::to_vec(&good).unwrap();
+    assert_eq!(ChainRecord::from_json(&json).unwrap(), good);
+    for policy in [
+        Policy { allow_force_update: true, ..Policy::default() },
+        Policy { export_optimistic: true, ..Policy::default() },
+    ] {
+        let error = beacon.record(policy).validate().unwrap_err().to_string();
+        assert!(error.contains("proven finality only"), "{error}");
+    }
+    let attested = ChainRecord { security: Security::Attested, ..good.clone() };
+    assert!(attested.validate().unwrap_err().to_string().contains("does not fit its client"));
+    let mut network = beacon.network.clone();
+    network.preset.committee_size = 12;
+    let bad = Beacon { network, ..beacon.clone() }.record(Policy::default());
+    assert!(bad.validate().unwrap_err().to_string().contains("power of two"));
+    let (params, _) = crate::support::regtest();
+    let rule = grid_core::confirm::ConfirmationRule::Final;
+    let bitcoin = crate::support::bitcoin_record(&params, rule, 4_032);
+    let error = bitcoin.validate().unwrap_err().to_string();
+    assert!(error.contains("a client that proves finality"), "{error}");
+}

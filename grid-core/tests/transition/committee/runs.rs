@@ -1,6 +1,46 @@
 //! Runs of headers: forwards, backwards, in pieces.
 
+use proptest::prelude::*;
+
 use super::*;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    /// Every block loads the client from the state anew, so this is a restart at every point as well.
+    #[test]
+    fn any_split_into_runs_ends_in_the_same_tree_and_index(
+        cuts in proptest::collection::btree_set(1..80usize, 0..6),
+        overlap in 0..4usize,
+        second in 40..80usize,
+    ) {
+        let mut world = World::new(Beacon::new(Fork::Electra)).started();
+        let headers = execution(&world.beacon.start, 80, 1);
+        let first = world.beacon.teaches(CHECKPOINT + 20, hash(&headers[second - 1]));
+        world.submit(&[first], &[]);
+        // Downwards to the tip in pieces that overlap, then the rest.
+        let cuts: Vec<usize> = cuts.into_iter().filter(|cut| *cut < second).collect();
+        let mut high = second;
+        for cut in cuts.iter().rev().copied().chain([0]) {
+            let end = (high + overlap).min(second);
+            world.submit(&[], &headers[cut..end]);
+            high = cut;
+        }
+        let last = world.beacon.finalizes(CHECKPOINT + 40, hash(&headers[79]));
+        world.submit(&[last], &headers[second.saturating_sub(overlap)..]);
+
+        let mut once = World::new(Beacon::new(Fork::Electra)).started();
+        let data = [
+            once.beacon.teaches(CHECKPOINT + 20, hash(&headers[second - 1])),
+            once.beacon.finalizes(CHECKPOINT + 40, hash(&headers[79])),
+        ];
+        once.submit(&data, &headers);
+        prop_assert_eq!(world.confirmed(), place(&headers[79]));
+        let root = |world: &World| query::index_root(&world.chain.state).unwrap();
+        prop_assert_eq!(root(&world), root(&once));
+        prop_assert_eq!(world.status(), once.status());
+    }
+}
 
 #[test]
 fn a_gap_is_filled_backwards_and_enters_the_index_when_it_is_closed() {
