@@ -182,11 +182,11 @@ fn records_that_do_not_fit_are_refused() {
         let error = beacon.record(policy).validate().unwrap_err().to_string();
         assert!(error.contains("proven finality only"), "{error}");
     }
-    let attested = ChainRecord { security: Security::Attested, ..good.clone() };
+    let attested = ChainRecord { security: Security::Attested, ..good };
     assert!(attested.validate().unwrap_err().to_string().contains("does not fit its client"));
     let mut network = beacon.network.clone();
     network.preset.committee_size = 12;
-    let bad = Beacon { network, ..beacon.clone() }.record(Policy::default());
+    let bad = Beacon { network, ..beacon }.record(Policy::default());
     assert!(bad.validate().unwrap_err().to_string().contains("power of two"));
     let (params, _) = crate::support::regtest();
     let rule = grid_core::confirm::ConfirmationRule::Final;
