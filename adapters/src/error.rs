@@ -294,6 +294,9 @@ pub enum AdapterError {
         /// The patience.
         after: Duration,
     },
+    /// A beacon node, what it serves, or the light client over it.
+    #[error(transparent)]
+    Beacon(#[from] crate::ethereum::beacon::BeaconError),
     /// A file of headers cannot be used.
     #[error(transparent)]
     Import(#[from] crate::bitcoin::ImportError),
@@ -355,6 +358,7 @@ impl AdapterError {
             Self::LowWork { .. } => Class::Wait { until: "more-work" },
             Self::Unrelated { .. } => Class::Halt { reason: "no-common-header" },
             Self::Late { .. } => Class::Retry { after: SOON },
+            Self::Beacon(error) => error.class(),
             Self::Import(_) => Class::Halt { reason: "bad-file" },
             Self::Disagreement { .. } => Class::Wait { until: "endpoints-agree" },
             Self::AllFailed { class, .. } => *class,

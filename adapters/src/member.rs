@@ -29,18 +29,20 @@ struct State {
     height: Option<u64>,
     last_error: Option<AdapterError>,
     failures: u32,
+    refused: u64,
     paused_until: Option<Instant>,
 }
 
-/// A source as part of a [`Pool`](crate::Pool) or a [`Quorum`](crate::bitcoin::Quorum).
-pub struct Member {
+/// A source as part of a [`Pool`](crate::Pool) or a [`Quorum`](crate::bitcoin::Quorum); inside this
+/// crate also an endpoint of another kind, `S`.
+pub struct Member<S: ?Sized = dyn SourceChain> {
     pub(crate) name: String,
     pub(crate) kind: SourceKind,
-    pub(crate) source: Arc<dyn SourceChain>,
+    pub(crate) source: Arc<S>,
     state: Mutex<State>,
 }
 
-impl core::fmt::Debug for Member {
+impl<S: ?Sized> core::fmt::Debug for Member<S> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Member").field("name", &self.name).field("kind", &self.kind).finish()
     }
@@ -50,7 +52,7 @@ impl Member {
     /// A source; `name` says where it is configured, for example `chain[0].rpc[1]`.
     #[must_use]
     pub fn new(name: String, kind: SourceKind, source: Arc<dyn SourceChain>) -> Self {
-        Self { name, kind, source, state: Mutex::default() }
+        Self::of(name, kind, source)
     }
 
     /// Checks that the members can work together, and returns their chain.
@@ -74,6 +76,13 @@ impl Member {
             return invalid(format!("source {name} is of {id}, the others of {chain}"));
         }
         Ok(chain)
+    }
+}
+
+impl<S: ?Sized> Member<S> {
+    /// An endpoint of any kind.
+    pub(crate) fn of(name: String, kind: SourceKind, source: Arc<S>) -> Self {
+        Self { name, kind, source, state: Mutex::default() }
     }
 
     /// Runs one question and notes how it went.
@@ -102,6 +111,7 @@ impl Member {
     pub(crate) fn failed(&self, error: &AdapterError) {
         self.with(|state| {
             state.failures = state.failures.saturating_add(1);
+            state.refused = state.refused.saturating_add(u64::from(is_lie(error)));
             state.paused_until = Instant::now().checked_add(pause(error, state.failures));
             state.last_error = Some(error.clone());
         });
@@ -128,8 +138,8 @@ impl Member {
 }
 
 /// What is known about each member, in configured order.
-pub(crate) fn health(members: &[Member]) -> Vec<Health> {
-    let read = |member: &Member| {
+pub(crate) fn health<S: ?Sized>(members: &[Member<S>]) -> Vec<Health> {
+    let read = |member: &Member<S>| {
         member.with(|state| Health {
             name: member.name.clone(),
             kind: member.kind,
@@ -138,6 +148,7 @@ pub(crate) fn health(members: &[Member]) -> Vec<Health> {
             work: None,
             last_error: state.last_error.clone(),
             failures: state.failures,
+            refused: state.refused,
         })
     };
     let mut all: Vec<Health> = members.iter().map(read).collect();
@@ -150,9 +161,9 @@ pub(crate) fn health(members: &[Member]) -> Vec<Health> {
 }
 
 /// Members in the order to ask them: those in a pause last.
-pub(crate) fn order(members: &[Member]) -> Vec<&Member> {
+pub(crate) fn order<S: ?Sized>(members: &[Member<S>]) -> Vec<&Member<S>> {
     let now = Instant::now();
-    let mut order: Vec<&Member> = members.iter().collect();
+    let mut order: Vec<&Member<S>> = members.iter().collect();
     order.sort_by_key(|member| member.paused(now));
     order
 }
@@ -163,9 +174,9 @@ pub(crate) async fn any_changed(members: &[Member]) {
 }
 
 /// One member's error stays itself; several become one with the mildest class.
-pub(crate) fn all_failed(
+pub(crate) fn all_failed<S: ?Sized>(
     chain: &ChainId,
-    mut failures: Vec<(&Member, AdapterError)>,
+    mut failures: Vec<(&Member<S>, AdapterError)>,
 ) -> AdapterError {
     if failures.len() == 1
         && let Some((_, only)) = failures.pop()
@@ -205,6 +216,17 @@ const fn counts_against(error: &AdapterError) -> bool {
             | AdapterError::RootMismatch { .. }
             | AdapterError::Unproven { .. }
     )
+}
+
+/// Whether an answer was well-formed and false, or could never be right.
+const fn is_lie(error: &AdapterError) -> bool {
+    match error {
+        AdapterError::EditedHeader { .. }
+        | AdapterError::NoWork { .. }
+        | AdapterError::InvalidHeader { .. } => true,
+        AdapterError::Beacon(error) => error.is_lie(),
+        _ => false,
+    }
 }
 
 /// Pause after a failure: what the error asks for but at least [`LEAST_PAUSE`], doubled with every

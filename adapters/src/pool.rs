@@ -33,13 +33,13 @@ pub struct Pool {
 
 /// Asks one member after the other until one answers; the next one already when the last has not
 /// answered after [`HEDGE`].
-pub(crate) async fn first<'a, T: Send>(
+pub(crate) async fn first<'a, S: ?Sized + Sync + Send, T: Send>(
     chain: &ChainId,
-    members: &'a [Member],
-    question: impl Fn(&'a dyn SourceChain) -> BoxFuture<'a, Result<T, AdapterError>>,
-) -> Result<(&'a Member, T), AdapterError> {
+    members: &'a [Member<S>],
+    question: impl Fn(&'a S) -> BoxFuture<'a, Result<T, AdapterError>>,
+) -> Result<(&'a Member<S>, T), AdapterError> {
     let mut waiting = member::order(members).into_iter();
-    let mut late: Vec<&Member> = Vec::new();
+    let mut late: Vec<&Member<S>> = Vec::new();
     let mut failures = Vec::new();
     let mut asked = FuturesUnordered::new();
     loop {

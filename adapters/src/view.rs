@@ -16,6 +16,9 @@ pub struct SourceView {
     pub branches: Vec<Branch>,
     /// Members that answer name different blocks where they should have agreed long ago.
     pub disagreement: Option<Disagreement>,
+    /// What an operator should know and nothing is held for, such as a fork that this version does not
+    /// know and that has not begun.
+    pub warnings: Vec<String>,
 }
 
 impl SourceView {
@@ -38,6 +41,8 @@ pub enum SourceKind {
     P2p,
     /// A file of headers.
     Import,
+    /// A beacon node's REST API.
+    Beacon,
 }
 
 impl SourceKind {
@@ -49,6 +54,7 @@ impl SourceKind {
             Self::Esplora => "esplora",
             Self::P2p => "p2p",
             Self::Import => "import",
+            Self::Beacon => "beacon",
         }
     }
 }
@@ -66,9 +72,10 @@ pub struct Health {
     pub name: String,
     /// How it is asked.
     pub kind: SourceKind,
-    /// Height of its last tip, as it says.
+    /// Height of its last tip, as it says; for a beacon node the slot of the last finalized header that
+    /// it proved.
     pub height: Option<u64>,
-    /// Blocks behind the highest member.
+    /// Blocks (slots) behind the highest member of its kind.
     pub lag: u64,
     /// Cumulative work of its tip, where its headers were verified here.
     pub work: Option<U256>,
@@ -76,6 +83,8 @@ pub struct Health {
     pub last_error: Option<AdapterError>,
     /// Failures in a row.
     pub failures: u32,
+    /// Answers that did not verify, since the start: what an honest member never sends.
+    pub refused: u64,
 }
 
 /// Valid headers beside the active chain.

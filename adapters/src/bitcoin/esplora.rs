@@ -49,7 +49,7 @@ impl EsploraSource {
 
     /// One answer; `None` for what the server does not have.
     async fn get(&self, path: &str) -> Result<Option<Vec<u8>>, AdapterError> {
-        let Answer { status, retry_after, body } = self.http.get_below(path).await?;
+        let Answer { status, retry_after, body, .. } = self.http.get_below(path).await?;
         let (endpoint, method) = (self.endpoint(), path.to_owned());
         Err(match status {
             status if status.is_success() => return Ok(Some(body)),

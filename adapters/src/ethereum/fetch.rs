@@ -1,10 +1,12 @@
 //! The head and the headers below it.
 
 use alloy_consensus::Header;
+use alloy_primitives::B256;
 use serde_json::json;
 
 use super::{
     EthereumSource,
+    beacon::BeaconError,
     header::{self, RpcHeader},
 };
 use crate::{AdapterError, RpcError, SourceHeader, rpc::Call};
@@ -53,6 +55,75 @@ impl EthereumSource {
         answer.map(|claimed| self.at(height, claimed)).transpose()
     }
 
+    /// The header of a block, by its hash.
+    pub(super) async fn by_hash(&self, hash: B256) -> Result<Option<SourceHeader>, AdapterError> {
+        let method = "eth_getBlockByHash";
+        let params = json!([hash, false]);
+        let answer: Option<RpcHeader> =
+            self.noted(self.rpc.call_as(method, params).await.map_err(AdapterError::from))?;
+        let Some(claimed) = answer else { return Ok(None) };
+        let (_, header) = self.rebuilt(claimed)?;
+        if header.compat.blockHash != hash {
+            let reason = format!("asked for {hash}, got {}", header.compat.blockHash);
+            return Err(self.bad_answer(method, reason));
+        }
+        Ok(Some(header))
+    }
+
+    /// The hash of the canonical block at a height.
+    pub(super) async fn hash_at(&self, height: u64) -> Result<Option<B256>, AdapterError> {
+        let header = self.noted(self.by_number(height).await)?;
+        Ok(header.map(|(_, header)| header.compat.blockHash))
+    }
+
+    /// The linked headers `from..=last`, where the last one is known to have the hash `end`.
+    pub(super) async fn final_span(
+        &self,
+        from: u64,
+        last: u64,
+        end: B256,
+    ) -> Result<Vec<SourceHeader>, AdapterError> {
+        let cannot = |height: u64, reason: String| {
+            let endpoint = self.rpc.endpoint().into();
+            AdapterError::from(BeaconError::Execution { endpoint, height, reason })
+        };
+        let headers = self.noted(self.span(from, last).await)?;
+        match headers.last() {
+            Some(header) if header.compat.height == last => {
+                let found = header.compat.blockHash;
+                if found == end {
+                    return Ok(headers);
+                }
+                Err(cannot(last, format!("its block is {found}, the final one is {end}")))
+            }
+            shown => {
+                let height = shown.map_or(from, |header| header.compat.height.saturating_add(1));
+                Err(cannot(height, "it does not have the block".into()))
+            }
+        }
+    }
+
+    /// The canonical headers `from..=last` as far as the node has them, each the parent of the next.
+    async fn span(&self, from: u64, last: u64) -> Result<Vec<SourceHeader>, AdapterError> {
+        let calls: Vec<Call> = (from..=last)
+            .map(|height| ("eth_getBlockByNumber", json!([format!("{height:#x}"), false])))
+            .collect();
+        let mut headers: Vec<SourceHeader> = Vec::with_capacity(calls.len());
+        let answers = self.rpc.batch_as::<Option<RpcHeader>>(&calls).await?;
+        for (height, answer) in (from..=last).zip(answers) {
+            // Behind a load balancer another machine may not have the block yet.
+            let Some(claimed) = answer? else { break };
+            let (_, next) = self.at(height, claimed)?;
+            let parent = headers.last().map(|last| last.compat.blockHash);
+            if parent.is_some_and(|parent| parent != next.compat.parentHash) {
+                let endpoint = self.rpc.endpoint().into();
+                return Err(AdapterError::Reorganised { endpoint, height });
+            }
+            headers.push(next);
+        }
+        Ok(headers)
+    }
+
     fn at(&self, height: u64, claimed: RpcHeader) -> Result<(Header, SourceHeader), AdapterError> {
         if claimed.inner.number != height {
             let reason = format!("asked for block {height}, got block {}", claimed.inner.number);
@@ -71,27 +142,11 @@ impl EthereumSource {
         let Some(below) = head.compat.height.checked_sub(from).filter(|_| count > 0) else {
             return Ok(Vec::new());
         };
-        let count = usize::try_from(below.saturating_add(1)).unwrap_or(usize::MAX).min(count);
         if below == 0 {
             return Ok(vec![head]);
         }
-        let calls: Vec<Call> = (from..=head.compat.height)
-            .take(count)
-            .map(|height| ("eth_getBlockByNumber", json!([format!("{height:#x}"), false])))
-            .collect();
-        let mut headers: Vec<SourceHeader> = Vec::with_capacity(count);
-        let answers = self.rpc.batch_as::<Option<RpcHeader>>(&calls).await?;
-        for (height, answer) in (from..=head.compat.height).zip(answers) {
-            // Behind a load balancer another machine may not have the block yet.
-            let Some(claimed) = answer? else { break };
-            let (_, next) = self.at(height, claimed)?;
-            let parent = headers.last().map(|last| last.compat.blockHash);
-            if parent.is_some_and(|parent| parent != next.compat.parentHash) {
-                let endpoint = self.rpc.endpoint().into();
-                return Err(AdapterError::Reorganised { endpoint, height });
-            }
-            headers.push(next);
-        }
+        let last = from.saturating_add(below.min(count.saturating_sub(1) as u64));
+        let headers = self.span(from, last).await?;
         let reached_head = headers.last().filter(|last| last.compat.height == head.compat.height);
         if reached_head.is_some_and(|last| last.compat.blockHash != head.compat.blockHash) {
             let (endpoint, height) = (self.rpc.endpoint().into(), head.compat.height);

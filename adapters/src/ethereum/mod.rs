@@ -1,9 +1,14 @@
-//! Ethereum and its kin through an execution node's JSON-RPC (`rpc` mode).
+//! Ethereum and its kin.
 //!
-//! The endpoint is trusted for which blocks are canonical, safe or final. It is not trusted for
+//! * [`beacon`] — its finality proven by sync committees; execution nodes are asked for headers and
+//!   proofs, and believed in nothing.
+//! * [`EthereumSource`] — an execution node's JSON-RPC alone (`rpc` mode).
+//!
+//! In `rpc` mode the endpoint is trusted for which blocks are canonical, safe or final. It is not trusted for
 //! content: every header is rebuilt from its JSON and must hash to what the node claims, every
 //! transaction list, receipt list and state proof must lead to the header's roots.
 
+pub mod beacon;
 mod fetch;
 mod follow;
 mod header;
@@ -128,6 +133,11 @@ impl EthereumSource {
         outcome
     }
 
+    /// Makes sure, once per connection, that the node can be asked.
+    async fn ready(&self) -> Result<(), AdapterError> {
+        self.noted(self.ensure_network().await)
+    }
+
     fn bad_answer(&self, method: &'static str, reason: String) -> AdapterError {
         AdapterError::BadAnswer { endpoint: self.rpc.endpoint().into(), method, reason }
     }
@@ -156,18 +166,18 @@ impl SourceChain for EthereumSource {
     }
 
     async fn tip(&self) -> Result<SourceTip, AdapterError> {
-        self.noted(self.ensure_network().await)?;
+        self.ready().await?;
         let head = self.noted(self.head().await)?.compat;
         Ok(SourceTip { height: head.height, hash: head.blockHash })
     }
 
     async fn headers(&self, from: u64, count: usize) -> Result<Vec<SourceHeader>, AdapterError> {
-        self.noted(self.ensure_network().await)?;
+        self.ready().await?;
         self.noted(self.fetch(from, count.min(crate::source::MAX_HEADERS)).await)
     }
 
     async fn proof_material(&self, request: ProofRequest) -> Result<Material, AdapterError> {
-        self.noted(self.ensure_network().await)?;
+        self.ready().await?;
         self.noted(self.material(request).await)
     }
 }

@@ -13,8 +13,8 @@ use core::time::Duration;
 pub use auth::{Auth, Secret};
 pub use endpoint::{Endpoint, EndpointError, Limits};
 use reqwest::{
-    Client, Method, StatusCode, Url,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+    Client, RequestBuilder, Response, StatusCode, Url,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
     redirect::Policy,
 };
 use serde::de::DeserializeOwned;
@@ -47,11 +47,12 @@ pub async fn get_json<T: DeserializeOwned>(url: &str) -> Result<T, AdapterError>
         .map_err(|_| RpcError::NotJson { endpoint, method, body: Excerpt::of(&answer.body) }.into())
 }
 
-/// An answer: status and whole body.
+/// An answer: status, headers and whole body.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) retry_after: Option<Duration>,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
 }
 
@@ -123,8 +124,9 @@ impl HttpClient {
         body: Vec<u8>,
         credentials: Option<HeaderValue>,
     ) -> Result<Answer, RpcError> {
-        self.exchange(Method::POST, self.endpoint.url().clone(), method, Some(body), credentials)
-            .await
+        let request = self.client.post(self.endpoint.url().clone()).body(body);
+        let request = request.header(CONTENT_TYPE, "application/json");
+        self.exchange(authorised(request, credentials), method, self.max_body()).await
     }
 
     /// `GET` of a path below the endpoint's origin, without credentials.
@@ -134,34 +136,67 @@ impl HttpClient {
             method: path.into(),
             expected: "a path that can be asked for".into(),
         })?;
-        self.exchange(Method::GET, url, path, None, None).await
+        self.exchange(self.client.get(url), path, self.max_body()).await
     }
 
     /// `GET` of a path below the endpoint's own path; messages show only the former.
     pub(crate) async fn get_below(&self, path: &str) -> Result<Answer, RpcError> {
+        let request = self.client.get(self.below(path, None));
+        self.exchange(request, path, self.max_body()).await
+    }
+
+    /// As [`get_below`](Self::get_below) with the credentials, for media types that the caller names,
+    /// and with a limit of its own on the body.
+    pub(crate) async fn get_as(
+        &self,
+        path: &str,
+        query: Option<&str>,
+        accept: &'static str,
+        max_body: usize,
+    ) -> Result<Answer, RpcError> {
+        let request = self.client.get(self.below(path, query)).header(ACCEPT, accept);
+        let request = authorised(request, self.auth.header(&self.endpoint).await?);
+        self.exchange(request, path, max_body.min(self.max_body())).await
+    }
+
+    /// Opens an answer that has no end, such as a stream of events. The endpoint's deadline holds for
+    /// its beginning; reading it is the caller's, who sets a deadline for each part.
+    pub(crate) async fn open(
+        &self,
+        path: &str,
+        query: &str,
+        accept: &'static str,
+    ) -> Result<Response, RpcError> {
+        let request = self.client.get(self.below(path, Some(query))).header(ACCEPT, accept);
+        let request = authorised(request, self.auth.header(&self.endpoint).await?);
+        match tokio::time::timeout(self.endpoint.limits().timeout, request.send()).await {
+            Ok(answer) => answer.map_err(|error| self.failed(path, &error)),
+            Err(_elapsed) => Err(self.timed_out(path)),
+        }
+    }
+
+    fn below(&self, path: &str, query: Option<&str>) -> Url {
         let mut url = self.endpoint.url().clone();
         let below = format!("{}{path}", url.path().trim_end_matches('/'));
         url.set_path(&below);
-        self.exchange(Method::GET, url, path, None, None).await
+        if query.is_some() {
+            url.set_query(query);
+        }
+        url
+    }
+
+    const fn max_body(&self) -> usize {
+        self.endpoint.limits().max_body
     }
 
     async fn exchange(
         &self,
-        verb: Method,
-        url: Url,
+        request: RequestBuilder,
         method: &str,
-        body: Option<Vec<u8>>,
-        credentials: Option<HeaderValue>,
+        limit: usize,
     ) -> Result<Answer, RpcError> {
-        let mut request = self.client.request(verb, url);
-        if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body);
-        }
-        if let Some(credentials) = credentials {
-            request = request.header(AUTHORIZATION, credentials);
-        }
         let deadline = self.endpoint.limits().timeout;
-        match tokio::time::timeout(deadline, self.read(request, method)).await {
+        match tokio::time::timeout(deadline, self.read(request, method, limit)).await {
             Ok(answer) => answer,
             Err(_elapsed) => Err(self.timed_out(method)),
         }
@@ -169,10 +204,10 @@ impl HttpClient {
 
     async fn read(
         &self,
-        request: reqwest::RequestBuilder,
+        request: RequestBuilder,
         method: &str,
+        limit: usize,
     ) -> Result<Answer, RpcError> {
-        let limit = self.endpoint.limits().max_body;
         let too_large = || RpcError::TooLarge {
             endpoint: self.endpoint.origin().into(),
             method: method.into(),
@@ -185,6 +220,7 @@ impl HttpClient {
             .get(RETRY_AFTER)
             .and_then(|value| value.to_str().ok()?.trim().parse().ok())
             .map(Duration::from_secs);
+        let headers = core::mem::take(response.headers_mut());
         let announced = response.content_length().unwrap_or(0);
         if announced > limit as u64 {
             return Err(too_large());
@@ -196,7 +232,7 @@ impl HttpClient {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, retry_after, body })
+        Ok(Answer { status, retry_after, headers, body })
     }
 
     fn timed_out(&self, method: &str) -> RpcError {
@@ -218,6 +254,13 @@ impl HttpClient {
         } else {
             RpcError::Broken { endpoint, method, reason }
         }
+    }
+}
+
+fn authorised(request: RequestBuilder, credentials: Option<HeaderValue>) -> RequestBuilder {
+    match credentials {
+        Some(credentials) => request.header(AUTHORIZATION, credentials),
+        None => request,
     }
 }
 

@@ -22,6 +22,10 @@ pub(crate) struct Request {
 /// How the server answers.
 pub(crate) enum Reply {
     Send(StatusCode, Vec<u8>),
+    /// With headers.
+    With(StatusCode, Vec<(&'static str, String)>, Vec<u8>),
+    /// The start of a body that goes on when the receiver says so.
+    Stream(tokio::sync::mpsc::UnboundedReceiver<Vec<u8>>),
     /// Never.
     Hang,
     /// Sends the start of a body, then breaks the connection.
@@ -38,6 +42,21 @@ impl Reply {
     fn into_response(self) -> Response {
         match self {
             Self::Send(status, body) => (status, body).into_response(),
+            Self::With(status, headers, body) => {
+                let mut response = (status, body).into_response();
+                response.headers_mut().clear();
+                for (name, value) in headers {
+                    response.headers_mut().insert(name, value.parse().unwrap());
+                }
+                response
+            }
+            Self::Stream(receiver) => {
+                let parts = futures::stream::unfold(receiver, |mut receiver| async move {
+                    let part = receiver.recv().await?;
+                    Some((Ok::<_, std::io::Error>(Bytes::from(part)), receiver))
+                });
+                Body::from_stream(parts).into_response()
+            }
             Self::Cut(start) => {
                 let broken = Err(std::io::Error::other("cut"));
                 let parts = futures::stream::iter([Ok(Bytes::from(start)), broken]);
