@@ -18,6 +18,9 @@ pub const MAX_BITCOIN_BATCH: usize = 2_000;
 /// Ethereum headers in one transaction: about 600 bytes each.
 pub const MAX_ETHEREUM_BATCH: usize = 256;
 
+/// Ethereum headers in one run below a final block; the limit on bytes is met first.
+pub const MAX_FINAL_RUN: usize = 1_024;
+
 /// Everything that one relayer is told when it starts.
 #[derive(Debug, Clone)]
 pub struct RelayerConfig {

@@ -3,13 +3,14 @@
 //! What a source hands out is checked here once more before it is paid for: links, heights and, for
 //! Bitcoin, each header's own proof of work. The main chain checks everything again.
 
-use alloy_primitives::{B256, Bytes, U256};
+use alloy_primitives::{B256, Bytes, U256, keccak256};
 use alloy_sol_types::SolCall as _;
-use grid_adapters::SourceHeader;
+use grid_adapters::{SourceHeader, source::MAX_SYNC_DATA};
 use grid_core::{
     ChainId, Family,
     api::BlockRef,
     bitcoin::{client::MAX_HEADERS_PER_SUBMISSION, header::Header, target},
+    ethereum::sync::SyncData,
     grid::RecoverableSignature,
     modules::{abi::LightClients, gas},
 };
@@ -18,8 +19,21 @@ use thiserror::Error;
 use crate::{
     config::{MAX_BATCH_BYTES, MAX_BITCOIN_BATCH, MAX_ETHEREUM_BATCH},
     plan::Link,
-    store::NewItem,
+    store::{Kind, NewItem},
 };
+
+/// Gas of light-client objects and their bytes in one submission, before the margin: half a block of the main
+/// chain's default size.
+const MAX_SYNC_GAS: u64 = 24_000_000;
+
+/// Keys of a committee, at most.
+const COMMITTEE_KEYS: u64 = 512;
+
+/// Price of an object in the main chain's schedule.
+const SYNC_OBJECT: u64 = 200_000;
+
+/// Price of a committee's key in the main chain's schedule.
+const SYNC_KEY: u64 = 6_000;
 
 /// Why a source's headers are not submitted.
 #[derive(Debug, Error)]
@@ -63,6 +77,21 @@ pub enum EvidenceError {
         size: usize,
         /// The limit.
         limit: usize,
+    },
+    /// A run of headers that does not end with the one that the main chain wants.
+    #[error(
+        "the source of {chain} has {found} at height {height}, the main chain wants {expected} there; one of \
+         them follows another chain"
+    )]
+    OtherEnd {
+        /// Chain.
+        chain: ChainId,
+        /// Height.
+        height: u64,
+        /// What is wanted.
+        expected: B256,
+        /// What the source has.
+        found: B256,
     },
     /// An attested chain whose attesters the main chain does not name.
     #[error("the main chain's node does not name the attesters of {0}; it is too old, update it")]
@@ -157,16 +186,120 @@ pub fn attested(
 
 fn new_item(chain: &ChainId, above: BlockRef, last: BlockRef, payload: Bytes) -> NewItem {
     let from = above.height.saturating_add(1);
-    NewItem { chain: chain.clone(), from, parent: above.hash, last, payload }
+    let (kind, chain) = (Kind::Headers, chain.clone());
+    NewItem { kind, chain, from, parent: above.hash, last, payload }
+}
+
+/// Light-client objects for one submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// The item that submits them.
+    pub item: NewItem,
+    /// The execution block that the newest of them names final.
+    pub anchor: B256,
+}
+
+/// As many of the objects, in their order, as fit into one transaction by bytes and by gas; nothing where there
+/// are none.
+#[must_use]
+pub fn offer(chain: &ChainId, data: &[SyncData]) -> Option<Offer> {
+    let (mut bytes, mut gas) = (0_usize, 0_u64);
+    let mut objects: Vec<Bytes> = Vec::new();
+    let mut newest = None;
+    for object in data.iter().take(MAX_SYNC_DATA) {
+        let encoded = object.encode();
+        bytes = bytes.saturating_add(encoded.len());
+        gas = gas.saturating_add(object_gas(&encoded)).saturating_add(byte_gas(encoded.len()));
+        // The first always goes: the main chain's limits leave room for one of every kind.
+        if !objects.is_empty() && (bytes > MAX_BATCH_BYTES || gas > MAX_SYNC_GAS) {
+            break;
+        }
+        objects.push(encoded.into());
+        newest = Some(match object {
+            SyncData::Bootstrap(bootstrap) => &bootstrap.header,
+            SyncData::Update(update) => &update.finalized_header,
+            SyncData::FinalityUpdate(update) => &update.finalized_header,
+            _ => return None,
+        });
+    }
+    let (slot, anchor) = newest.map(|header| (header.beacon.slot, header.execution_block_hash))?;
+    let last = BlockRef { height: slot, hash: keccak256(objects.concat()) };
+    let payload = sync_call(chain, objects, Vec::new());
+    let (kind, chain, parent) = (Kind::Sync, chain.clone(), B256::ZERO);
+    Some(Offer { item: NewItem { kind, chain, from: slot, parent, last, payload }, anchor })
+}
+
+/// The item that submits the end of a run of headers, as many as fit into one transaction. The last of them
+/// must be `last`, and with `whole` none may be left out.
+///
+/// # Errors
+/// When the headers are not linked or end with another one; nothing where they do not fit and have to.
+pub fn section(
+    chain: &ChainId,
+    headers: &[SourceHeader],
+    last: BlockRef,
+    whole: bool,
+) -> Result<Option<NewItem>, EvidenceError> {
+    let end = headers.last().ok_or_else(|| EvidenceError::Empty(chain.clone()))?;
+    if link(end).block != last {
+        return Err(EvidenceError::OtherEnd {
+            chain: chain.clone(),
+            height: last.height,
+            expected: last.hash,
+            found: end.compat.blockHash,
+        });
+    }
+    let (mut first, mut bytes) = (headers.len(), 0_usize);
+    for header in headers.iter().rev() {
+        bytes = bytes.saturating_add(header.raw.len());
+        if bytes > MAX_BATCH_BYTES {
+            break;
+        }
+        first -= 1;
+    }
+    let run = headers.get(first..).unwrap_or_default();
+    let Some(lowest) = run.first().filter(|_| !whole || first == 0) else { return Ok(None) };
+    let Link { parent, block } = link(lowest);
+    let above = BlockRef { height: block.height.saturating_sub(1), hash: parent };
+    check_links(chain, above, run)?;
+    let payload = sync_call(chain, Vec::new(), run.iter().map(|one| one.raw.clone()).collect());
+    let (kind, chain, from) = (Kind::Run, chain.clone(), block.height);
+    Ok(Some(NewItem { kind, chain, from, parent, last, payload }))
+}
+
+fn sync_call(chain: &ChainId, data: Vec<Bytes>, headers: Vec<Bytes>) -> Bytes {
+    let call = LightClients::submitSyncCommitteeCall { chain: chain.key().0, data, headers };
+    call.abi_encode().into()
+}
+
+/// Gas for one light-client object: what the main chain's schedule takes, a full committee assumed.
+fn object_gas(object: &[u8]) -> u64 {
+    // Kind 2 is a finality update, the only object without a committee (ADR 9).
+    let keys = if object.first() == Some(&2) { 0 } else { COMMITTEE_KEYS };
+    SYNC_OBJECT.saturating_add(keys.saturating_mul(SYNC_KEY))
+}
+
+/// Gas for call data: 16 for each byte that is not zero, by EIP-2028.
+fn byte_gas(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(16)
 }
 
 /// Gas that a submission may use: its call data, the light client, each header and signature, and a
 /// quarter more. What is not used is not paid.
 #[must_use]
 pub fn gas_limit(call: &[u8], headers: u64) -> u64 {
-    // Non-zero bytes cost 16 each by EIP-2028; 64 is the most attesters of a chain.
-    let bytes = u64::try_from(call.len()).unwrap_or(u64::MAX).saturating_mul(16);
-    let work = headers.saturating_mul(gas::BITCOIN_HEADER.max(gas::ETHEREUM_HEADER));
+    let bytes = byte_gas(call.len());
+    let price = gas::BITCOIN_HEADER.max(gas::ETHEREUM_HEADER);
+    let work = match LightClients::submitSyncCommitteeCall::abi_decode(call) {
+        Ok(sync) => {
+            let headers = u64::try_from(sync.headers.len()).unwrap_or(u64::MAX);
+            sync.data
+                .iter()
+                .fold(headers.saturating_mul(price), |sum, one| sum.saturating_add(object_gas(one)))
+        }
+        Err(_) => headers.saturating_mul(price),
+    };
+    // 64 is the most attesters of a chain.
     let fixed = 21_000
         + gas::CALL
         + 2 * gas::CLIENT_LOAD

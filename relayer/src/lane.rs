@@ -25,7 +25,9 @@ use crate::{
     config::{LaneConfig, SubmitConfig},
     main_chain::{MainChain, MainError, MainView},
     metrics::Metrics,
+    finality::FinalityRound,
     round::{ChainRound, Report, RoundError, Tools},
+    source::ChainSource,
     status::Board,
     store::{ChainRow, ChainState, Stage, Store, StoreError, millis},
     submit::{Submitter, Terms},
@@ -35,9 +37,43 @@ use crate::{
 /// The level of chains that the main chain does not know (yet): nothing urgent can be done for them.
 const UNREGISTERED: Level = Level::L3;
 
+/// A chain's rounds, by how it is followed.
+enum Round {
+    Headers(ChainRound),
+    Finality(FinalityRound),
+}
+
+impl Round {
+    fn new(source: ChainSource) -> Self {
+        match source {
+            ChainSource::Headers(source) => Self::Headers(ChainRound::new(source)),
+            ChainSource::Finality(source) => Self::Finality(FinalityRound::new(source)),
+        }
+    }
+
+    fn source(&self) -> &dyn SourceChain {
+        match self {
+            Self::Headers(round) => round.source().as_ref(),
+            Self::Finality(round) => round.source().as_ref(),
+        }
+    }
+
+    async fn run(
+        &mut self,
+        tools: &Tools,
+        view: &MainView,
+        now: u64,
+    ) -> Result<Report, RoundError> {
+        match self {
+            Self::Headers(round) => round.run(tools, view, now).await,
+            Self::Finality(round) => round.run(tools, view, now).await,
+        }
+    }
+}
+
 /// A chain and what the relayer remembers of it between two visits.
 struct Chain {
-    round: ChainRound,
+    round: Round,
     row: Option<ChainRow>,
 }
 
@@ -105,10 +141,11 @@ impl core::fmt::Debug for Parts {
 impl Shared {
     /// Puts the parts together for these sources.
     #[must_use]
-    pub fn new(parts: Parts, sources: Vec<Arc<dyn SourceChain>>) -> Self {
-        let chain = |source: Arc<dyn SourceChain>| {
-            let id = source.id().clone();
-            (id, Arc::new(Mutex::new(Chain { round: ChainRound::new(source), row: None })))
+    pub fn new(parts: Parts, sources: Vec<ChainSource>) -> Self {
+        let seen = sources.iter().map(ChainSource::chain).collect();
+        let chain = |source: ChainSource| {
+            let id = source.chain().id().clone();
+            (id, Arc::new(Mutex::new(Chain { round: Round::new(source), row: None })))
         };
         let Parts { main, store, submitter, collector, submit, deadline, board, metrics, worker } =
             parts;
@@ -117,8 +154,8 @@ impl Shared {
             store,
             submitter,
             collector,
-            chains: sources.iter().cloned().map(chain).collect(),
-            sources,
+            chains: sources.into_iter().map(chain).collect(),
+            sources: seen,
             submit,
             deadline,
             board,

@@ -17,6 +17,7 @@ pub mod clock;
 pub mod config;
 mod error;
 pub mod evidence;
+pub mod finality;
 mod http;
 pub mod lane;
 pub mod main_chain;
@@ -26,6 +27,7 @@ mod relayer;
 pub mod round;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+mod source;
 pub mod status;
 pub mod store;
 pub mod submit;
@@ -42,5 +44,6 @@ pub use main_chain::{
 };
 pub use metrics::{MetricInfo, Metrics};
 pub use relayer::{Relayer, RelayerHandle};
+pub use source::ChainSource;
 pub use status::{ChainStatus, MainStatus, Status, TaskStatus, WalletStatus};
 pub use store::{Store, StoreError};

@@ -7,9 +7,10 @@ use prometheus::{
     Encoder as _, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use grid_core::{ChainId, modules::ChainStatus as Registered};
+use grid_core::{ChainId, api::SyncStatus, modules::ChainStatus as Registered};
 
 use crate::{
+    clock::now_ms,
     main_chain::Refusal,
     status::{ChainStatus, MainStatus, WalletStatus},
     store::{ChainState, Stage},
@@ -136,6 +137,18 @@ metrics! {
     source_up: IntGaugeVec = "grid_source_up" ["chain", "source"];
     /// Blocks that a source is behind the highest one of its chain.
     source_lag: IntGaugeVec = "grid_source_lag_blocks" ["chain", "source"];
+    /// Slot of the newest finalized beacon block that the main chain's light client knows.
+    finalized_slot: IntGaugeVec = "grid_finalized_slot" ["chain"];
+    /// Age of that block in seconds.
+    finalized_age: IntGaugeVec = "grid_finalized_age_seconds" ["chain"];
+    /// Sync-committee period of that block.
+    sync_period: IntGaugeVec = "grid_sync_period" ["chain"];
+    /// Final execution blocks that the main chain knows by hash and waits for.
+    sync_wanted: IntGaugeVec = "grid_sync_wanted" ["chain"];
+    /// Headers that wait on the main chain for their ancestors or for their turn.
+    sync_pending: IntGaugeVec = "grid_sync_pending_headers" ["chain"];
+    /// Safety rules that the chain's record on the main chain gives up.
+    loosened_rules: IntGaugeVec = "grid_loosened_rules" ["chain"];
     /// Signatures that the last collection for an attested chain was short of.
     attest_missing: IntGaugeVec = "grid_attest_missing_signatures" ["chain"];
     /// Requests for a signature by what came of them: signed, a typed refusal, or slow, garbage, unauthorized, unreachable.
@@ -283,6 +296,9 @@ impl Metrics {
             for source in &status.sources {
                 self.source(&status.id, &source.name, source.healthy, source.lag_blocks);
             }
+            if let Some(sync) = &status.sync {
+                self.sync(chain, sync, now_ms() / 1_000);
+            }
             for stage in SHOWN {
                 let labels = [chain, stage.as_str()];
                 let count = status.items.get(&stage).copied().unwrap_or(0);
@@ -311,6 +327,19 @@ impl Metrics {
             let labels = [chain, &level.to_string(), &security.to_string()];
             self.chain_info.with_label_values(&labels).set(1);
         }
+    }
+
+    /// Where the main chain's light client of a chain stands at a time, seconds since 1970.
+    fn sync(&self, chain: &str, sync: &SyncStatus, now: u64) {
+        let count = |list: &[_]| i64::try_from(list.len()).unwrap_or(i64::MAX);
+        let age = if sync.started { now.saturating_sub(sync.finalized_time) } else { 0 };
+        self.finalized_slot.with_label_values(&[chain]).set(gauge(sync.finalized_slot));
+        self.finalized_age.with_label_values(&[chain]).set(gauge(age));
+        self.sync_period.with_label_values(&[chain]).set(gauge(sync.period));
+        self.sync_wanted.with_label_values(&[chain]).set(count(&sync.wanted));
+        self.sync_pending.with_label_values(&[chain]).set(gauge(sync.pending));
+        let loosened = i64::try_from(sync.loosened.len()).unwrap_or(i64::MAX);
+        self.loosened_rules.with_label_values(&[chain]).set(loosened);
     }
 
     /// How a source of a chain does.
@@ -417,6 +446,24 @@ mod tests {
         }
     }
 
+    fn sync_status() -> SyncStatus {
+        let nothing = alloy_primitives::B256::ZERO;
+        SyncStatus {
+            started: true,
+            checkpoint: nothing,
+            finalized_slot: 0,
+            finalized_root: nothing,
+            finalized_time: 0,
+            period: 0,
+            next_committee_known: false,
+            wanted: Vec::new(),
+            pending: 0,
+            missing_above: grid_core::api::BlockRef { height: 0, hash: nothing },
+            lowest_pending: None,
+            loosened: Vec::new(),
+        }
+    }
+
     #[test]
     fn every_metric_is_rendered_with_its_help_before_anything_happens() {
         let metrics = Metrics::new().unwrap();
@@ -424,6 +471,7 @@ mod tests {
         metrics.observe(&MainStatus::default(), &WalletStatus::default(), &[registered()]);
         metrics.source(&ChainId::eip155(1), "chain[0].rpc[0]", true, 0);
         metrics.task("lane-l0", 0, 0);
+        metrics.sync("eip155:1", &sync_status(), 0);
         metrics.attest_peer(&ChainId::eip155(1), "chain[0].attester[0]");
         let text = metrics.render().unwrap();
         for MetricInfo { name, kind, help, .. } in Metrics::TABLE {

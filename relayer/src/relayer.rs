@@ -6,7 +6,6 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use grid_adapters::SourceChain;
 use grid_core::{ChainId, Level};
 use rand::Rng as _;
 use tokio::task::JoinHandle;
@@ -20,6 +19,7 @@ use crate::{
     http,
     lane::{self, Parts, Shared},
     main_chain::MainChain,
+    source::ChainSource,
     metrics::Metrics,
     status::{Board, Status},
     store::{ChainState, Store, StoreError},
@@ -76,14 +76,15 @@ impl Relayer {
     /// When the database or the HTTP address cannot be used, or two sources are of one chain.
     pub async fn start(
         config: RelayerConfig,
-        sources: Vec<Arc<dyn SourceChain>>,
+        sources: Vec<ChainSource>,
         main: Arc<dyn MainChain>,
         cancel: CancellationToken,
     ) -> Result<RelayerHandle, RelayerError> {
         let mut ids = BTreeSet::new();
         for source in &sources {
-            if !ids.insert(source.id().clone()) {
-                return Err(RelayerError::DuplicateSource(source.id().clone()));
+            let id = source.chain().id().clone();
+            if !ids.insert(id.clone()) {
+                return Err(RelayerError::DuplicateSource(id));
             }
         }
         let listener = config.http.map(listen).transpose()?;
@@ -278,6 +279,10 @@ impl Inner {
                 let held = if found.held { "; held there until enough agree" } else { "" };
                 let height = found.height;
                 problems.push(format!("chain {}: sources disagree at {height}{held}", chain.id));
+            }
+            for rule in chain.sync.iter().flat_map(|sync| &sync.loosened) {
+                let text = format!("chain {}: the main chain gives up the rule {rule}", chain.id);
+                problems.push(text);
             }
             if let Some(parked) = chain.items.get(&crate::store::Stage::Parked) {
                 problems.push(format!("chain {}: {parked} parked items", chain.id));

@@ -24,7 +24,7 @@ use crate::{
 const MAX_QUESTIONS: usize = 160;
 
 /// Most unfinished rows of a chain that are looked at.
-const MAX_ROWS: u32 = 256;
+pub(crate) const MAX_ROWS: u32 = 256;
 
 /// Most headers of a run that signatures are collected for, one below the other.
 const MAX_COLLECTIONS: u32 = 3;
@@ -51,6 +51,23 @@ pub enum RoundError {
     /// The main chain does not know this chain.
     #[error("chain {0} is not registered on the main chain; register it, or remove its section")]
     Unregistered(grid_core::ChainId),
+    /// The main chain follows the chain in another way.
+    #[error(
+        "chain {0} has a [chain.beacon] section and is not registered with sync committees; remove the \
+         section, or register the chain anew"
+    )]
+    NotFinality(grid_core::ChainId),
+    /// No endpoint knows a block that the main chain calls final.
+    #[error(
+        "chain {chain}: no execution endpoint knows the final block {hash}; they are behind, or follow another \
+         chain"
+    )]
+    UnknownFinal {
+        /// Chain.
+        chain: grid_core::ChainId,
+        /// The block.
+        hash: B256,
+    },
     /// The main chain has stopped this chain.
     #[error("chain {chain} is {status} on the main chain; its governor can resume it")]
     Stopped {
@@ -88,7 +105,13 @@ impl RoundError {
         match self {
             Self::Source(error) => error.class(),
             Self::Main(_) | Self::Store(_) | Self::Late { .. } => SOON,
-            Self::Evidence(EvidenceError::Broken { .. } | EvidenceError::Empty(_)) => SOON,
+            Self::Evidence(
+                EvidenceError::Broken { .. }
+                | EvidenceError::Empty(_)
+                | EvidenceError::OtherEnd { .. },
+            ) => SOON,
+            Self::UnknownFinal { .. } => Class::Wait { until: "final-block" },
+            Self::NotFinality(_) => Class::Halt { reason: "not-a-finality-chain" },
             Self::Evidence(_) => Class::Halt { reason: "evidence" },
             Self::Attest(_) => Class::Wait { until: "attested" },
             Self::Unregistered(_) => Class::Wait { until: "registered" },

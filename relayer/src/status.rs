@@ -7,7 +7,10 @@ use std::{
 
 use alloy_primitives::{Address, B256, U256};
 use grid_adapters::{Disagreement, Health, SourceView, Vote};
-use grid_core::{ChainId, Level, Security, api::BlockRef};
+use grid_core::{
+    ChainId, Level, Security,
+    api::{BlockRef, SyncStatus},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -122,6 +125,9 @@ pub struct ChainStatus {
     /// What the sources disagree about.
     #[serde(default)]
     pub disagreement: Option<DisagreementStatus>,
+    /// Where the main chain's light client stands, for a chain whose finality proves itself.
+    #[serde(default)]
+    pub sync: Option<SyncStatus>,
     /// Who signed the last header that signatures were collected for, where the chain is attested.
     #[serde(default)]
     pub attestation: Option<AttestationStatus>,
@@ -273,6 +279,7 @@ struct SeenChain {
     competing_blocks: u64,
     disagreement: Option<DisagreementStatus>,
     attestation: Option<AttestationStatus>,
+    sync: Option<SyncStatus>,
 }
 
 impl Board {
@@ -311,6 +318,7 @@ impl Board {
                 chain.main_status = Some(info.status.clone());
                 chain.tracked = Some(info.tracked);
                 chain.confirmed = info.confirmed;
+                chain.sync.clone_from(&info.sync);
                 chain.settle_lag(now);
             }
         });
@@ -447,6 +455,7 @@ impl SeenChain {
             sources: self.sources.clone(),
             competing_blocks: self.competing_blocks,
             disagreement: self.disagreement.clone(),
+            sync: self.sync.clone(),
             attestation: self.attestation.clone(),
         }
     }

@@ -4,13 +4,12 @@ use core::{net::SocketAddr, time::Duration};
 use std::sync::Arc;
 
 use alloy_signer_local::PrivateKeySigner;
-use grid_adapters::SourceChain;
 use grid_core::{ChainId, ethereum::attest::AttesterSet};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Relayer, RelayerConfig, RelayerError, RelayerHandle, Status,
+    ChainSource, Relayer, RelayerConfig, RelayerError, RelayerHandle, Status,
     sim::{Faults, SimMain, SimSource},
 };
 
@@ -48,7 +47,7 @@ impl Bench {
             lane.poll = Duration::from_millis(50);
         }
         config.submit.poll = Duration::from_millis(50);
-        let sources = self.sources.iter().map(|s| s.clone() as Arc<dyn SourceChain>).collect();
+        let sources = self.sources.iter().map(|s| ChainSource::Headers(s.clone())).collect();
         Relayer::start(config, sources, self.main.clone(), CancellationToken::new()).await
     }
 

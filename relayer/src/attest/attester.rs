@@ -11,7 +11,10 @@ use grid_core::{ChainId, api::BlockRef, grid::RecoverableSignature};
 use thiserror::Error;
 
 use super::{AttestAnswer, AttestConfig, AttestError, AttestRequest, sign};
-use crate::store::{Journaled, Store, StoreError};
+use crate::{
+    ChainSource,
+    store::{Journaled, Store, StoreError},
+};
 
 /// How long the sources may take for the sake of one question.
 const SOURCES: Duration = Duration::from_secs(2);
@@ -67,12 +70,14 @@ impl Attester {
     pub fn new(
         keys: Arc<[PrivateKeySigner]>,
         store: Store,
-        sources: &[Arc<dyn SourceChain>],
+        sources: &[ChainSource],
         config: &AttestConfig,
     ) -> Self {
         let chains = sources
             .iter()
             .filter_map(|source| {
+                // What proves its finality needs nobody's word.
+                let ChainSource::Headers(source) = source else { return None };
                 let is_final = config.chains.get(source.id())?.follows_final;
                 Some((source.id().clone(), Followed { source: source.clone(), is_final }))
             })

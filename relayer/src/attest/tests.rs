@@ -7,7 +7,7 @@ use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
 use axum::{Router, routing::post};
 use grid_adapters::{
-    Auth, Endpoint, RpcError, Secret, SourceChain,
+    Auth, Endpoint, RpcError, Secret,
     http::{JsonService, Limits},
 };
 use grid_core::{
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    Relayer, RelayerConfig, RelayerHandle, Status, Store,
+    ChainSource, Relayer, RelayerConfig, RelayerHandle, Status, Store,
     sim::{Faults, SimMain, SimSource},
     store::Journaled,
 };
@@ -67,7 +67,7 @@ impl Bench {
             lane.max_backoff = Duration::from_millis(200);
         }
         config.submit.poll = Duration::from_millis(50);
-        let sources = vec![self.sources[n].clone() as Arc<dyn SourceChain>];
+        let sources = vec![ChainSource::Headers(self.sources[n].clone())];
         let cancel = CancellationToken::new();
         Relayer::start(config, sources, self.main.clone(), cancel).await.unwrap()
     }

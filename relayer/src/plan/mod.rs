@@ -13,6 +13,7 @@
 //! * with a source that stands still, runs and submissions end with both tips equal, whatever branch the
 //!   main chain was on before.
 
+pub mod finality;
 #[cfg(test)]
 mod tests;
 

@@ -16,11 +16,10 @@ use std::sync::{
 
 use alloy_primitives::keccak256;
 use alloy_signer_local::PrivateKeySigner;
-use grid_adapters::SourceChain;
 use grid_core::{ChainId, ethereum::attest::AttesterSet};
 
 use crate::{
-    LaneConfig, Metrics, Store, SubmitConfig,
+    ChainSource, LaneConfig, Metrics, Store, SubmitConfig,
     attest::{AttestConfig, Attester, Collector},
     lane::{Parts, Shared},
     status::Board,
@@ -246,7 +245,7 @@ impl World {
             worker: format!("worker-{}", self.now),
         };
         let sources =
-            self.sources.iter().map(|source| source.clone() as Arc<dyn SourceChain>).collect();
+            self.sources.iter().map(|source| ChainSource::Headers(source.clone())).collect();
         let shared = Arc::new(Shared::new(parts, sources));
         self.relayer = Some(Instance { store, shared, submitter, metrics });
         Ok(())

@@ -70,9 +70,51 @@ impl FromStr for Stage {
     }
 }
 
-/// A range of headers to submit.
+/// What an item brings to the main chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Kind {
+    /// Headers above the tracked branch, submitted in the order of their heights.
+    Headers,
+    /// A run of headers below a hash that the main chain wants, submitted in the order of planning.
+    Run,
+    /// Light-client objects, submitted in the order of planning. Their heights are the newest finalized
+    /// slot among them, their hashes those of the objects themselves.
+    Sync,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Headers, Self::Run, Self::Sync];
+
+    /// The word in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Headers => "headers",
+            Self::Run => "run",
+            Self::Sync => "sync",
+        }
+    }
+}
+
+impl FromStr for Kind {
+    type Err = StoreError;
+
+    fn from_str(text: &str) -> Result<Self, StoreError> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| StoreError::Row { what: "an item's kind", value: text.into() })
+    }
+}
+
+/// Something to submit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewItem {
+    /// What it is.
+    pub kind: Kind,
     /// The source.
     pub chain: ChainId,
     /// Height of the first header.
@@ -89,7 +131,11 @@ impl NewItem {
     /// The item's name: the same headers always have the same one.
     #[must_use]
     pub fn key(&self) -> String {
-        format!("{}:{}:{}:{:x}", self.chain, self.from, self.last.height, self.last.hash)
+        let Self { chain, from, last, .. } = self;
+        match self.kind {
+            Kind::Headers | Kind::Run => format!("{chain}:{from}:{}:{:x}", last.height, last.hash),
+            Kind::Sync => format!("{chain}:sync:{}:{:x}", last.height, last.hash),
+        }
     }
 }
 
@@ -112,6 +158,8 @@ pub struct Item {
     pub key: String,
     /// CAIP-2 id of the source.
     pub chain: ChainId,
+    /// What it is.
+    pub kind: Kind,
     /// Stage.
     pub stage: Stage,
     /// Height of the first header.
@@ -147,6 +195,8 @@ pub struct Claim {
     pub from: u64,
     /// Height of the last header.
     pub to: u64,
+    /// Its place among the items that are not in the order of heights.
+    pub position: u64,
     /// Failures so far.
     pub attempt: u64,
     /// Call data.
@@ -198,6 +248,7 @@ pub(super) fn read_item(row: &SqliteRow) -> Result<Item, StoreError> {
     Ok(Item {
         key: text("key")?,
         chain: parse_chain(text("chain")?)?,
+        kind: text("kind")?.parse()?,
         stage: text("stage")?.parse()?,
         from: number("from_height")?,
         parent: hash("a parent hash", &get("parent_hash")?)?,

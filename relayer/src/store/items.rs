@@ -6,7 +6,7 @@ use grid_core::ChainId;
 use sqlx::{Row, sqlite::SqliteRow};
 
 use super::{
-    Claim, During as _, Item, NewItem, Planned, Stage, StageCount, Store, StoreError,
+    Claim, During as _, Item, Kind, NewItem, Planned, Stage, StageCount, Store, StoreError,
     chains::record,
     int,
     item::{parse_chain, read_item},
@@ -49,9 +49,12 @@ impl Store {
         };
         sqlx::query(
             "INSERT INTO items (chain, kind, key, stage, from_height, to_height, parent_hash, last_hash, \
-             payload, created_at, updated_at) \
-             VALUES ($1, 'headers', $2, 'planned', $3, $4, $5, $6, $7, $8, $8) \
+             payload, created_at, updated_at, position) \
+             VALUES ($1, $9, $2, 'planned', $3, $4, $5, $6, $7, $8, $8, \
+             CASE $9 WHEN 'headers' THEN 0 ELSE (SELECT COALESCE(MAX(position), 0) + 1 FROM items \
+             WHERE chain = $1) END) \
              ON CONFLICT (key) DO UPDATE SET stage = 'planned', payload = excluded.payload, \
+             kind = excluded.kind, position = excluded.position, \
              lease_owner = NULL, lease_until = 0, attempt = 0, next_at = 0, reason = NULL, \
              tx_hash = NULL, nonce = NULL, created_at = excluded.created_at, \
              updated_at = excluded.updated_at",
@@ -64,10 +67,14 @@ impl Store {
         .bind(item.last.hash.as_slice())
         .bind(item.payload.as_ref())
         .bind(int(now))
+        .bind(item.kind.as_str())
         .execute(&mut *transaction)
         .await
         .during("planning an item")?;
-        let detail = format!("headers {} to {}", item.from, item.last.height);
+        let detail = match item.kind {
+            Kind::Sync => format!("light-client objects up to slot {}", item.last.height),
+            _ => format!("headers {} to {}", item.from, item.last.height),
+        };
         record(&mut transaction, now, &key, "planned", &detail).await?;
         transaction.commit().await.during("planning an item")?;
         Ok(outcome)
@@ -84,7 +91,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Item>, StoreError> {
         let rows = sqlx::query(
-            "SELECT key, chain, stage, from_height, to_height, parent_hash, last_hash, attempt, \
+            "SELECT key, chain, kind, stage, from_height, to_height, parent_hash, last_hash, attempt, \
              next_at, reason, tx_hash, nonce, created_at, updated_at FROM items \
              WHERE chain = $1 AND stage = $2 ORDER BY from_height, to_height LIMIT $3",
         )
@@ -103,7 +110,7 @@ impl Store {
     /// When the database fails.
     pub async fn unfinished(&self, chain: &ChainId, limit: u32) -> Result<Vec<Item>, StoreError> {
         let rows = sqlx::query(
-            "SELECT key, chain, stage, from_height, to_height, parent_hash, last_hash, attempt, \
+            "SELECT key, chain, kind, stage, from_height, to_height, parent_hash, last_hash, attempt, \
              next_at, reason, tx_hash, nonce, created_at, updated_at FROM items WHERE chain = $1 \
              AND stage IN ('planned', 'sent', 'included', 'parked') \
              ORDER BY from_height, to_height LIMIT $2",
@@ -122,7 +129,7 @@ impl Store {
     /// When the database fails.
     pub async fn item(&self, key: &str) -> Result<Option<Item>, StoreError> {
         let row = sqlx::query(
-            "SELECT key, chain, stage, from_height, to_height, parent_hash, last_hash, attempt, \
+            "SELECT key, chain, kind, stage, from_height, to_height, parent_hash, last_hash, attempt, \
              next_at, reason, tx_hash, nonce, created_at, updated_at FROM items WHERE key = $1",
         )
         .bind(key)
@@ -132,7 +139,7 @@ impl Store {
         row.as_ref().map(read_item).transpose()
     }
 
-    /// Takes up to `limit` planned items of a chain, lowest first, for `lease`. Items behind one that
+    /// Takes up to `limit` planned items of a chain, first the lowest position, then the lowest height, for `lease`. Items behind one that
     /// has to wait (paused, leased or parked) are left: they build on it.
     ///
     /// # Errors
@@ -151,11 +158,12 @@ impl Store {
                SELECT i.id FROM items i WHERE i.chain = $4 AND i.stage = 'planned' \
                  AND i.next_at <= $3 AND i.lease_until <= $3 \
                  AND NOT EXISTS (SELECT 1 FROM items b WHERE b.chain = i.chain \
-                   AND b.from_height < i.from_height AND (b.stage = 'parked' \
+                   AND (b.position < i.position OR (b.position = i.position \
+                   AND b.from_height < i.from_height)) AND (b.stage = 'parked' \
                    OR (b.stage = 'planned' AND (b.next_at > $3 OR b.lease_until > $3)))) \
-               ORDER BY i.from_height LIMIT $5) \
+               ORDER BY i.position, i.from_height LIMIT $5) \
              AND stage = 'planned' AND lease_until <= $3 \
-             RETURNING key, from_height, to_height, attempt, payload",
+             RETURNING key, from_height, to_height, attempt, payload, position",
         )
         .bind(owner)
         .bind(int(until))
@@ -173,13 +181,14 @@ impl Store {
                 to: uint(row.try_get(2)?),
                 attempt: uint(row.try_get(3)?),
                 payload: row.try_get::<Vec<u8>, _>(4)?.into(),
+                position: uint(row.try_get(5)?),
                 owner: owner.into(),
                 until,
             })
         };
         let mut claims: Vec<Claim> =
             rows.iter().map(read).collect::<Result<_, _>>().during("claiming items")?;
-        claims.sort_by_key(|claim| claim.from);
+        claims.sort_by_key(|claim| (claim.position, claim.from));
         Ok(claims)
     }
 
@@ -262,6 +271,24 @@ impl Store {
         .await
         .during("finishing items")?;
         Ok(changed.rows_affected())
+    }
+
+    /// The main chain has an item's content: it is done, unless it owns a nonce.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn finish_item(&self, key: &str, now: u64) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE items SET stage = 'done', payload = $1, lease_owner = NULL, lease_until = 0, \
+             updated_at = $2 WHERE key = $3 AND stage IN ('planned', 'included', 'parked')",
+        )
+        .bind(&[][..] as &[u8])
+        .bind(int(now))
+        .bind(key)
+        .execute(self.writer())
+        .await
+        .during("finishing an item")?;
+        Ok(())
     }
 
     /// Drops an item that is planned or parked: the source left its branch, or an operator says so.

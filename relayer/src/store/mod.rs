@@ -26,7 +26,7 @@ use thiserror::Error;
 
 pub use attestations::Journaled;
 pub use chains::{ChainRow, ChainState, Event};
-pub use item::{Claim, Item, NewItem, Planned, Stage, StageCount};
+pub use item::{Claim, Item, Kind, NewItem, Planned, Stage, StageCount};
 pub use nonces::{LiveNonce, NewTransaction, Retry, TransactionRow};
 
 /// Opens a write transaction with the lock taken at once: a lock that is upgraded in the middle fails

@@ -13,6 +13,7 @@ use super::StoreError;
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../../../migrations/sqlite/0001_first.sql")),
     (2, "attestations", include_str!("../../../migrations/sqlite/0002_attestations.sql")),
+    (3, "positions", include_str!("../../../migrations/sqlite/0003_positions.sql")),
 ];
 
 /// The primary codes of `SQLite` for a damaged file and for a file that is no database.

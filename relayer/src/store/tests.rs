@@ -16,6 +16,7 @@ fn chain() -> ChainId {
 
 fn item(from: u64, to: u64) -> NewItem {
     NewItem {
+        kind: Kind::Headers,
         chain: chain(),
         from,
         parent: keccak256((from - 1).to_be_bytes()),
@@ -327,7 +328,7 @@ async fn unusable_files_are_named_with_the_fix() {
     .unwrap();
     store.close().await;
     let error = Store::open(&path).await.unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 2, .. }), "{error:?}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 3, .. }), "{error:?}");
 
     // A folder in the file's place.
     let error = Store::open(folder.path()).await.unwrap_err();

@@ -14,7 +14,7 @@ use super::*;
 use crate::{
     attest,
     sim::{Faults, SimMain},
-    store::{NewItem, Stage},
+    store::{Kind, NewItem, Stage},
 };
 
 const LEASE: Duration = Duration::from_secs(30);
@@ -63,6 +63,7 @@ fn item(height: u64) -> NewItem {
     };
     let header = header(height);
     NewItem {
+        kind: Kind::Headers,
         chain: chain(),
         from: height,
         parent: header.parentHash,
