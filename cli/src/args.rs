@@ -65,6 +65,25 @@ pub(crate) enum Command {
 pub(crate) enum EthereumCommand {
     /// Where the light clients of the Ethereum chains stand: the main chain's and the relayer's own.
     SyncStatus(SyncStatusArgs),
+    /// The newest block that beacon nodes call finalized: root, age, and which of them agree.
+    Checkpoint(EthereumCheckpointArgs),
+}
+
+/// `grid ethereum checkpoint`.
+#[derive(Debug, Args)]
+pub(crate) struct EthereumCheckpointArgs {
+    /// A beacon node to ask. May be repeated; those of the configuration where absent.
+    #[arg(long, value_name = "URL", requires = "network")]
+    pub(crate) beacon: Vec<String>,
+    /// Their network: mainnet, sepolia, hoodi, or a JSON file.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) network: Option<String>,
+    /// How many nodes must have the block; all of them where absent.
+    #[arg(long, value_name = "N")]
+    pub(crate) agree: Option<usize>,
+    /// Which chain, where the configuration has several with beacon nodes.
+    #[arg(long, value_name = "ID", conflicts_with = "beacon")]
+    pub(crate) on: Option<ChainId>,
 }
 
 /// `grid ethereum sync-status`.
@@ -198,12 +217,22 @@ pub(crate) struct InitArgs {
     /// {"risk":{"value":100000000,"maxLoss":1000,"attackerShare":100000}}.
     #[arg(long, value_name = "JSON", value_parser = rule, conflicts_with_all = ["bitcoin_depth", "bitcoin_age"])]
     pub(crate) bitcoin_rule: Option<ConfirmationRule>,
-    /// Follow an Ethereum chain by its JSON-RPC endpoint. Its security is `attested`.
+    /// Follow an Ethereum chain by its JSON-RPC endpoint. Without --ethereum-beacon its security is `attested`.
     #[arg(long, value_name = "URL")]
     pub(crate) ethereum: Option<String>,
     /// First Ethereum block to trust; the endpoint's head where absent.
     #[arg(long, value_name = "HEIGHT")]
     pub(crate) ethereum_start: Option<u64>,
+    /// Follow the Ethereum chain by the light-client data of this beacon node. May be repeated. Its security is
+    /// `sync-committee` then, and nobody's word is needed.
+    #[arg(long, value_name = "URL", requires_all = ["ethereum", "ethereum_network"])]
+    pub(crate) ethereum_beacon: Vec<String>,
+    /// The beacon chain: mainnet, sepolia, hoodi, or a JSON file with another network's numbers.
+    #[arg(long, value_name = "NAME|FILE", requires = "ethereum_beacon")]
+    pub(crate) ethereum_network: Option<String>,
+    /// Root of the beacon block to trust; the newest that all the beacon nodes call finalized where absent.
+    #[arg(long, value_name = "ROOT", requires = "ethereum_beacon", conflicts_with = "ethereum_start")]
+    pub(crate) ethereum_checkpoint: Option<B256>,
     /// Which Ethereum block counts as the head: latest, safe, finalized or latest-N.
     #[arg(long, value_name = "TAG", default_value = "latest")]
     pub(crate) ethereum_follow: String,

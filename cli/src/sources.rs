@@ -6,18 +6,25 @@ use eyre::{Result, WrapErr as _, bail};
 use grid_adapters::{
     Auth, Endpoint, Member, Pool, Secret, SourceChain, SourceKind,
     bitcoin::{BitcoinSource, EsploraSource, ImportSource, Quorum, RestMode, p2p::P2pSource},
-    ethereum::{EthereumSource, FollowHead},
+    ethereum::{
+        EthereumSource, FollowHead,
+        beacon::{LightConfig, LightSource},
+    },
 };
 use grid_core::{
     ChainId,
     bitcoin::{Checkpoint, NetworkParams},
+    ethereum::sync::{NetworkConfig, NetworkSpec},
     genesis::Genesis,
     modules::ClientParams,
 };
-use grid_relayer::attest::{AttestConfig, AttestedChain};
+use grid_relayer::{
+    ChainSource,
+    attest::{AttestConfig, AttestedChain},
+};
 
 use crate::{
-    config::{AttesterSection, ChainKind, ChainSection, Config, SourceSection},
+    config::{AttesterSection, BeaconSection, ChainKind, ChainSection, Config, SourceSection},
     home::Home,
 };
 
@@ -25,12 +32,57 @@ use crate::{
 const MIN_TOKEN: usize = 16;
 
 /// The source of every configured chain, for the daemon. Opens no connection.
-pub(crate) fn all(home: &Home, config: &Config) -> Result<Vec<Arc<dyn SourceChain>>> {
-    let sources = config.chains.iter().enumerate().map(|(n, chain)| match chain.kind {
-        ChainKind::Bitcoin => verified(home, config, n, chain),
-        ChainKind::Ethereum => one(home, n, chain),
+pub(crate) fn all(home: &Home, config: &Config) -> Result<Vec<ChainSource>> {
+    let sources = config.chains.iter().enumerate().map(|(n, chain)| {
+        Ok(match (chain.kind, &chain.beacon) {
+            (ChainKind::Bitcoin, _) => ChainSource::Headers(verified(home, config, n, chain)?),
+            (ChainKind::Ethereum, None) => ChainSource::Headers(one(home, n, chain)?),
+            (ChainKind::Ethereum, Some(beacon)) => {
+                ChainSource::Finality(Arc::new(light(home, n, chain, beacon)?))
+            }
+        })
     });
     sources.collect()
+}
+
+/// An Ethereum chain's own light client.
+fn light(home: &Home, n: usize, chain: &ChainSection, beacon: &BeaconSection) -> Result<LightSource> {
+    let config = LightConfig {
+        chain: chain.id.clone(),
+        network: network(home, &beacon.network)?.config()?,
+        policy: beacon.policy(),
+        checkpoint: beacon.checkpoint,
+        store: beacon.store.as_deref().map(|file| home.resolve(file)),
+        agree: beacon.agree,
+    };
+    let execution = endpoints(&chain.rpc, &format!("chain[{n}].rpc"))?;
+    Ok(LightSource::new(config, beacons(n, beacon)?, execution)?)
+}
+
+/// The beacon nodes of a chain.
+pub(crate) fn beacons(n: usize, beacon: &BeaconSection) -> Result<Vec<Endpoint>> {
+    endpoints(&beacon.url, &format!("chain[{n}].beacon.url"))
+}
+
+/// Endpoints that need no login, named by their places in a list.
+pub(crate) fn endpoints(urls: &[String], list: &str) -> Result<Vec<Endpoint>> {
+    let endpoint = |(m, url): (usize, &String)| Ok(Endpoint::new(url, &format!("{list}[{m}]"))?);
+    urls.iter().enumerate().map(endpoint).collect()
+}
+
+/// A beacon chain by its name, or by a JSON file with its numbers.
+pub(crate) fn network(home: &Home, name: &str) -> Result<NetworkSpec> {
+    if Path::new(name).extension().is_none_or(|extension| extension != "json") {
+        return Ok(NetworkSpec::BuiltIn(name.into()));
+    }
+    let file = home.resolve(Path::new(name));
+    let text = fs::read_to_string(&file)
+        .wrap_err_with(|| format!("cannot read the network's file {}", file.display()))?;
+    let config: NetworkConfig =
+        serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(&text))
+            .wrap_err_with(|| format!("{} does not hold a network's numbers", file.display()))?;
+    config.validate().wrap_err_with(|| format!("{} cannot be used", file.display()))?;
+    Ok(config.into())
 }
 
 /// The source of the chain that a command means: the one named, or the only one of the kind.

@@ -16,6 +16,7 @@ use grid_core::{
     ChainId, Family, Level, Security,
     bitcoin::{NetworkSpec, network::NetworkParams},
     confirm::ConfirmationRule,
+    ethereum::sync,
     genesis::{self, Genesis},
     grid::Validator,
     modules::{ChainRecord, ChainStatus, ClientParams, record::DEFAULT_WINDOW},
@@ -23,10 +24,10 @@ use grid_core::{
 use rand::RngCore as _;
 use serde::Serialize;
 
-use super::checkpoint;
+use super::checkpoint::{self, LightStart};
 use crate::{
     args::InitArgs,
-    config::{ChainKind, ChainSection, Config},
+    config::{BeaconSection, ChainKind, ChainSection, Config},
     home::Home,
     keys::{self, KeyInfo},
     output::Output,
@@ -53,6 +54,9 @@ struct Made {
     genesis_hash: String,
     keys: Vec<KeyInfo>,
     chains: Vec<String>,
+    /// Beacon blocks that are trusted from now on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    checkpoints: Vec<LightStart>,
 }
 
 pub(super) async fn run(home: &Home, args: &InitArgs, out: Output) -> Result<()> {
@@ -61,7 +65,7 @@ pub(super) async fn run(home: &Home, args: &InitArgs, out: Output) -> Result<()>
     }
     // Ask the endpoints first: nothing is written where one of them cannot be used.
     let mut config = configuration(args)?;
-    let records = records(home, args, &config).await?;
+    let (records, checkpoints) = records(home, args, &config).await?;
     for (section, record) in config.chains.iter_mut().zip(&records) {
         section.id = record.id.clone();
     }
@@ -84,6 +88,7 @@ pub(super) async fn run(home: &Home, args: &InitArgs, out: Output) -> Result<()>
         genesis_hash: block.hash.to_string(),
         keys: keys.to_vec(),
         chains: genesis.chains.iter().map(|record| record.id.to_string()).collect(),
+        checkpoints,
     };
     out.show(&made, people)
 }
@@ -98,6 +103,13 @@ fn people(made: &Made) -> String {
     }
     for chain in &made.chains {
         text.push_str(&format!("  follows      {chain}\n"));
+    }
+    for trusted in &made.checkpoints {
+        text.push_str(&format!(
+            "  TRUSTS       {} beacon block {}\n               slot {}, {} old, execution block {}\n\
+             \x20              compare it with a source that you trust before you start\n",
+            trusted.network, trusted.checkpoint, trusted.slot, trusted.age, trusted.height
+        ));
     }
     text.push_str(&format!(
         "  password     {}/keys/password (keep it, and back it up apart from the keys)\n\
@@ -135,16 +147,33 @@ fn configuration(args: &InitArgs) -> Result<Config> {
             follow: args.ethereum_follow.clone(),
             sources: Vec::new(),
             attesters: Vec::new(),
-            beacon: None,
+            beacon: beacon_section(args)?,
         });
     }
     Ok(config)
 }
 
+fn beacon_section(args: &InitArgs) -> Result<Option<BeaconSection>> {
+    let Some(network) = &args.ethereum_network else { return Ok(None) };
+    // A file is named from where the command runs, not from the home folder.
+    let network = if Path::new(network).extension().is_some_and(|extension| extension == "json") {
+        std::path::absolute(network).wrap_err("--ethereum-network")?.display().to_string()
+    } else {
+        network.clone()
+    };
+    Ok(Some(BeaconSection {
+        // The record has it.
+        checkpoint: None,
+        store: Some("ethereum-light.store".into()),
+        ..BeaconSection::new(args.ethereum_beacon.clone(), network)
+    }))
+}
+
 /// The addresses of the nodes, as given.
 fn endpoints(args: &InitArgs) -> impl Iterator<Item = &str> {
     let bitcoin = args.bitcoin.as_deref().and_then(|text| text.split_once('='));
-    bitcoin.map(|(_, url)| url).into_iter().chain(args.ethereum.as_deref())
+    let beacons = args.ethereum_beacon.iter().map(String::as_str);
+    bitcoin.map(|(_, url)| url).into_iter().chain(args.ethereum.as_deref()).chain(beacons)
 }
 
 fn is_local(url: &str) -> bool {
@@ -180,15 +209,46 @@ fn bitcoin_section(args: &InitArgs, text: &str) -> Result<ChainSection> {
 }
 
 /// Asks every endpoint for its chain's trusted start.
-async fn records(home: &Home, args: &InitArgs, config: &Config) -> Result<Vec<ChainRecord>> {
-    let mut records = Vec::new();
+async fn records(
+    home: &Home,
+    args: &InitArgs,
+    config: &Config,
+) -> Result<(Vec<ChainRecord>, Vec<LightStart>)> {
+    let (mut records, mut checkpoints) = (Vec::new(), Vec::new());
     for section in &config.chains {
-        records.push(match section.kind {
-            ChainKind::Bitcoin => bitcoin_record(home, args, config, section).await?,
-            ChainKind::Ethereum => ethereum_record(args, section).await?,
+        records.push(match (section.kind, &section.beacon) {
+            (ChainKind::Bitcoin, _) => bitcoin_record(home, args, config, section).await?,
+            (ChainKind::Ethereum, None) => ethereum_record(args, section).await?,
+            (ChainKind::Ethereum, Some(beacon)) => {
+                let network = sources::network(home, &beacon.network)?;
+                let root = args.ethereum_checkpoint;
+                let start = checkpoint::light(section, beacon, &network, root).await?;
+                let record = light_record(&start, network);
+                checkpoints.push(start);
+                record
+            }
         });
     }
-    Ok(records)
+    Ok((records, checkpoints))
+}
+
+/// An Ethereum chain that proves its finality.
+fn light_record(start: &LightStart, network: sync::NetworkSpec) -> ChainRecord {
+    ChainRecord {
+        id: start.chain.clone(),
+        family: Family::Ethereum,
+        security: Security::SyncCommittee,
+        level: Level::L1,
+        rule: ConfirmationRule::Final,
+        status: ChainStatus::Active,
+        client: ClientParams::SyncCommittee {
+            network,
+            checkpoint: start.checkpoint,
+            start: start.header.clone(),
+            policy: sync::Policy::default(),
+        },
+        window: DEFAULT_WINDOW,
+    }
 }
 
 async fn bitcoin_record(

@@ -330,6 +330,10 @@ fn check_ethereum(
             let text = "a chain with [chain.beacon] proves its finality, nobody attests it";
             faults.push(Fault::new(at("attester"), text));
         }
+        if beacon.agree > chain.rpc.len() {
+            let text = format!("must be 0 to the number of execution endpoints ({})", chain.rpc.len());
+            faults.push(Fault::new(at("beacon.agree"), text));
+        }
         check_beacon(beacon, &|key| at(&format!("beacon.{key}")), faults);
     }
 }

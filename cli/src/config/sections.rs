@@ -153,8 +153,7 @@ pub(crate) struct ChainSection {
     /// JSON-RPC endpoints, best first. Credentials do not belong here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) rpc: Vec<String>,
-    /// How many sources must agree on a block hash before it is relayed. With `[chain.beacon]`: how many execution
-    /// endpoints must call the light client's finalized block final too.
+    /// How many sources must agree on a block hash before it is relayed.
     #[serde(default = "one")]
     pub(crate) agree: usize,
     /// Bitcoin: the network's name: mainnet, testnet3, testnet4, signet or regtest.
@@ -217,6 +216,9 @@ pub(crate) struct BeaconSection {
     /// File that keeps the verified light client over a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) store: Option<PathBuf>,
+    /// So many execution endpoints must call the light client's finalized block final too; 0 asks none.
+    #[serde(default)]
+    pub(crate) agree: usize,
     /// Oldest checkpoint or stored state that is trusted. `0s` switches the rule off.
     #[serde(default = "max_checkpoint_age", with = "humantime_serde")]
     pub(crate) max_checkpoint_age: Duration,
@@ -232,8 +234,22 @@ pub(crate) struct BeaconSection {
 }
 
 impl BeaconSection {
+    /// A section with every default.
+    pub(crate) fn new(url: Vec<String>, network: String) -> Self {
+        Self {
+            url,
+            network,
+            checkpoint: None,
+            store: None,
+            agree: 0,
+            max_checkpoint_age: max_checkpoint_age(),
+            check_clock: true,
+            require_next_committee: true,
+            freeze_on_conflict: true,
+        }
+    }
+
     /// The light client's rules.
-    #[expect(dead_code, reason = "the light source is not wired yet")]
     pub(crate) fn policy(&self) -> Policy {
         Policy {
             max_checkpoint_age: self.max_checkpoint_age.as_secs(),

@@ -135,7 +135,7 @@ fn attesters_and_beacon_chains_are_read_and_every_fault_in_them_is_named() {
     assert_eq!(load_text(&again, &[]).unwrap(), config);
     let bad = format!(
         "{head}[[chain.attester]]\nurl = \"ftp://x\"\ntoken_file = \"\"\n\
-         [chain.beacon]\nurl = [\"127.0.0.1\"]\nnetwork = \"mars\"\nstore = \"\"\n\
+         [chain.beacon]\nurl = [\"127.0.0.1\"]\nnetwork = \"mars\"\nagree = 2\nstore = \"\"\n\
          checkpoint = \"0x{:064x}\"\n",
         0
     );
@@ -145,6 +145,7 @@ fn attesters_and_beacon_chains_are_read_and_every_fault_in_them_is_named() {
         "chain[0].attester",
         "chain[0].attester[0].token_file",
         "chain[0].attester[0].url",
+        "chain[0].beacon.agree",
         "chain[0].beacon.checkpoint",
         "chain[0].beacon.network",
         "chain[0].beacon.store",

@@ -1,6 +1,9 @@
 //! `grid ethereum`: light clients of Ethereum chains.
 
+mod checkpoint;
 mod sync_status;
+
+pub(super) use checkpoint::newest;
 
 use std::process::ExitCode;
 
@@ -12,6 +15,7 @@ use crate::{args::EthereumCommand, home::Home, output::Output};
 pub(super) fn run(home: &Home, command: &EthereumCommand, out: Output) -> Result<ExitCode> {
     let done = |result: Result<()>| result.map(|()| ExitCode::SUCCESS);
     match command {
+        EthereumCommand::Checkpoint(args) => done(block_on(checkpoint::run(home, args, out))),
         EthereumCommand::SyncStatus(args) => done(block_on(sync_status::run(home, args, out))),
     }
 }
