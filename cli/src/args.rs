@@ -24,7 +24,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Create a home folder: configuration, genesis, keys.
-    Init(InitArgs),
+    Init(Box<InitArgs>),
     /// Run the relayer with an embedded main chain.
     Start,
     /// The main chain alone.
@@ -231,7 +231,12 @@ pub(crate) struct InitArgs {
     #[arg(long, value_name = "NAME|FILE", requires = "ethereum_beacon")]
     pub(crate) ethereum_network: Option<String>,
     /// Root of the beacon block to trust; the newest that all the beacon nodes call finalized where absent.
-    #[arg(long, value_name = "ROOT", requires = "ethereum_beacon", conflicts_with = "ethereum_start")]
+    #[arg(
+        long,
+        value_name = "ROOT",
+        requires = "ethereum_beacon",
+        conflicts_with = "ethereum_start"
+    )]
     pub(crate) ethereum_checkpoint: Option<B256>,
     /// Which Ethereum block counts as the head: latest, safe, finalized or latest-N.
     #[arg(long, value_name = "TAG", default_value = "latest")]

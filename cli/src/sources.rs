@@ -46,7 +46,12 @@ pub(crate) fn all(home: &Home, config: &Config) -> Result<Vec<ChainSource>> {
 }
 
 /// An Ethereum chain's own light client.
-fn light(home: &Home, n: usize, chain: &ChainSection, beacon: &BeaconSection) -> Result<LightSource> {
+fn light(
+    home: &Home,
+    n: usize,
+    chain: &ChainSection,
+    beacon: &BeaconSection,
+) -> Result<LightSource> {
     let config = LightConfig {
         chain: chain.id.clone(),
         network: network(home, &beacon.network)?.config()?,

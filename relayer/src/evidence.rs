@@ -208,7 +208,7 @@ pub fn offer(chain: &ChainId, data: &[SyncData]) -> Option<Offer> {
     let mut newest = None;
     for object in data.iter().take(MAX_SYNC_DATA) {
         let encoded = object.encode();
-        bytes = bytes.saturating_add(encoded.len());
+        bytes = bytes.saturating_add(abi_size(encoded.len()));
         gas = gas.saturating_add(object_gas(&encoded)).saturating_add(byte_gas(encoded.len()));
         // The first always goes: the main chain's limits leave room for one of every kind.
         if !objects.is_empty() && (bytes > MAX_BATCH_BYTES || gas > MAX_SYNC_GAS) {
@@ -251,7 +251,7 @@ pub fn section(
     }
     let (mut first, mut bytes) = (headers.len(), 0_usize);
     for header in headers.iter().rev() {
-        bytes = bytes.saturating_add(header.raw.len());
+        bytes = bytes.saturating_add(abi_size(header.raw.len()));
         if bytes > MAX_BATCH_BYTES {
             break;
         }
@@ -277,6 +277,11 @@ fn object_gas(object: &[u8]) -> u64 {
     // Kind 2 is a finality update, the only object without a committee (ADR 9).
     let keys = if object.first() == Some(&2) { 0 } else { COMMITTEE_KEYS };
     SYNC_OBJECT.saturating_add(keys.saturating_mul(SYNC_KEY))
+}
+
+/// Bytes of one element of a `bytes[]`: its place, its length, and its content in words of 32 bytes.
+const fn abi_size(bytes: usize) -> usize {
+    bytes.div_ceil(32).saturating_mul(32).saturating_add(64)
 }
 
 /// Gas for call data: 16 for each byte that is not zero, by EIP-2028.

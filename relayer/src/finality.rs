@@ -91,7 +91,8 @@ impl FinalityRound {
         if let Some(lowest) = sync.lowest_pending.filter(|_| !linked) {
             return Ok(Some(BlockRef { height: lowest.height.saturating_sub(1), hash }));
         }
-        if let Some(known) = [Some(tip), self.asked].into_iter().flatten().find(|at| at.hash == hash)
+        if let Some(known) =
+            [Some(tip), self.asked].into_iter().flatten().find(|at| at.hash == hash)
         {
             return Ok(Some(known));
         }
@@ -131,7 +132,10 @@ impl FinalityRound {
                 tools.store.finish_item(key, now).await?;
             }
             for key in stale {
-                tools.store.drop_item(key, "the main chain does not wait for it any more", now).await?;
+                tools
+                    .store
+                    .drop_item(key, "the main chain does not wait for it any more", now)
+                    .await?;
             }
             let item = match (next, offer) {
                 (Next::Data, Some(offer)) => offer.item.clone(),

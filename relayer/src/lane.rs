@@ -23,9 +23,9 @@ use crate::{
     attest::Collector,
     clock::{backoff, now_ms},
     config::{LaneConfig, SubmitConfig},
+    finality::FinalityRound,
     main_chain::{MainChain, MainError, MainView},
     metrics::Metrics,
-    finality::FinalityRound,
     round::{ChainRound, Report, RoundError, Tools},
     source::ChainSource,
     status::Board,
@@ -268,9 +268,10 @@ impl Shared {
             submit: self.submit,
         };
         let run = tokio::time::timeout(self.deadline, chain.round.run(&tools, view, now));
-        let outcome = run
-            .await
-            .unwrap_or_else(|_| Err(RoundError::Late { chain: id.clone(), after: self.deadline }));
+        let outcome = match run.await {
+            Ok(outcome) => outcome,
+            Err(_elapsed) => Err(RoundError::Late { chain: id.clone(), after: self.deadline }),
+        };
         self.board.sources_seen(id, chain.round.source().view());
         let next = match outcome {
             Ok(report) => {

@@ -19,8 +19,8 @@ use crate::{
     http,
     lane::{self, Parts, Shared},
     main_chain::MainChain,
-    source::ChainSource,
     metrics::Metrics,
+    source::ChainSource,
     status::{Board, Status},
     store::{ChainState, Store, StoreError},
     submit::Submitter,
@@ -279,6 +279,9 @@ impl Inner {
                 let held = if found.held { "; held there until enough agree" } else { "" };
                 let height = found.height;
                 problems.push(format!("chain {}: sources disagree at {height}{held}", chain.id));
+            }
+            for warning in &chain.warnings {
+                problems.push(format!("chain {}: {warning}", chain.id));
             }
             for rule in chain.sync.iter().flat_map(|sync| &sync.loosened) {
                 let text = format!("chain {}: the main chain gives up the rule {rule}", chain.id);

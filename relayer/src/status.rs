@@ -125,6 +125,9 @@ pub struct ChainStatus {
     /// What the sources disagree about.
     #[serde(default)]
     pub disagreement: Option<DisagreementStatus>,
+    /// What the operator has to know of the source although it works: loosened rules, trouble of single endpoints.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Where the main chain's light client stands, for a chain whose finality proves itself.
     #[serde(default)]
     pub sync: Option<SyncStatus>,
@@ -280,6 +283,7 @@ struct SeenChain {
     disagreement: Option<DisagreementStatus>,
     attestation: Option<AttestationStatus>,
     sync: Option<SyncStatus>,
+    warnings: Vec<String>,
 }
 
 impl Board {
@@ -350,6 +354,7 @@ impl Board {
             chain.competing_blocks = u64::try_from(view.competing_blocks()).unwrap_or(u64::MAX);
             chain.sources = view.members.into_iter().map(Into::into).collect();
             chain.disagreement = view.disagreement.map(Into::into);
+            chain.warnings = view.warnings;
         });
     }
 
@@ -456,6 +461,7 @@ impl SeenChain {
             competing_blocks: self.competing_blocks,
             disagreement: self.disagreement.clone(),
             sync: self.sync.clone(),
+            warnings: self.warnings.clone(),
             attestation: self.attestation.clone(),
         }
     }

@@ -331,7 +331,8 @@ fn check_ethereum(
             faults.push(Fault::new(at("attester"), text));
         }
         if beacon.agree > chain.rpc.len() {
-            let text = format!("must be 0 to the number of execution endpoints ({})", chain.rpc.len());
+            let text =
+                format!("must be 0 to the number of execution endpoints ({})", chain.rpc.len());
             faults.push(Fault::new(at("beacon.agree"), text));
         }
         check_beacon(beacon, &|key| at(&format!("beacon.{key}")), faults);

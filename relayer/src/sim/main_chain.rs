@@ -18,7 +18,7 @@ use grid_core::{
     modules::abi::LightClients,
 };
 
-use super::{Fate, Faults};
+use super::{Fate, Faults, final_client::FinalClient};
 use crate::main_chain::{MainChain, MainError, MainView, Receipt, Refusal, TransportError};
 
 /// A main chain: accounts, a mempool, and a header tree per chain in which the longest branch wins.
@@ -33,6 +33,7 @@ pub struct SimMain {
 struct Inner {
     height: u64,
     chains: BTreeMap<ChainId, Tree>,
+    finals: BTreeMap<ChainId, FinalClient>,
     nonces: HashMap<Address, u64>,
     mempool: BTreeMap<(Address, u64), (B256, Bytes)>,
     receipts: HashMap<B256, Receipt>,
@@ -105,6 +106,15 @@ impl Inner {
         if transaction.input().is_empty() {
             return Ok(());
         }
+        if let Ok(call) = LightClients::submitSyncCommitteeCall::abi_decode(transaction.input()) {
+            let client = self.finals.iter_mut().find(|(id, _)| id.key().0 == call.chain);
+            let (_, client) = client.ok_or("unknown chain")?;
+            // All or nothing, as one transaction.
+            let mut copy = client.clone();
+            copy.accept(&call.data, &call.headers)?;
+            *client = copy;
+            return Ok(());
+        }
         let call = LightClients::submitAttestedHeadersCall::abi_decode(transaction.input())
             .map_err(|error| error.to_string())?;
         let decode = |raw: &Bytes| CompatHeader::abi_decode(raw).map_err(|error| error.to_string());
@@ -127,6 +137,10 @@ impl Inner {
     fn is_known(&self, raw: &Bytes) -> bool {
         let Ok(transaction) = decode(raw) else { return false };
         let input = transaction.input();
+        if let Ok(call) = LightClients::submitSyncCommitteeCall::abi_decode(input) {
+            let client = self.finals.iter().find(|(id, _)| id.key().0 == call.chain);
+            return client.is_some_and(|(_, client)| client.knows(&call.data, &call.headers));
+        }
         let Ok(call) = LightClients::submitAttestedHeadersCall::abi_decode(input) else {
             return false;
         };
@@ -172,6 +186,11 @@ impl SimMain {
         self.with(|inner| inner.chains.insert(id.clone(), Tree::new(base)));
     }
 
+    /// Registers a chain that proves its finality.
+    pub fn register_final(&self, id: &ChainId, base: BlockRef) {
+        self.with(|inner| inner.finals.insert(id.clone(), FinalClient::new(base)));
+    }
+
     /// Makes a block of everything executable in the mempool.
     pub fn mine(&self) {
         self.with(|inner| {
@@ -191,6 +210,11 @@ impl SimMain {
                     Receipt { block: inner.height, success: outcome.is_ok(), gas_used: 21_000 };
                 if inner.receipts.insert(hash, receipt).is_some() {
                     inner.violations.push(format!("transaction {hash} was executed twice"));
+                }
+            }
+            for (id, client) in &mut inner.finals {
+                if let Err(violation) = client.settle() {
+                    inner.violations.push(format!("{id}: {violation}"));
                 }
             }
             let nonces = inner.nonces.clone();
@@ -219,14 +243,20 @@ impl SimMain {
         self.with(|inner| {
             let chains = inner.chains.iter();
             let chains = chains.map(|(id, tree)| (id.clone(), Tree::new(tree.base))).collect();
-            *inner = Inner { chains, executed: inner.executed, ..Inner::default() };
+            let finals = inner.finals.iter();
+            let finals =
+                finals.map(|(id, one)| (id.clone(), FinalClient::new(one.base()))).collect();
+            *inner = Inner { chains, finals, executed: inner.executed, ..Inner::default() };
         });
     }
 
     /// Best tracked header of a chain.
     #[must_use]
     pub fn tracked(&self, id: &ChainId) -> Option<BlockRef> {
-        self.with(|inner| inner.chains.get(id).map(|tree| tree.tip))
+        self.with(|inner| {
+            let tree = inner.chains.get(id).map(|tree| tree.tip);
+            tree.or_else(|| inner.finals.get(id).map(FinalClient::tip))
+        })
     }
 
     /// Transactions executed so far.
@@ -300,7 +330,12 @@ impl MainChain for SimMain {
                 index_root: B256::ZERO,
             },
             base_fee: 1_000,
-            chains: inner.chains.iter().map(|(id, tree)| info(id, tree, &self.attesters)).collect(),
+            chains: inner
+                .chains
+                .iter()
+                .map(|(id, tree)| info(id, tree, &self.attesters))
+                .chain(inner.finals.iter().map(|(id, client)| client.info(id)))
+                .collect(),
         }))
     }
 

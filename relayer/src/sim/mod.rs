@@ -5,6 +5,8 @@
 //! killed at a call and started again on the same database. Afterwards everything heals and the
 //! invariants must hold. A failing seed is its own reproduction.
 
+mod final_client;
+mod final_source;
 mod main_chain;
 mod source;
 
@@ -27,6 +29,7 @@ use crate::{
     submit::Submitter,
 };
 
+pub use final_source::SimFinal;
 pub use main_chain::SimMain;
 pub use source::SimSource;
 
@@ -159,6 +162,8 @@ pub struct World {
     pub main: Arc<SimMain>,
     /// The sources.
     pub sources: Vec<Arc<SimSource>>,
+    /// The sources whose blocks become final.
+    pub finals: Vec<Arc<SimFinal>>,
     /// Virtual time, milliseconds since 1970.
     pub now: u64,
     signer: PrivateKeySigner,
@@ -214,9 +219,12 @@ impl World {
         for source in &sources {
             main.register(source.id(), source.at(0).ok_or("a source without genesis")?);
         }
+        let last = Arc::new(SimFinal::new(ChainId::eip155(99), faults.clone()));
+        main.register_final(last.id(), last.finalized());
+        let finals = vec![last];
         let folder = tempfile::tempdir().map_err(text)?;
         let now = 1_700_000_000_000;
-        Ok(Self { faults, main, sources, now, signer, folder, relayer: None })
+        Ok(Self { faults, main, sources, finals, now, signer, folder, relayer: None })
     }
 
     /// Starts the relayer, or starts it again after it was killed.
@@ -224,7 +232,7 @@ impl World {
         let store =
             Store::open_volatile(&self.folder.path().join("relayer.db")).await.map_err(text)?;
         let metrics = Arc::new(Metrics::new().map_err(text)?);
-        let board = Board::new(self.sources.iter().map(|source| source.id()));
+        let board = Board::new(self.ids());
         let submitter = Arc::new(Submitter::new(
             self.main.clone(),
             store.clone(),
@@ -244,8 +252,9 @@ impl World {
             metrics: metrics.clone(),
             worker: format!("worker-{}", self.now),
         };
-        let sources =
-            self.sources.iter().map(|source| ChainSource::Headers(source.clone())).collect();
+        let finals = self.finals.iter().map(|source| ChainSource::Finality(source.clone()));
+        let sources = self.sources.iter().map(|source| ChainSource::Headers(source.clone()));
+        let sources = sources.chain(finals).collect();
         let shared = Arc::new(Shared::new(parts, sources));
         self.relayer = Some(Instance { store, shared, submitter, metrics });
         Ok(())
@@ -300,10 +309,17 @@ impl World {
         self.now += crate::store::millis(time);
     }
 
+    fn ids(&self) -> impl Iterator<Item = &ChainId> {
+        let finals = self.finals.iter().map(|source| source.id());
+        self.sources.iter().map(|source| source.id()).chain(finals)
+    }
+
     /// Whether the main chain's best branch ends where every source's does.
     #[must_use]
     pub fn in_sync(&self) -> bool {
-        self.sources.iter().all(|source| self.main.tracked(source.id()) == Some(source.tip_now()))
+        let tracked = |id| self.main.tracked(id);
+        self.sources.iter().all(|source| tracked(source.id()) == Some(source.tip_now()))
+            && self.finals.iter().all(|source| tracked(source.id()) == Some(source.finalized()))
     }
 
     /// Unfinished items of all chains.
@@ -313,8 +329,8 @@ impl World {
     pub async fn unfinished(&self) -> Result<Vec<crate::store::Item>, String> {
         let Some(relayer) = &self.relayer else { return Ok(Vec::new()) };
         let mut items = Vec::new();
-        for source in &self.sources {
-            items.extend(relayer.store.unfinished(source.id(), 1_000).await.map_err(text)?);
+        for id in self.ids() {
+            items.extend(relayer.store.unfinished(id, 1_000).await.map_err(text)?);
         }
         Ok(items)
     }
@@ -333,6 +349,14 @@ impl World {
                 0..=4 => source.extend(1 + dice.below(3)),
                 5 => source.reorganise(1 + dice.below(6), 1 + dice.below(9)),
                 6 => source.extend(dice.below(40)),
+                _ => {}
+            }
+        }
+        for source in &self.finals {
+            match dice.below(12) {
+                0..=3 => source.extend(1 + dice.below(4)),
+                4 => source.extend(dice.below(90)),
+                5..=6 => source.finalise(),
                 _ => {}
             }
         }
@@ -370,6 +394,7 @@ impl World {
             .sources
             .iter()
             .map(|source| (source.tip_now(), self.main.tracked(source.id())))
+            .chain(self.finals.iter().map(|s| (s.finalized(), self.main.tracked(s.id()))))
             .collect();
         Err(format!("no convergence: tips {tips:?}, left {:?}", self.unfinished().await?))
     }
@@ -391,14 +416,14 @@ pub async fn run_async(seed: u64) -> Result<(), String> {
             world.round().await?;
             let step = 100 + world.faults.dice.below(1_500);
             world.pass(Duration::from_millis(step));
-            for source in &world.sources {
-                let open = world.unfinished().await?;
+            let open = world.unfinished().await?;
+            for id in world.ids() {
                 let planned = open
                     .iter()
-                    .filter(|item| item.chain == *source.id() && item.stage != Stage::Included)
+                    .filter(|item| item.chain == *id && item.stage != Stage::Included)
                     .count();
                 if planned > 16 {
-                    return Err(format!("seed {seed}: {planned} items of {} open", source.id()));
+                    return Err(format!("seed {seed}: {planned} items of {id} open"));
                 }
             }
         }
