@@ -2,6 +2,7 @@
 
 use alloy_consensus::Header;
 use alloy_primitives::B256;
+use grid_core::ethereum::{HeaderRules, RuleError, SealedEthHeader};
 use serde_json::json;
 
 use super::{
@@ -17,7 +18,11 @@ impl EthereumSource {
         let tag = self.follow.tag();
         let params = json!([tag, false]);
         let tagged = match self.rpc.call_as("eth_getBlockByNumber", params).await {
-            Ok(Some(tagged)) => self.rebuilt(tagged)?.1,
+            Ok(Some(tagged)) => {
+                let (header, tagged) = self.rebuilt(tagged)?;
+                self.obeys(&header, self.rules.check(&header))?;
+                tagged
+            }
             // Clients without a finalized block yet say so with null or an error of their own.
             Ok(None) => return Err(self.no_head(tag, "null")),
             Err(RpcError::Server { message, .. }) => return Err(self.no_head(tag, &message)),
@@ -87,7 +92,7 @@ impl EthereumSource {
             let endpoint = self.rpc.endpoint().into();
             AdapterError::from(BeaconError::Execution { endpoint, height, reason })
         };
-        let headers = self.noted(self.span(from, last).await)?;
+        let headers = self.noted(self.span(from, last, None).await)?;
         match headers.last() {
             Some(header) if header.compat.height == last => {
                 let found = header.compat.blockHash;
@@ -103,22 +108,44 @@ impl EthereumSource {
         }
     }
 
-    /// The canonical headers `from..=last` as far as the node has them, each the parent of the next.
-    async fn span(&self, from: u64, last: u64) -> Result<Vec<SourceHeader>, AdapterError> {
+    fn obeys(&self, header: &Header, outcome: Result<(), RuleError>) -> Result<(), AdapterError> {
+        outcome.map_err(|error| AdapterError::InvalidHeader {
+            endpoint: self.rpc.endpoint().into(),
+            height: header.number,
+            reason: error.to_string(),
+        })
+    }
+
+    /// The canonical headers `from..=last` as far as the node has them, each the parent of the next and
+    /// obeying the rules. What is linked to a block that is proven final needs none.
+    async fn span(
+        &self,
+        from: u64,
+        last: u64,
+        rules: Option<HeaderRules>,
+    ) -> Result<Vec<SourceHeader>, AdapterError> {
         let calls: Vec<Call> = (from..=last)
             .map(|height| ("eth_getBlockByNumber", json!([format!("{height:#x}"), false])))
             .collect();
         let mut headers: Vec<SourceHeader> = Vec::with_capacity(calls.len());
+        let mut parent: Option<SealedEthHeader> = None;
         let answers = self.rpc.batch_as::<Option<RpcHeader>>(&calls).await?;
         for (height, answer) in (from..=last).zip(answers) {
             // Behind a load balancer another machine may not have the block yet.
             let Some(claimed) = answer? else { break };
-            let (_, next) = self.at(height, claimed)?;
-            let parent = headers.last().map(|last| last.compat.blockHash);
-            if parent.is_some_and(|parent| parent != next.compat.parentHash) {
+            let (header, next) = self.at(height, claimed)?;
+            if parent.as_ref().is_some_and(|parent| parent.hash != header.parent_hash) {
                 let endpoint = self.rpc.endpoint().into();
                 return Err(AdapterError::Reorganised { endpoint, height });
             }
+            if let Some(rules) = rules {
+                let outcome = match &parent {
+                    Some(parent) => rules.check_child(parent, &header),
+                    None => rules.check(&header),
+                };
+                self.obeys(&header, outcome)?;
+            }
+            parent = Some(SealedEthHeader { header, hash: next.compat.blockHash });
             headers.push(next);
         }
         Ok(headers)
@@ -146,7 +173,7 @@ impl EthereumSource {
             return Ok(vec![head]);
         }
         let last = from.saturating_add(below.min(count.saturating_sub(1) as u64));
-        let headers = self.span(from, last).await?;
+        let headers = self.span(from, last, Some(self.rules)).await?;
         let reached_head = headers.last().filter(|last| last.compat.height == head.compat.height);
         if reached_head.is_some_and(|last| last.compat.blockHash != head.compat.blockHash) {
             let (endpoint, height) = (self.rpc.endpoint().into(), head.compat.height);

@@ -5,10 +5,12 @@
 //! * [`EthereumSource`] — an execution node's JSON-RPC alone (`rpc` mode).
 //!
 //! In `rpc` mode the endpoint is trusted for which blocks are canonical, safe or final. It is not trusted for
-//! content: every header is rebuilt from its JSON and must hash to what the node claims, every
+//! content: every header is rebuilt from its JSON, must hash to what the node claims and obey the
+//! [`HeaderRules`] after its parent, every
 //! transaction list, receipt list and state proof must lead to the header's roots.
 
 pub mod beacon;
+mod depth;
 mod fetch;
 mod follow;
 mod header;
@@ -19,8 +21,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use alloy_primitives::{U64, U256};
 use async_trait::async_trait;
+pub use depth::ProofDepth;
 pub use follow::{FollowHead, FollowHeadError};
-use grid_core::{ChainId, ChainKey};
+use grid_core::{ChainId, ChainKey, ethereum::HeaderRules};
 use serde_json::{Value, json};
 
 use crate::{
@@ -37,6 +40,8 @@ pub struct EthereumSource {
     rpc: HttpJsonRpc,
     follow: FollowHead,
     checked: AtomicBool,
+    rules: HeaderRules,
+    proof_depth: depth::Probed,
 }
 
 /// The name of a chain for people.
@@ -70,7 +75,16 @@ impl EthereumSource {
             )));
         };
         let rpc = HttpJsonRpc::new(endpoint)?;
-        Ok(Self { key: chain.key(), chain, number, rpc, follow, checked: AtomicBool::new(false) })
+        Ok(Self {
+            key: chain.key(),
+            chain,
+            number,
+            rpc,
+            follow,
+            checked: AtomicBool::new(false),
+            rules: HeaderRules::of(number),
+            proof_depth: depth::Probed::default(),
+        })
     }
 
     /// Makes sure, once per connection, that the node is of this chain and has all of it.

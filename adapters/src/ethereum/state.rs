@@ -79,6 +79,7 @@ impl EthereumSource {
         header: &CompatHeader,
     ) -> Result<StateProof, AdapterError> {
         let height = header.height;
+        self.require_depth(height).await?;
         let what = || format!("the state of {address} at block {height}");
         let params = json!([address, slots, format!("{height:#x}")]);
         match self.rpc.call_as::<Option<StateProof>>("eth_getProof", params).await {

@@ -6,9 +6,12 @@ use alloy_consensus::Header;
 use alloy_primitives::B256;
 use grid_adapters::{
     AdapterError, Class, ProofRequest, SourceChain,
-    ethereum::{EthereumSource, FollowHead},
+    ethereum::{EthereumSource, FollowHead, ProofDepth},
 };
-use grid_core::{ChainId, ethereum::decode_header};
+use grid_core::{
+    ChainId,
+    ethereum::{HeaderRules, decode_header},
+};
 use serde_json::{Value, json};
 
 use crate::fake::{Fake, Outcome, no_rest};
@@ -24,6 +27,8 @@ struct Node {
     ambush: Vec<Header>,
     /// Blocks from here on are null, as behind a load balancer.
     missing_from: Option<u64>,
+    /// How many blocks below its tip it proves state.
+    proves: Option<u64>,
 }
 
 fn grow(parent: Option<&Header>, count: usize, salt: u8) -> Vec<Header> {
@@ -86,6 +91,16 @@ impl Node {
                 b'1' => Ok(json!({"blockHash": null, "transactionIndex": null})),
                 _ => Ok(Value::Null),
             },
+            "eth_blockNumber" => Ok(format!("{:#x}", self.chain.len() - 1).into()),
+            "eth_getProof" if params[0] == json!(alloy_primitives::Address::ZERO) => {
+                let height = u64::from_str_radix(&params[2].as_str().unwrap()[2..], 16).unwrap();
+                let depth = self.chain.len() as u64 - 1 - height;
+                match self.proves {
+                    Some(most) if depth <= most => Ok(json!({"accountProof": []})),
+                    Some(_) => Err((-32_000, "missing trie node")),
+                    None => Err((-32_601, "no such method")),
+                }
+            }
             "eth_getProof" => match params[0].as_str().unwrap().as_bytes()[2] {
                 b'1' => Err((-32_602, "invalid block")),
                 b'2' => Err((-32_000, "missing trie node")),
@@ -212,4 +227,70 @@ async fn the_ways_to_say_not_found_are_told_apart() {
     let above =
         ask(ProofRequest::EthAccount { address: Default::default(), block: Some(99) }).await;
     assert!(matches!(above, AdapterError::NotFound { .. }), "{above:?}");
+}
+
+#[tokio::test]
+async fn the_depth_of_proofs_is_probed_once() {
+    let cases = [
+        (None, ProofDepth::None),
+        (Some(0), ProofDepth::Blocks(0)),
+        (Some(127), ProofDepth::Blocks(126)),
+        (Some(5_000), ProofDepth::Archive),
+    ];
+    for (proves, expected) in cases {
+        let (fake, node) = serve(Node { proves, ..node(1_500) }).await;
+        let source = source(&fake, FollowHead::Latest);
+        assert_eq!(source.proof_depth().await.unwrap(), expected);
+        node.lock().unwrap().proves = Some(9_999);
+        assert_eq!(source.proof_depth().await.unwrap(), expected, "remembered");
+    }
+    let (fake, _) = serve(Node { proves: Some(127), ..node(1_500) }).await;
+    let source = source(&fake, FollowHead::Latest);
+    let old = ProofRequest::EthAccount { address: Default::default(), block: Some(100) };
+    let error = source.proof_material(old).await.unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, AdapterError::Unavailable { .. }), "{error:?}");
+    assert!(text.contains("126 blocks deep") && text.contains("1400 below"), "{text}");
+}
+
+#[tokio::test]
+async fn headers_that_no_chain_has_are_refused() {
+    let mut bad = node(20);
+    for header in &mut bad.chain[12..] {
+        header.gas_used = header.gas_limit + 1;
+    }
+    for at in 12..bad.chain.len() {
+        bad.chain[at].parent_hash = bad.chain[at - 1].hash_slow();
+    }
+    let (fake, _) = serve(bad).await;
+    let error = source(&fake, FollowHead::LatestMinus(20)).tip().await.unwrap_err();
+    assert_eq!(error.class(), Class::Halt { reason: "invalid-header" });
+    assert!(error.to_string().contains("above the gas limit"), "{error}");
+}
+
+#[test]
+fn a_real_chain_through_every_fork_obeys_the_rules() {
+    let data = std::env::var_os("GRID_TESTDATA").map_or_else(
+        || std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
+        std::path::PathBuf::from,
+    );
+    let Ok(text) = std::fs::read(data.join("ethereum/rpc-conformance/chain-decoded.json")) else {
+        println!("SKIPPED: there is no rpc-conformance; set GRID_TESTDATA");
+        return;
+    };
+    let blocks: Vec<Value> = serde_json::from_slice(&text).unwrap();
+    let headers: Vec<_> = blocks
+        .iter()
+        .map(|block| {
+            let raw: alloy_primitives::Bytes =
+                serde_json::from_value(block["header_rlp"].clone()).unwrap();
+            decode_header(&raw).unwrap()
+        })
+        .collect();
+    assert!(headers.len() > 50);
+    for pair in headers.windows(2) {
+        HeaderRules::Ethereum
+            .check_child(&pair[0], &pair[1].header)
+            .unwrap_or_else(|error| panic!("block {}: {error}", pair[1].header.number));
+    }
 }

@@ -6,9 +6,11 @@ pub mod client;
 pub mod committee;
 pub mod header;
 pub mod mpt;
+pub mod rules;
 pub mod sync;
 
 pub use attest::{AttestError, AttesterSet};
 pub use client::AttestedClient;
 pub use committee::{CommitteeClient, CommitteeError};
 pub use header::{SealedEthHeader, decode_header};
+pub use rules::{HeaderRules, RuleError};
