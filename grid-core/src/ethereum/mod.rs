@@ -6,6 +6,7 @@ pub mod client;
 pub mod committee;
 pub mod header;
 pub mod mpt;
+pub mod receipt;
 pub mod rules;
 pub mod sync;
 

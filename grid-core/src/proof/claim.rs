@@ -1,6 +1,7 @@
 //! What a proof says.
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_trie::KECCAK_EMPTY;
 use serde::{Deserialize, Serialize};
 
 use super::codec;
@@ -84,14 +85,43 @@ pub enum Claim {
         /// Its state; `None` where the trie holds no such account.
         account: Option<AccountState>,
     },
-    /// The storage slot had this value after the block; zero is also the value of an absent slot.
+    /// The storage slot had this value after the block, or the account's trie held no such slot: it then reads as
+    /// zero, as all slots of an account that does not exist.
     Storage {
         /// The account.
         address: Address,
         /// The slot's key, not hashed.
         slot: B256,
-        /// Its value.
-        value: U256,
+        /// Its value, never zero: a slot that is set to zero is taken out of the trie.
+        value: Option<U256>,
+    },
+    /// The account's code after the block, as `EXTCODEHASH` and `EXTCODECOPY` see it.
+    Code {
+        /// The account.
+        address: Address,
+        /// keccak256 of the code; zero where the account did not exist or was empty (EIP-1052).
+        code_hash: B256,
+        /// The code, where it is shown. For an account that delegates (EIP-7702) it is `0xef0100` and the delegate.
+        code: Option<Bytes>,
+    },
+    /// The block has so many transactions, and so many receipts.
+    TransactionCount {
+        /// Their number: no transaction has this index or one above it.
+        count: u64,
+    },
+    /// All logs of a contract in the block: none is left out.
+    Logs {
+        /// The contract.
+        address: Address,
+        /// Only those whose first topic is this one are listed.
+        topic: Option<B256>,
+        /// The logs in the order of the block.
+        logs: Vec<PlacedLog>,
+    },
+    /// Several facts of one Ethereum block, in the order of [`EthereumRef`](super::ethereum::EthereumRef).
+    EthereumFacts {
+        /// The facts, at least two; no lists.
+        claims: Vec<Self>,
     },
     /// The header is in the chain, nothing more.
     Header {},
@@ -137,6 +167,16 @@ pub struct ProvenLog {
     pub data: Bytes,
 }
 
+/// A log and its place in the block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlacedLog {
+    /// Position of its transaction in the block.
+    pub transaction: u64,
+    /// The log, with its position in that transaction's receipt.
+    pub log: ProvenLog,
+}
+
 /// An account in Ethereum's state trie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -151,6 +191,14 @@ pub struct AccountState {
     pub code_hash: B256,
 }
 
+impl AccountState {
+    /// Whether the account counts as not existing (EIP-161): nothing sent, nothing owned, no code.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nonce == 0 && self.balance.is_zero() && self.code_hash == KECCAK_EMPTY
+    }
+}
+
 impl Claim {
     /// A name for the fact in this block: `keccak256(abi.encode(bytes32 chain, uint64 height, bytes32
     /// blockHash, uint8 kind, bytes body))`, kind and body as in the proof's binary form.
@@ -163,7 +211,7 @@ impl Claim {
     #[must_use]
     pub fn facts(&self) -> &[Self] {
         match self {
-            Self::BitcoinTxs { claims } => claims,
+            Self::BitcoinTxs { claims } | Self::EthereumFacts { claims } => claims,
             single => core::slice::from_ref(single),
         }
     }

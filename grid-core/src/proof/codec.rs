@@ -3,8 +3,9 @@
 //! ```text
 //! abi.encode(ProofEnvelope)   with, by kind, in `body`:
 //! claim      0 BitcoinTxClaim       1 TransactionClaim    2 ReceiptClaim  3 AccountClaim  4 StorageClaim  5 ""
-//!            6 BitcoinPaymentClaim  7 BitcoinDataClaim    8 BitcoinWitnessClaim    9 BitcoinTxsClaim
-//! inclusion  0 BitcoinTxBody        1 TransactionBody     2 ReceiptBody   3 AccountBody   4 StorageBody   5 ""
+//!            6 BitcoinPaymentClaim  7 BitcoinDataClaim    8 BitcoinWitnessClaim    9 FactsClaim (bitcoin)
+//!            10 CodeClaim           11 TransactionCountClaim   12 LogsClaim        13 FactsClaim (ethereum)
+//! inclusion  0 BitcoinTxBody        1 EthereumBody        5 ""
 //!            6 BitcoinOutputBody    7 BitcoinOutputBody   8 BitcoinWitnessBody     9 BitcoinTxsBody
 //! anchor     0 CertificateBody  1 abi.encode(bytes32 blockHash)
 //! outcome    0 failure  1 success  2 state root (in detail)  3 unknown type (last byte of detail)

@@ -32,13 +32,14 @@ pub mod block;
 pub mod build;
 pub mod claim;
 mod codec;
+pub mod ethereum;
 pub mod facts;
 mod json;
 mod types;
 pub mod verify;
 
 pub use block::{BlockProof, BlockProofError, BlockProven};
-pub use claim::{AccountState, Claim, Outcome, ProvenLog};
+pub use claim::{AccountState, Claim, Outcome, PlacedLog, ProvenLog};
 pub use codec::{CodecError, MAX_PROOF_BYTES};
 pub use json::{JsonError, MAX_JSON_BYTES};
 pub use types::{Anchor, CrossChainProof, Inclusion, OutputRef, PROOF_VERSION, Segment};

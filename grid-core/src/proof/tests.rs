@@ -38,19 +38,49 @@ fn claims_state_the_facts() {
     txid.0.reverse();
     assert_eq!(claims[0], Claim::BitcoinTx { txid, index: 1 });
     facts_of_a_bitcoin_block(&claims[1..5]);
-    let claims = &claims[4..];
-    assert_eq!(claims[2], Claim::Receipt { index: 1, outcome: Outcome::Failure {}, log: None });
-    let log = ProvenLog {
-        index: 1,
-        address: Address::repeat_byte(9),
-        topics: vec![B256::repeat_byte(9), B256::repeat_byte(1)],
-        data: vec![9; 37].into(),
+    assert_eq!(claims[5], Claim::Header {});
+    facts_of_an_ethereum_block(&claims[6..]);
+}
+
+fn facts_of_an_ethereum_block(claims: &[Claim]) {
+    use fixture::{CODE, OWNER, SLOT, STRANGER};
+    let byte = |byte: u8| (Address::repeat_byte(byte), B256::repeat_byte(byte));
+    let log = |index: u64, of: u8| {
+        let ((address, topic), data) = (byte(of), vec![of; 37].into());
+        ProvenLog { index, address, topics: vec![topic, B256::repeat_byte(1)], data }
     };
-    let outcome = Outcome::Success {};
-    assert_eq!(claims[3], Claim::Receipt { index: 0, outcome, log: Some(log) });
-    assert!(matches!(&claims[4], Claim::Account { account: Some(state), .. } if state.nonce == 7));
-    assert!(matches!(&claims[5], Claim::Account { account: None, .. }));
-    assert!(matches!(&claims[6], Claim::Storage { value, .. } if *value == U256::from(99)));
+    let hash = alloy_primitives::keccak256([&[2u8][..], &[3; 40]].concat());
+    let code_hash = alloy_primitives::keccak256(CODE);
+    let success = Outcome::Success {};
+    let (contract, topic) = byte(3);
+    let storage = |address, slot: B256, value: Option<u64>| {
+        let value = value.map(U256::from);
+        Claim::Storage { address, slot, value }
+    };
+    let logs = vec![PlacedLog { transaction: 2, log: log(0, 3) }];
+    let Claim::Account { account: Some(owner), .. } = claims[3] else { panic!("{:?}", claims[3]) };
+    assert_eq!((owner.nonce, owner.code_hash), (7, code_hash));
+    let single = [
+        Claim::Transaction { index: 3, hash },
+        Claim::Receipt { index: 1, outcome: Outcome::Failure {}, log: None },
+        Claim::Receipt { index: 0, outcome: success, log: Some(log(1, 9)) },
+        Claim::Account { address: OWNER, account: Some(owner) },
+        Claim::Account { address: STRANGER, account: None },
+        storage(OWNER, SLOT, Some(99)),
+        storage(OWNER, B256::with_last_byte(4), None),
+        storage(STRANGER, SLOT, None),
+        Claim::Code { address: STRANGER, code_hash: B256::ZERO, code: None },
+        Claim::Code { address: OWNER, code_hash, code: Some(CODE.to_vec().into()) },
+        Claim::TransactionCount { count: 5 },
+        Claim::Logs { address: contract, topic: Some(topic), logs: logs.clone() },
+    ];
+    assert_eq!(claims[..12], single);
+    let order = [0, 10, 2, 1, 3, 4, 9, 8, 5, 6, 7];
+    let listed = order.map(|at| single[at].clone());
+    assert_eq!(claims[12].facts(), listed);
+    let all = |address, logs| Claim::Logs { address, topic: None, logs };
+    let listed = [single[2].clone(), all(contract, logs), all(STRANGER, vec![])];
+    assert_eq!(claims[13], Claim::EthereumFacts { claims: listed.to_vec() });
 }
 
 fn facts_of_a_bitcoin_block(claims: &[Claim]) {
@@ -206,13 +236,33 @@ fn every_changed_byte_of_a_proof_of_several_transactions_is_refused() {
 }
 
 #[test]
-fn every_changed_byte_of_a_transaction_or_receipt_proof_is_refused() {
-    every_changed_byte_is_refused(5..8);
+fn every_changed_byte_of_a_header_transaction_or_receipt_proof_is_refused() {
+    every_changed_byte_is_refused(5..9);
 }
 
 #[test]
-fn every_changed_byte_of_an_account_storage_or_header_proof_is_refused() {
-    every_changed_byte_is_refused(8..12);
+fn every_changed_byte_of_an_account_proof_is_refused() {
+    every_changed_byte_is_refused(9..11);
+}
+
+#[test]
+fn every_changed_byte_of_a_storage_proof_is_refused() {
+    every_changed_byte_is_refused(11..14);
+}
+
+#[test]
+fn every_changed_byte_of_a_code_or_count_proof_is_refused() {
+    every_changed_byte_is_refused(14..17);
+}
+
+#[test]
+fn every_changed_byte_of_a_proof_of_all_logs_is_refused() {
+    every_changed_byte_is_refused(17..18);
+}
+
+#[test]
+fn every_changed_byte_of_a_proof_of_several_ethereum_facts_is_refused() {
+    every_changed_byte_is_refused(18..20);
 }
 
 #[test]
@@ -241,6 +291,12 @@ fn json_has_one_spelling() {
     assert!(matches!(CrossChainProof::from_json(&huge), Err(JsonError::TooLong(_))));
     let huge = vec![0; MAX_PROOF_BYTES + 1];
     assert!(matches!(CrossChainProof::from_abi(&huge), Err(CodecError::TooLong(_))));
+}
+
+fn ethereum_inclusion() -> Inclusion {
+    let facts = vec![ethereum::EthereumRef::Transaction { index: 0 }];
+    let (nodes, receipts, codes) = (vec![], vec![], vec![]);
+    Inclusion::Ethereum(ethereum::EthereumProof { facts, nodes, receipts, codes })
 }
 
 #[test]
@@ -294,8 +350,8 @@ fn each_link_has_its_own_error() {
         VerifyError::GridHeader(_)
     ));
     assert!(matches!(
-        error(|p| p.inclusion = Inclusion::Transaction { index: 0, nodes: vec![] }),
-        VerifyError::Kind { kind: "transaction", .. }
+        error(|p| p.inclusion = ethereum_inclusion()),
+        VerifyError::Kind { kind: "ethereum", .. }
     ));
 }
 
@@ -377,7 +433,7 @@ proptest! {
 
     #[test]
     fn damaged_proofs_never_panic_and_never_verify(
-        kind in 0usize..12,
+        kind in 0usize..20,
         cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         length in any::<prop::sample::Index>(),
     ) {

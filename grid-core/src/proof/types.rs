@@ -1,9 +1,9 @@
 //! The parts of a proof.
 
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{B256, Bytes};
 use serde::{Deserialize, Serialize};
 
-use super::claim::Claim;
+use super::{claim::Claim, ethereum::EthereumProof};
 use crate::{
     ChainId, CompatHeader,
     bitcoin::spv::{TxProof, TxsProof, WitnessProof},
@@ -75,40 +75,8 @@ pub enum Inclusion {
         /// `OP_RETURN` outputs whose payload is claimed, in strictly increasing order.
         data: Vec<OutputRef>,
     },
-    /// An Ethereum transaction under `txRoot`: key RLP(index), value the EIP-2718 bytes.
-    Transaction {
-        /// Position in the block.
-        index: u64,
-        /// Trie nodes from the root to the leaf.
-        nodes: Vec<Bytes>,
-    },
-    /// An Ethereum receipt, and one of its logs where named, under `receiptsRoot`.
-    Receipt {
-        /// Position of the transaction in the block.
-        index: u64,
-        /// Trie nodes from the root to the leaf.
-        nodes: Vec<Bytes>,
-        /// Position of the log in the receipt (not in the block).
-        log: Option<u64>,
-    },
-    /// An Ethereum account, or that there is none, under `stateRoot`.
-    Account {
-        /// The account.
-        address: Address,
-        /// Trie nodes from the root to the leaf, or to where the path ends.
-        nodes: Vec<Bytes>,
-    },
-    /// A storage slot of an Ethereum account under `stateRoot`; an absent slot is zero.
-    Storage {
-        /// The account.
-        address: Address,
-        /// Nodes of the account's proof.
-        account_nodes: Vec<Bytes>,
-        /// The slot's key, not hashed.
-        slot: B256,
-        /// Nodes of the slot's proof under the account's storage root; none where the storage is empty.
-        storage_nodes: Vec<Bytes>,
-    },
+    /// Facts about an Ethereum block under its roots.
+    Ethereum(EthereumProof),
     /// Nothing but the header itself.
     HeaderOnly {},
 }
@@ -146,10 +114,7 @@ impl Inclusion {
             Self::BitcoinData { .. } => "bitcoinData",
             Self::BitcoinWitness(_) => "bitcoinWitness",
             Self::BitcoinTxs { .. } => "bitcoinTxs",
-            Self::Transaction { .. } => "transaction",
-            Self::Receipt { .. } => "receipt",
-            Self::Account { .. } => "account",
-            Self::Storage { .. } => "storage",
+            Self::Ethereum(_) => "ethereum",
             Self::HeaderOnly {} => "headerOnly",
         }
     }

@@ -6,13 +6,13 @@ use thiserror::Error;
 
 use super::{
     claim::Claim,
+    ethereum::{EthereumFactError, EthereumRoots},
     facts::{self, FactError},
     types::{Anchor, CrossChainProof, Inclusion, PROOF_VERSION, Segment},
 };
 use crate::{
     ChainId, CompatHeader, Level, Security,
     bitcoin::spv::BlockContext,
-    ethereum::mpt::{self, MptError},
     grid::{CertificateError, ExtensionError, GridHeader, GridHeaderError, ValidatorSet},
     index,
     mmr::MmrError,
@@ -129,9 +129,9 @@ pub enum VerifyError {
     /// The Bitcoin inclusion fails.
     #[error("bitcoin inclusion: {0}")]
     Bitcoin(#[from] FactError),
-    /// The trie inclusion fails.
-    #[error("trie inclusion: {0}")]
-    Trie(#[from] MptError),
+    /// The Ethereum inclusion fails.
+    #[error("ethereum inclusion: {0}")]
+    Ethereum(#[from] EthereumFactError),
     /// The evidence shows something else.
     #[error("the evidence shows another fact than the proof claims: {0}")]
     Claim(String),
@@ -328,24 +328,7 @@ pub fn prove_claim(
         return Err(VerifyError::Kind { source_id: source.clone(), kind: inclusion.kind() });
     }
     Ok(match inclusion {
-        Inclusion::Transaction { index, nodes } => {
-            let raw = mpt::verify_transaction(header.txRoot, *index, nodes)?;
-            Claim::Transaction { index: *index, hash: keccak256(raw) }
-        }
-        Inclusion::Receipt { index, nodes, log } => {
-            let (outcome, log) = mpt::verify_receipt(header.receiptsRoot, *index, nodes, *log)?;
-            Claim::Receipt { index: *index, outcome, log }
-        }
-        Inclusion::Account { address, nodes } => {
-            let account = mpt::verify_account(header.stateRoot, *address, nodes)?;
-            Claim::Account { address: *address, account }
-        }
-        Inclusion::Storage { address, account_nodes, slot, storage_nodes } => {
-            let account = mpt::verify_account(header.stateRoot, *address, account_nodes)?
-                .ok_or(MptError::Absent("this address"))?;
-            let value = mpt::verify_storage(account.storage_root, *slot, storage_nodes)?;
-            Claim::Storage { address: *address, slot: *slot, value }
-        }
+        Inclusion::Ethereum(proof) => proof.show(&EthereumRoots::from(header))?,
         Inclusion::HeaderOnly {} => Claim::Header {},
         bitcoin => facts::claim(bitcoin, &BlockContext::new(source, header.txRoot, header.height))?,
     })

@@ -8,6 +8,9 @@ use alloy_rlp::{EMPTY_STRING_CODE, Error, Header};
 /// Nodes shorter than a hash stand in their parent.
 pub(super) const HASH_BYTES: usize = 32;
 
+/// What the RLP of a string of 32 bytes starts with.
+const HASH_CODE: u8 = EMPTY_STRING_CODE + 32;
+
 /// Where a node leads for a key.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step<'a> {
@@ -29,8 +32,14 @@ pub(super) struct Path<'a> {
 }
 
 impl<'a> Path<'a> {
-    pub(super) const fn new(key: &'a [u8]) -> Self {
-        Self { key, at: 0 }
+    /// The path that is left of a key after its first `at` nibbles.
+    pub(super) const fn new(key: &'a [u8], at: usize) -> Self {
+        Self { key, at }
+    }
+
+    /// Nibbles that have been walked.
+    pub(super) const fn depth(&self) -> usize {
+        self.at
     }
 
     /// The next nibble, if the path goes on.
@@ -57,14 +66,19 @@ fn items(mut bytes: &[u8]) -> Result<([&[u8]; 17], usize), Error> {
     }
     let (mut items, mut count) = ([&[][..]; 17], 0usize);
     while !bytes.is_empty() {
-        let start = bytes;
-        let header = Header::decode(&mut bytes)?;
-        let (_, rest) =
-            bytes.split_at_checked(header.payload_length).ok_or(Error::InputTooShort)?;
+        // Nearly all items of a branch are hashes or empty.
+        let length = match bytes.first() {
+            Some(&EMPTY_STRING_CODE) => 1,
+            Some(&HASH_CODE) => 1 + HASH_BYTES,
+            _ => {
+                let mut rest = bytes;
+                let header = Header::decode(&mut rest)?;
+                let head = bytes.len().saturating_sub(rest.len());
+                head.saturating_add(header.payload_length)
+            }
+        };
+        let (item, rest) = bytes.split_at_checked(length).ok_or(Error::InputTooShort)?;
         bytes = rest;
-        let (item, _) = start
-            .split_at_checked(start.len().saturating_sub(rest.len()))
-            .ok_or(Error::InputTooShort)?;
         *items.get_mut(count).ok_or(Error::Custom("a node with more than 17 items"))? = item;
         count = count.saturating_add(1);
     }
@@ -156,7 +170,7 @@ mod tests {
     use super::*;
 
     fn walk(node: &[u8], key: &[u8]) -> Result<String, Error> {
-        step(node, &mut Path::new(key)).map(|step| format!("{step:?}"))
+        step(node, &mut Path::new(key, 0)).map(|step| format!("{step:?}"))
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use alloy_trie::proof::verify_proof;
+use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, proof::verify_proof};
 use proptest::prelude::*;
 
 use super::*;
@@ -23,7 +23,7 @@ fn present_and_absent_keys_prove_as_alloy_trie_says() {
         for i in 0..count.saturating_add(40) {
             let key = keccak256([i]);
             let (root, nodes) = prove_hashed(&entries, &key);
-            let found = lookup(root, key.as_slice(), &nodes).unwrap();
+            let found = lookup(root, key.as_slice(), &nodes).unwrap().map(<[u8]>::to_vec);
             assert_eq!(found.as_ref(), entries.get(&key), "key {i} of {count}");
             assert!(oracle(root, key.as_slice(), found, &nodes));
         }
@@ -38,7 +38,7 @@ fn every_item_of_a_list_proves() {
         let root = ordered_trie_root(&values);
         for index in (0..count).step_by(count.div_ceil(40)).chain([count - 1]) {
             let nodes = prove_ordered(&values, index as u64).unwrap();
-            assert_eq!(verify_transaction(root, index as u64, &nodes).as_ref(), Ok(&values[index]));
+            assert_eq!(verify_transaction(root, index as u64, &nodes), Ok(&*values[index]));
         }
         let missing = MptError::NoItem { index: count as u64, count };
         assert_eq!(prove_ordered(&values, count as u64), Err(missing));
@@ -123,7 +123,7 @@ fn paths_longer_than_a_key_are_absence_not_a_panic() {
 fn sizes_are_capped_before_hashing() {
     let key = [1u8; 32];
     let many = vec![Bytes::from_static(&[1]); MAX_NODES + 1];
-    assert_eq!(lookup(B256::ZERO, &key, &many), Err(MptError::TooManyNodes(65)));
+    assert_eq!(lookup(B256::ZERO, &key, &many), Err(MptError::TooManyNodes { found: 65, allowed: MAX_NODES }));
     let long = Bytes::from(vec![0; MAX_NODE_BYTES + 1]);
     let error = MptError::NodeTooLong { index: 1, length: MAX_NODE_BYTES + 1 };
     assert_eq!(lookup(B256::ZERO, &key, &[Bytes::new(), long]), Err(error));
@@ -139,34 +139,9 @@ fn receipts_of_unknown_types_are_opaque_but_proven() {
     let nodes = prove_ordered(&values, 0).unwrap();
     let outcome = Outcome::Unknown { tx_type: 0x7e };
     assert_eq!(verify_receipt(root, 0, &nodes, None), Ok((outcome, None)));
-    assert_eq!(verify_receipt(root, 0, &nodes, Some(0)), Err(MptError::UnknownType(0x7e)));
-    assert_eq!(verify_transaction(root, 0, &nodes).as_ref(), Ok(&values[0]));
-}
-
-#[test]
-fn receipts_state_their_outcome_and_logs() {
-    let bloom = "00".repeat(256);
-    // Status 1, 21,000 gas, no bloom, one log of address 0x0b…, one topic, two bytes of data.
-    let log = format!("f83a94{}e1a0{}820102", "0b".repeat(20), "0c".repeat(32));
-    let body = format!("01825208b90100{bloom}f83c{log}");
-    let payload = format!("f9{:04x}{body}", body.len() / 2);
-    let read = |prefix: &str, body: &str, log| {
-        read_receipt(&alloy_primitives::hex::decode(format!("{prefix}{body}")).unwrap(), log)
-    };
-    for prefix in ["", "01", "02", "03", "04"] {
-        let (outcome, log) = read(prefix, &payload, Some(0)).unwrap();
-        let log = log.unwrap();
-        assert_eq!((outcome, log.topics.len()), (Outcome::Success {}, 1));
-        assert_eq!((log.address, log.data), (Address::repeat_byte(0x0b), vec![1, 2].into()));
-    }
-    assert_eq!(read("", &payload, Some(1)), Err(MptError::NoLog { index: 1, count: 1 }));
-    let root = "0d".repeat(32);
-    let old = format!("f90128a0{root}825208b90100{bloom}c0");
-    let outcome = Outcome::PostState { root: B256::repeat_byte(0x0d) };
-    assert_eq!(read("", &old, None), Ok((outcome, None)));
-    for bad in ["", "02", "c0", &format!("02{payload}00")] {
-        assert!(read("", bad, None).is_err(), "{bad}");
-    }
+    let unknown = MptError::Receipt(ReceiptError::UnknownType(0x7e));
+    assert_eq!(verify_receipt(root, 0, &nodes, Some(0)), Err(unknown));
+    assert_eq!(verify_transaction(root, 0, &nodes), Ok(&*values[0]));
 }
 
 #[test]
@@ -204,7 +179,7 @@ proptest! {
         }
         for key in wanted {
             let (root, nodes) = prove_hashed(&entries, &key);
-            let found = lookup(root, key.as_slice(), &nodes);
+            let found = lookup(root, key.as_slice(), &nodes).map(|value| value.map(<[u8]>::to_vec));
             prop_assert_eq!(found.clone(), Ok(entries.get(&key).cloned()));
             prop_assert!(oracle(root, key.as_slice(), found.unwrap_or_default(), &nodes));
             if !nodes.is_empty() && flip.2 != 0 {
@@ -220,17 +195,62 @@ proptest! {
     }
 
     #[test]
+    fn several_keys_share_their_nodes_in_one_order(
+        keys in prop::collection::btree_map(any::<[u8; 32]>(), prop::collection::vec(1u8.., 1..60), 1..40),
+        present in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+        absent in prop::collection::btree_set(any::<[u8; 32]>(), 0..8),
+        damage: prop::sample::Index,
+    ) {
+        let entries: BTreeMap<B256, Vec<u8>> = keys.into_iter().map(|(key, value)| (key.into(), value)).collect();
+        let present = present.into_iter().filter_map(|at| entries.keys().nth(at.index(entries.len())).copied());
+        let wanted: std::collections::BTreeSet<B256> = present.chain(absent.into_iter().map(B256::new)).collect();
+        let (mut pool, mut single, mut root) = (NodePool::default(), 0, EMPTY_ROOT_HASH);
+        for key in &wanted {
+            let nodes;
+            (root, nodes) = prove_hashed(&entries, key);
+            single += nodes.len();
+            pool.extend(nodes);
+        }
+        let keys: Vec<&[u8]> = wanted.iter().map(B256::as_slice).collect();
+        let expected: Vec<Option<&[u8]>> = wanted.iter().map(|key| entries.get(key).map(Vec::as_slice)).collect();
+        let mut recorder = Recorder::new(&pool);
+        prop_assert_eq!(walk(root, &keys, &mut recorder), Ok(expected.clone()));
+        let nodes = recorder.into_nodes();
+        prop_assert!(nodes.len() <= single);
+        let read = |nodes: &[Bytes]| -> Result<(), MptError> {
+            let mut list = NodeList::new(nodes)?;
+            let found = walk(root, &keys, &mut list)?;
+            list.finish()?;
+            assert_eq!(found, expected);
+            Ok(())
+        };
+        if !keys.is_empty() {
+            prop_assert_eq!(read(&nodes), Ok(()));
+            let at = damage.index(nodes.len());
+            let mut bad = nodes.clone();
+            bad.remove(at);
+            prop_assert!(read(&bad).is_err(), "a node is missing");
+            bad = nodes.clone();
+            bad.insert(at, nodes[at].clone());
+            prop_assert!(read(&bad).is_err(), "a node is there twice");
+            if at > 0 {
+                bad = nodes;
+                bad.swap(at - 1, at);
+                prop_assert!(read(&bad).is_err(), "nodes are swapped");
+            }
+        }
+    }
+
+    #[test]
     fn arbitrary_nodes_never_panic(
         key in prop::collection::vec(any::<u8>(), 0..34),
         nodes in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..4),
-        log: Option<u64>,
     ) {
         let nodes: Vec<Bytes> = nodes.into_iter().map(Bytes::from).collect();
         // Hash links that hold, so that decoding is reached.
         let root = nodes.first().map_or(EMPTY_ROOT_HASH, keccak256);
         let _either = lookup(root, &key, &nodes);
-        for node in &nodes {
-            let _either = read_receipt(node, log);
-        }
+        let mut list = NodeList::new(&nodes).unwrap();
+        let _either = walk(root, &[&[], &key], &mut list);
     }
 }

@@ -6,7 +6,7 @@ use alloy_sol_types::{SolValue, sol};
 use super::{CodecError, TaggedWire, invalid, optional, read};
 use crate::{
     CompatHeader,
-    proof::claim::{AccountState, Claim, Outcome, ProvenLog},
+    proof::claim::{AccountState, Claim, Outcome, PlacedLog, ProvenLog},
 };
 
 sol! {
@@ -18,11 +18,15 @@ sol! {
     struct AccountClaim {
         address account; bool exists; uint64 nonce; uint256 balance; bytes32 storageRoot; bytes32 codeHash;
     }
-    struct StorageClaim { address account; bytes32 slot; uint256 value; }
+    struct StorageClaim { address account; bytes32 slot; bool exists; uint256 value; }
     struct BitcoinPaymentClaim { bytes32 txid; uint64 index; uint32 output; bytes script; uint64 amount; }
     struct BitcoinDataClaim { bytes32 txid; uint64 index; uint32 output; bytes data; }
     struct BitcoinWitnessClaim { bytes32 txid; bytes32 wtxid; uint64 index; }
-    struct BitcoinTxsClaim { TaggedWire[] claims; }
+    struct FactsClaim { TaggedWire[] claims; }
+    struct CodeClaim { address account; bytes32 codeHash; bytes[] code; }
+    struct TransactionCountClaim { uint64 count; }
+    struct PlacedLogWire { uint64 transaction; LogWire log; }
+    struct LogsClaim { address account; bytes32[] topic; PlacedLogWire[] logs; }
 }
 
 /// What [`Claim::hash`] hashes.
@@ -53,7 +57,9 @@ pub(super) fn encode(claim: &Claim) -> (u8, Bytes) {
         }
         Claim::Account { address, account } => (3, account_claim(*address, *account).abi_encode()),
         Claim::Storage { address, slot, value } => {
-            (4, StorageClaim { account: *address, slot: *slot, value: *value }.abi_encode())
+            let (account, slot, exists) = (*address, *slot, value.is_some());
+            let value = value.unwrap_or_default();
+            (4, StorageClaim { account, slot, exists, value }.abi_encode())
         }
         Claim::Header {} => (5, Vec::new()),
         Claim::BitcoinPayment { txid, index, output, script, amount } => {
@@ -70,12 +76,29 @@ pub(super) fn encode(claim: &Claim) -> (u8, Bytes) {
             (8, BitcoinWitnessClaim { txid, wtxid, index }.abi_encode())
         }
         Claim::BitcoinTxs { claims } => {
-            let claims = claims.iter().map(encode);
-            let claims = claims.map(|(kind, body)| TaggedWire { kind, body }).collect();
-            (9, BitcoinTxsClaim { claims }.abi_encode())
+            (9, list(claims))
         }
+        Claim::Code { address, code_hash, code } => {
+            let (account, code) = (*address, code.iter().cloned().collect());
+            (10, CodeClaim { account, codeHash: *code_hash, code }.abi_encode())
+        }
+        Claim::TransactionCount { count } => {
+            (11, TransactionCountClaim { count: *count }.abi_encode())
+        }
+        Claim::Logs { address, topic, logs } => {
+            let (account, topic) = (*address, topic.iter().copied().collect());
+            let logs = logs.iter().map(PlacedLogWire::from).collect();
+            (12, LogsClaim { account, topic, logs }.abi_encode())
+        }
+        Claim::EthereumFacts { claims } => (13, list(claims)),
     };
     (kind, body.into())
+}
+
+fn list(claims: &[Claim]) -> Vec<u8> {
+    let claims = claims.iter().map(encode);
+    let claims = claims.map(|(kind, body)| TaggedWire { kind, body }).collect();
+    FactsClaim { claims }.abi_encode()
 }
 
 fn account_claim(address: Address, account: Option<AccountState>) -> AccountClaim {
@@ -132,8 +155,8 @@ pub(super) fn decode(TaggedWire { kind, body }: &TaggedWire) -> Result<Claim, Co
             Claim::Account { address: wire.account, account }
         }
         4 => {
-            let StorageClaim { account, slot, value } = read(part, body)?;
-            Claim::Storage { address: account, slot, value }
+            let StorageClaim { account, slot, exists, value } = read(part, body)?;
+            Claim::Storage { address: account, slot, value: exists.then_some(value) }
         }
         6 => {
             let BitcoinPaymentClaim { txid, index, output, script, amount } = read(part, body)?;
@@ -147,21 +170,48 @@ pub(super) fn decode(TaggedWire { kind, body }: &TaggedWire) -> Result<Claim, Co
             let BitcoinWitnessClaim { txid, wtxid, index } = read(part, body)?;
             Claim::BitcoinWitness { txid, wtxid, index }
         }
-        9 => {
-            let BitcoinTxsClaim { claims } = read(part, body)?;
-            Claim::BitcoinTxs { claims: claims.iter().map(member).collect::<Result<_, _>>()? }
+        9 => Claim::BitcoinTxs { claims: members(body, &[0, 6, 7])? },
+        10 => {
+            let CodeClaim { account, codeHash, code } = read(part, body)?;
+            let code = optional("code of the claim", code)?;
+            Claim::Code { address: account, code_hash: codeHash, code }
         }
+        11 => {
+            let TransactionCountClaim { count } = read(part, body)?;
+            Claim::TransactionCount { count }
+        }
+        12 => {
+            let LogsClaim { account, topic, logs } = read(part, body)?;
+            let topic = optional("topic of the claim", topic)?;
+            let logs = logs.into_iter().map(PlacedLog::from).collect();
+            Claim::Logs { address: account, topic, logs }
+        }
+        13 => Claim::EthereumFacts { claims: members(body, &[1, 2, 3, 4, 10, 11, 12])? },
         5 if body.is_empty() => Claim::Header {},
         5 => return Err(invalid(part, &"a header claim has no body")),
         kind => return Err(CodecError::Kind { part, kind: *kind }),
     })
 }
 
-/// A member of a list of Bitcoin facts: lists do not hold lists.
-fn member(wire: &TaggedWire) -> Result<Claim, CodecError> {
-    match wire.kind {
-        0 | 6 | 7 => decode(wire),
+/// The members of a list, which are of one chain's kinds: lists do not hold lists.
+fn members(body: &[u8], kinds: &[u8]) -> Result<Vec<Claim>, CodecError> {
+    let FactsClaim { claims } = read("claim", body)?;
+    let member = |wire: &TaggedWire| match wire.kind {
+        kind if kinds.contains(&kind) => decode(wire),
         kind => Err(CodecError::Kind { part: "listed claim", kind }),
+    };
+    claims.iter().map(member).collect()
+}
+
+impl From<&PlacedLog> for PlacedLogWire {
+    fn from(PlacedLog { transaction, log }: &PlacedLog) -> Self {
+        Self { transaction: *transaction, log: log.into() }
+    }
+}
+
+impl From<PlacedLogWire> for PlacedLog {
+    fn from(PlacedLogWire { transaction, log }: PlacedLogWire) -> Self {
+        Self { transaction, log: log.into() }
     }
 }
 

@@ -5,15 +5,19 @@ use alloy_sol_types::{SolValue, sol};
 use super::{CodecError, TaggedWire, invalid, optional, read};
 use crate::{
     bitcoin::spv::{IndexedTx, TxProof, TxsProof, WitnessProof},
-    proof::types::{Inclusion, OutputRef},
+    proof::{
+        ethereum::{EthereumProof, EthereumRef},
+        types::{Inclusion, OutputRef},
+    },
 };
 
 sol! {
     struct BitcoinTxBody { bytes raw; uint64 index; bytes32[] branch; bytes coinbase; bytes32[] coinbaseBranch; }
-    struct TransactionBody { uint64 index; bytes[] nodes; }
-    struct ReceiptBody { uint64 index; bytes[] nodes; uint64[] log; }
-    struct AccountBody { address account; bytes[] nodes; }
-    struct StorageBody { address account; bytes[] accountNodes; bytes32 slot; bytes[] storageNodes; }
+    struct EthereumBody { TaggedWire[] facts; bytes[] nodes; bytes[] receipts; bytes[] codes; }
+    struct ReceiptFact { uint64 index; uint64[] log; }
+    struct LogsFact { address account; bytes32[] topic; }
+    struct CodeFact { address account; bool withBytes; }
+    struct StorageFact { address account; bytes32 slot; }
     struct BitcoinOutputBody { uint32 output; BitcoinTxBody tx; }
     struct BitcoinWitnessBody {
         bytes raw; uint64 index; bytes32[] branch; bytes32[] witnessBranch;
@@ -30,24 +34,9 @@ sol! {
 pub(super) fn encode(inclusion: &Inclusion) -> TaggedWire {
     let (kind, body) = match inclusion.clone() {
         Inclusion::BitcoinTx(proof) => (0, BitcoinTxBody::from(proof).abi_encode()),
-        Inclusion::Transaction { index, nodes } => {
-            (1, TransactionBody { index, nodes }.abi_encode())
-        }
-        Inclusion::Receipt { index, nodes, log } => {
-            let log = log.into_iter().collect();
-            (2, ReceiptBody { index, nodes, log }.abi_encode())
-        }
-        Inclusion::Account { address, nodes } => {
-            (3, AccountBody { account: address, nodes }.abi_encode())
-        }
-        Inclusion::Storage { address: account, account_nodes, slot, storage_nodes } => {
-            let wire = StorageBody {
-                account,
-                accountNodes: account_nodes,
-                slot,
-                storageNodes: storage_nodes,
-            };
-            (4, wire.abi_encode())
+        Inclusion::Ethereum(EthereumProof { facts, nodes, receipts, codes }) => {
+            let facts = facts.iter().map(TaggedWire::from).collect();
+            (1, EthereumBody { facts, nodes, receipts, codes }.abi_encode())
         }
         Inclusion::HeaderOnly {} => (5, Vec::new()),
         Inclusion::BitcoinPayment { output, tx } => {
@@ -69,21 +58,9 @@ pub(super) fn decode(TaggedWire { kind, body }: &TaggedWire) -> Result<Inclusion
     Ok(match kind {
         0 => Inclusion::BitcoinTx(read::<BitcoinTxBody>(part, body)?.into()),
         1 => {
-            let TransactionBody { index, nodes } = read(part, body)?;
-            Inclusion::Transaction { index, nodes }
-        }
-        2 => {
-            let ReceiptBody { index, nodes, log } = read(part, body)?;
-            Inclusion::Receipt { index, nodes, log: optional("log of the inclusion", log)? }
-        }
-        3 => {
-            let AccountBody { account, nodes } = read(part, body)?;
-            Inclusion::Account { address: account, nodes }
-        }
-        4 => {
-            let StorageBody { account, accountNodes, slot, storageNodes } = read(part, body)?;
-            let (account_nodes, storage_nodes) = (accountNodes, storageNodes);
-            Inclusion::Storage { address: account, account_nodes, slot, storage_nodes }
+            let EthereumBody { facts, nodes, receipts, codes } = read(part, body)?;
+            let facts = facts.iter().map(fact).collect::<Result<_, _>>()?;
+            Inclusion::Ethereum(EthereumProof { facts, nodes, receipts, codes })
         }
         6 => {
             let BitcoinOutputBody { output, tx } = read(part, body)?;
@@ -97,6 +74,58 @@ pub(super) fn decode(TaggedWire { kind, body }: &TaggedWire) -> Result<Inclusion
         9 => several(read(part, body)?),
         5 if body.is_empty() => Inclusion::HeaderOnly {},
         5 => return Err(invalid(part, &"a header needs no inclusion body")),
+        kind => return Err(CodecError::Kind { part, kind: *kind }),
+    })
+}
+
+/// A fact has the number of its claim.
+impl From<&EthereumRef> for TaggedWire {
+    fn from(fact: &EthereumRef) -> Self {
+        let (kind, body) = match *fact {
+            EthereumRef::Transaction { index } => (1, index.abi_encode()),
+            EthereumRef::Receipt { index, log } => {
+                let log = log.into_iter().collect();
+                (2, ReceiptFact { index, log }.abi_encode())
+            }
+            EthereumRef::Account { address } => (3, address.abi_encode()),
+            EthereumRef::Storage { address: account, slot } => {
+                (4, StorageFact { account, slot }.abi_encode())
+            }
+            EthereumRef::Code { address: account, bytes } => {
+                (10, CodeFact { account, withBytes: bytes }.abi_encode())
+            }
+            EthereumRef::TransactionCount { count } => (11, count.abi_encode()),
+            EthereumRef::Logs { address: account, topic } => {
+                let topic = topic.into_iter().collect();
+                (12, LogsFact { account, topic }.abi_encode())
+            }
+        };
+        Self { kind, body: body.into() }
+    }
+}
+
+fn fact(TaggedWire { kind, body }: &TaggedWire) -> Result<EthereumRef, CodecError> {
+    let part = "fact";
+    Ok(match kind {
+        1 => EthereumRef::Transaction { index: read(part, body)? },
+        2 => {
+            let ReceiptFact { index, log } = read(part, body)?;
+            EthereumRef::Receipt { index, log: optional("log of a fact", log)? }
+        }
+        3 => EthereumRef::Account { address: read(part, body)? },
+        4 => {
+            let StorageFact { account, slot } = read(part, body)?;
+            EthereumRef::Storage { address: account, slot }
+        }
+        10 => {
+            let CodeFact { account, withBytes } = read(part, body)?;
+            EthereumRef::Code { address: account, bytes: withBytes }
+        }
+        11 => EthereumRef::TransactionCount { count: read(part, body)? },
+        12 => {
+            let LogsFact { account, topic } = read(part, body)?;
+            EthereumRef::Logs { address: account, topic: optional("topic of a fact", topic)? }
+        }
         kind => return Err(CodecError::Kind { part, kind: *kind }),
     })
 }

@@ -15,6 +15,7 @@ use super::grid_core::{
     mmr::{self, Mmr},
     proof::{
         Anchor, CrossChainProof, Inclusion, Segment, Trust, TrustAnchor, build,
+        ethereum::{EthereumEvidence, EthereumProof, EthereumRef, EthereumRoots},
         facts::{BitcoinFact, from_block},
     },
 };
@@ -239,35 +240,83 @@ pub(crate) fn receipts() -> Vec<Vec<u8>> {
     .to_vec()
 }
 
-/// One proof of every kind of inclusion, with its name.
+/// An account with storage and code.
+pub(crate) const OWNER: Address = Address::repeat_byte(0x42);
+/// An account that does not exist.
+pub(crate) const STRANGER: Address = Address::repeat_byte(0x44);
+/// A slot of the owner, which holds 99; the one after it is absent.
+pub(crate) const SLOT: B256 = B256::with_last_byte(3);
+/// The owner's code.
+pub(crate) const CODE: [u8; 5] = hex!("60016002f3");
+
+/// Header of an Ethereum block, and the evidence for everything in it.
+pub(crate) fn ethereum_block() -> (CompatHeader, EthereumEvidence) {
+    let transactions: Vec<Vec<u8>> = (0..5u8).map(|i| [&[2u8][..], &[i; 40]].concat()).collect();
+    let receipts = receipts();
+    let mut evidence = EthereumEvidence::default();
+    let mut roots = Vec::new();
+    for list in [&transactions, &receipts] {
+        let indices: Vec<u64> = (0..=list.len() as u64).collect();
+        let (root, nodes) = mpt::ordered_nodes(list, &indices);
+        evidence.nodes.extend(nodes);
+        roots.push(root);
+    }
+    let absent_slot = B256::with_last_byte(4);
+    let (storage_root, nodes) = storage(SLOT, U256::from(99), &SLOT);
+    evidence.nodes.extend(nodes);
+    evidence.nodes.extend(storage(SLOT, U256::from(99), &absent_slot).1);
+    let entries = state_entries(OWNER, storage_root);
+    for address in [OWNER, STRANGER, Address::repeat_byte(2)] {
+        let (root, nodes) = mpt::prove_hashed(&entries, &keccak256(address));
+        evidence.nodes.extend(nodes);
+        roots.truncate(2);
+        roots.push(root);
+    }
+    evidence.receipts = receipts.into_iter().map(Bytes::from).collect();
+    evidence.codes = [(OWNER, Bytes::from_static(&CODE)), (STRANGER, Bytes::new())].into();
+    let roots = [roots[0], roots[1], roots[2]];
+    (header(&ChainId::eip155(1), 1_000, roots), evidence)
+}
+
+/// Facts of the Ethereum block, each alone and then together.
+pub(crate) fn ethereum_facts() -> Vec<(&'static str, Vec<EthereumRef>)> {
+    let contract = Address::repeat_byte(3);
+    let single = [
+        ("transaction", EthereumRef::Transaction { index: 3 }),
+        ("receipt", EthereumRef::Receipt { index: 1, log: None }),
+        ("log", EthereumRef::Receipt { index: 0, log: Some(1) }),
+        ("account", EthereumRef::Account { address: OWNER }),
+        ("absent account", EthereumRef::Account { address: STRANGER }),
+        ("storage", EthereumRef::Storage { address: OWNER, slot: SLOT }),
+        ("absent slot", EthereumRef::Storage { address: OWNER, slot: B256::with_last_byte(4) }),
+        ("slot of nobody", EthereumRef::Storage { address: STRANGER, slot: SLOT }),
+        ("code hash", EthereumRef::Code { address: STRANGER, bytes: false }),
+        ("code", EthereumRef::Code { address: OWNER, bytes: true }),
+        ("transaction count", EthereumRef::TransactionCount { count: 5 }),
+        ("logs", EthereumRef::Logs { address: contract, topic: Some(B256::repeat_byte(3)) }),
+    ];
+    let without_logs = |fact: &EthereumRef| !matches!(fact, EthereumRef::Logs { .. });
+    let several = single.map(|(_, fact)| fact).into_iter().filter(without_logs).collect();
+    let mut all: Vec<_> = single.map(|(name, fact)| (name, vec![fact])).to_vec();
+    all.push(("ethereum facts", several));
+    let logs = |address| EthereumRef::Logs { address, topic: None };
+    all.push(("ethereum logs", vec![logs(contract), logs(STRANGER), single[2].1]));
+    all
+}
+
+/// One proof of every kind, with its name.
 pub(crate) fn all_kinds(validators: &Validators) -> Vec<(&'static str, CrossChainProof)> {
     let chain = ChainId::eip155(1);
     let range = (5, 11);
-    let transactions: Vec<Vec<u8>> = (0..5u8).map(|i| [&[2u8][..], &[i; 40]].concat()).collect();
-    let receipts = receipts();
-    let slot = B256::with_last_byte(3);
-    let (storage_root, storage_nodes) = storage(slot, U256::from(99));
-    let owner = Address::repeat_byte(0x42);
-    let (state_root, account_nodes) = state(owner, storage_root);
-    let stranger = Address::repeat_byte(0x44);
-    let absence = absence(stranger, owner, storage_root);
-    let roots =
-        [mpt::ordered_trie_root(&transactions), mpt::ordered_trie_root(&receipts), state_root];
-    let header = header(&chain, 1_000, roots);
-    let nodes = |values: &[Vec<u8>], index| mpt::prove_ordered(values, index).expect("in range");
-    let inclusions = [
-        ("transaction", Inclusion::Transaction { index: 3, nodes: nodes(&transactions, 3) }),
-        ("receipt", Inclusion::Receipt { index: 1, nodes: nodes(&receipts, 1), log: None }),
-        ("log", Inclusion::Receipt { index: 0, nodes: nodes(&receipts, 0), log: Some(1) }),
-        ("account", Inclusion::Account { address: owner, nodes: account_nodes.clone() }),
-        ("absent account", Inclusion::Account { address: stranger, nodes: absence }),
-        ("storage", Inclusion::Storage { address: owner, account_nodes, slot, storage_nodes }),
-        ("header", Inclusion::HeaderOnly {}),
-    ];
+    let (header, evidence) = ethereum_block();
     let mut proofs = vec![("bitcoin", bitcoin_proof(validators, range))];
     proofs.extend(bitcoin_facts(validators, range));
-    for (name, inclusion) in inclusions {
-        proofs.push((name, prove(&chain, &header, inclusion, range, validators)));
+    proofs.push(("header", prove(&chain, &header, Inclusion::HeaderOnly {}, range, validators)));
+    let roots = EthereumRoots::from(&header);
+    for (name, facts) in ethereum_facts() {
+        let proof = EthereumProof::build(facts, &roots, &evidence).expect("facts of the block");
+        let proof = prove(&chain, &header, Inclusion::Ethereum(proof), range, validators);
+        proofs.push((name, proof));
     }
     proofs
 }
@@ -275,7 +324,7 @@ pub(crate) fn all_kinds(validators: &Validators) -> Vec<(&'static str, CrossChai
 fn state_entries(owner: Address, storage_root: B256) -> std::collections::BTreeMap<B256, Vec<u8>> {
     let account = |nonce: u64, storage_root: B256| {
         let balance = U256::from(1_000_000_007u64);
-        let code_hash = keccak256([]);
+        let code_hash = keccak256(if nonce == 7 { &CODE[..] } else { &[] });
         alloy_rlp::encode(alloy_trie::TrieAccount::new(nonce, balance, storage_root, code_hash))
     };
     let mut entries: std::collections::BTreeMap<B256, Vec<u8>> = (0..4u8)
@@ -287,18 +336,10 @@ fn state_entries(owner: Address, storage_root: B256) -> std::collections::BTreeM
     entries
 }
 
-fn state(owner: Address, storage_root: B256) -> (B256, Vec<Bytes>) {
-    mpt::prove_hashed(&state_entries(owner, storage_root), &keccak256(owner))
-}
-
-fn absence(address: Address, owner: Address, storage_root: B256) -> Vec<Bytes> {
-    mpt::prove_hashed(&state_entries(owner, storage_root), &keccak256(address)).1
-}
-
-fn storage(slot: B256, value: U256) -> (B256, Vec<Bytes>) {
+fn storage(slot: B256, value: U256, key: &B256) -> (B256, Vec<Bytes>) {
     let mut entries: std::collections::BTreeMap<B256, Vec<u8>> = (10..12u8)
         .map(|i| (keccak256(B256::with_last_byte(i)), alloy_rlp::encode(U256::from(i))))
         .collect();
     entries.insert(keccak256(slot), alloy_rlp::encode(value));
-    mpt::prove_hashed(&entries, &keccak256(slot))
+    mpt::prove_hashed(&entries, &keccak256(key))
 }
