@@ -1,12 +1,12 @@
 //! The seam between a chain's nodes and everything that uses them.
 
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{B256, Bytes};
 use async_trait::async_trait;
 use grid_core::{
     ChainId, CompatHeader,
     api::SyncStatus,
     ethereum::sync::SyncData,
-    proof::{Inclusion, facts::BitcoinFact},
+    proof::{Inclusion, ethereum::EthereumFact, facts::BitcoinFact},
 };
 use serde::{Deserialize, Serialize};
 
@@ -133,32 +133,12 @@ pub enum ProofRequest {
         /// The block, where known: a node without a transaction index needs it.
         block_hash: Option<B256>,
     },
-    /// An Ethereum transaction is in a block.
-    EthTransaction {
-        /// Transaction hash.
-        hash: B256,
-    },
-    /// An Ethereum transaction's receipt, or one log of it.
-    EthReceipt {
-        /// Transaction hash.
-        hash: B256,
-        /// Index of the log within the receipt, counted from 0.
-        log: Option<u64>,
-    },
-    /// An account's state (or its absence) after a block.
-    EthAccount {
-        /// The account.
-        address: Address,
-        /// Block height; the source's head when absent.
-        block: Option<u64>,
-    },
-    /// A storage slot's value (or its absence) after a block.
-    EthStorage {
-        /// The contract.
-        address: Address,
-        /// The slot's position.
-        slot: B256,
-        /// Block height; the source's head when absent.
+    /// Facts about one block of an Ethereum chain.
+    Ethereum {
+        /// The facts, at least one.
+        facts: Vec<EthereumFact>,
+        /// Height of the block. Where absent, the block of the transactions that the facts name, or, where they
+        /// name none, the source's head.
         block: Option<u64>,
     },
 }
@@ -169,10 +149,7 @@ impl ProofRequest {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Bitcoin { .. } => "bitcoin transaction",
-            Self::EthTransaction { .. } => "ethereum transaction",
-            Self::EthReceipt { .. } => "ethereum receipt",
-            Self::EthAccount { .. } => "ethereum account",
-            Self::EthStorage { .. } => "ethereum storage",
+            Self::Ethereum { .. } => "ethereum facts",
         }
     }
 }

@@ -4,7 +4,9 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use alloy_primitives::{Address, B256, U256};
 use clap::{Args, Parser, Subcommand};
-use grid_core::{ChainId, confirm::ConfirmationRule, risk::Ratio};
+use grid_core::{ChainId, confirm::ConfirmationRule, proof::ethereum::EthereumFact, risk::Ratio};
+
+use crate::eth::BlockRange;
 
 /// Cross-chain adapters, relayer and main chain: proves on one chain what happened on another.
 #[derive(Debug, Parser)]
@@ -347,42 +349,108 @@ pub(crate) enum ProveCommand {
         #[command(flatten)]
         block: BlockArg,
     },
-    /// An Ethereum transaction.
+    /// An Ethereum transaction, or several of one block.
     EthTx {
-        /// Transaction hash.
-        hash: B256,
+        /// Transaction hashes.
+        #[arg(required = true, value_name = "HASH")]
+        hashes: Vec<B256>,
         #[command(flatten)]
         common: ProveArgs,
     },
-    /// The receipt of an Ethereum transaction, or one of its logs.
+    /// How an Ethereum transaction ended, and one of its logs where wanted.
     EthReceipt {
         /// Transaction hash.
         hash: B256,
         /// Prove the log with this index in the receipt.
         #[arg(long, value_name = "INDEX")]
         log: Option<u64>,
+        /// Prove the transaction itself as well: the receipt alone names its position only.
+        #[arg(long)]
+        with_transaction: bool,
         #[command(flatten)]
         common: ProveArgs,
     },
-    /// A storage slot of an Ethereum account.
+    /// A log of an Ethereum transaction, by its index in the receipt (not in the block).
+    EthLog {
+        /// Transaction hash.
+        hash: B256,
+        /// Index of the log in the receipt, from 0.
+        index: u64,
+        /// Refuse a log that is no event of this ABI, and show it decoded.
+        #[arg(long, value_name = "FILE|EVENT")]
+        abi: Option<String>,
+        /// Prove the transaction itself as well: the receipt alone names its position only.
+        #[arg(long)]
+        with_transaction: bool,
+        #[command(flatten)]
+        common: ProveArgs,
+    },
+    /// All logs of an Ethereum contract in a block: the proof holds every receipt of the block, so that none can be
+    /// left out.
+    EthLogs {
+        /// The contract.
+        address: Address,
+        /// The block, or a range of blocks (100-120) with one proof each: NAME.json becomes NAME-100.json and so on.
+        #[arg(long, value_name = "HEIGHT[-HEIGHT]")]
+        block: BlockRange,
+        /// Only logs whose first topic is this one.
+        #[arg(long, value_name = "TOPIC", conflicts_with = "event")]
+        topic: Option<B256>,
+        /// Only this event, for example 'event Transfer(address indexed from, address indexed to, uint256 value)'.
+        #[arg(long, value_name = "EVENT")]
+        event: Option<String>,
+        #[command(flatten)]
+        common: ProveArgs,
+    },
+    /// Ethereum accounts: nonce, balance, storage root, code hash; or that there is none.
+    EthAccount {
+        /// The accounts.
+        #[arg(required = true, value_name = "ADDRESS")]
+        addresses: Vec<Address>,
+        #[command(flatten)]
+        at: StateArg,
+        #[command(flatten)]
+        common: ProveArgs,
+    },
+    /// Storage slots of an Ethereum account: their values, or that there is none.
     EthStorage {
         /// The account.
         address: Address,
-        /// The slot: decimal or 0x-hex.
-        slot: U256,
-        /// At this block; where absent, the newest confirmed one.
-        #[arg(long, value_name = "HEIGHT")]
-        at: Option<u64>,
+        /// The slots: decimal or 0x-hex.
+        #[arg(required = true, value_name = "SLOT")]
+        slots: Vec<U256>,
+        #[command(flatten)]
+        at: StateArg,
         #[command(flatten)]
         common: ProveArgs,
     },
-    /// An Ethereum account: nonce, balance, storage root, code hash.
-    EthAccount {
+    /// The hash of an Ethereum account's code, as EXTCODEHASH gives it, or the code itself.
+    EthCode {
         /// The account.
         address: Address,
-        /// At this block; where absent, the newest confirmed one.
-        #[arg(long, value_name = "HEIGHT")]
-        at: Option<u64>,
+        /// Prove the code itself.
+        #[arg(long)]
+        bytes: bool,
+        #[command(flatten)]
+        at: StateArg,
+        #[command(flatten)]
+        common: ProveArgs,
+    },
+    /// How many transactions an Ethereum block has: there is none at that index or above.
+    EthCount {
+        #[command(flatten)]
+        at: StateArg,
+        #[command(flatten)]
+        common: ProveArgs,
+    },
+    /// Several facts of one Ethereum block in one proof, which shares what they have in common.
+    EthFacts {
+        /// tx:HASH, receipt:HASH, log:HASH:INDEX, logs:ADDRESS[:TOPIC], account:ADDRESS, storage:ADDRESS:SLOT,
+        /// code-hash:ADDRESS, code:ADDRESS, count.
+        #[arg(required = true, value_name = "FACT", value_parser = crate::eth::fact)]
+        facts: Vec<EthereumFact>,
+        #[command(flatten)]
+        at: StateArg,
         #[command(flatten)]
         common: ProveArgs,
     },
@@ -403,6 +471,14 @@ pub(crate) struct BlockArg {
     /// Hash of the block that holds them, for nodes without a transaction index.
     #[arg(long, value_name = "HASH")]
     pub(crate) block: Option<String>,
+}
+
+/// The block whose state is proven.
+#[derive(Debug, Args)]
+pub(crate) struct StateArg {
+    /// At this block; where absent, the block of the named transactions, or else the newest confirmed one.
+    #[arg(long, value_name = "HEIGHT")]
+    pub(crate) at: Option<u64>,
 }
 
 /// What every proof command takes.
@@ -427,6 +503,10 @@ pub(crate) struct ProveArgs {
 pub(crate) struct VerifyArgs {
     /// The proof, JSON or binary.
     pub(crate) file: PathBuf,
+    /// Show logs as events of this ABI: a JSON file, or an event such as
+    /// 'event Transfer(address indexed from, address indexed to, uint256 value)'. It does not change what is proven.
+    #[arg(long, value_name = "FILE|EVENT")]
+    pub(crate) abi: Option<String>,
     /// Whom to trust: a file with chain id and validators; where absent, trust.json of the home folder.
     #[arg(long, value_name = "FILE", conflicts_with = "block_hash")]
     pub(crate) trust: Option<PathBuf>,

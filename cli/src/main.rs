@@ -1,9 +1,11 @@
 //! The `grid` binary: parses arguments, loads the configuration and calls the libraries.
 
+mod abi;
 mod args;
 mod btc;
 mod cmd;
 mod config;
+mod eth;
 mod home;
 mod keys;
 mod logging;

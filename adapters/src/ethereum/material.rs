@@ -1,16 +1,15 @@
-//! Transactions and receipts: the whole list of the block, rebuilt and checked against its root.
+//! Transactions and receipts: the whole list of the block, rebuilt as it is hashed.
 
-use alloy_consensus::{EthereumTxEnvelope, Header, ReceiptEnvelope, TxEip4844};
+use alloy_consensus::{EthereumTxEnvelope, Header, TxEip4844};
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{B256, Bytes, U64, keccak256};
 use alloy_rpc_types_eth::{Transaction, TransactionReceipt};
-use grid_core::{ethereum::mpt, proof::Inclusion};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
 use super::{EthereumSource, header::RpcHeader};
 use crate::{
-    AdapterError, Material, RpcError, SourceHeader,
+    AdapterError, RpcError, SourceHeader,
     rpc::{Call, METHOD_NOT_FOUND},
 };
 
@@ -30,102 +29,77 @@ struct Place {
 
 /// The transactions of a block, not yet read.
 #[derive(Debug, Deserialize)]
-struct Body<'a> {
+struct Listed<'a> {
     #[serde(borrow)]
     transactions: Vec<&'a RawValue>,
 }
 
-/// A transaction's block. The transaction at `index` is the one that was asked for; that the whole list is
-/// the block's own shows only in the root.
-struct Located {
-    header: Header,
-    normalised: SourceHeader,
-    index: usize,
+/// The list of a block's transactions. That it is the block's own shows only in the root.
+pub(super) struct Body {
+    pub(super) header: Header,
+    pub(super) normalised: SourceHeader,
     /// EIP-2718 bytes of every transaction.
-    transactions: Vec<Bytes>,
+    pub(super) transactions: Vec<Bytes>,
+}
+
+impl Body {
+    /// Why the transactions root may be another one.
+    pub(super) fn hint(&self) -> &'static str {
+        if self.transactions.iter().any(|raw| raw.first() == Some(&BLOB_TYPE)) {
+            "; the block has a blob transaction, for which development nodes such as anvil compute \
+             another root, with the sidecar in it: its receipt, logs and state can be proven all the same"
+        } else {
+            ""
+        }
+    }
 }
 
 impl EthereumSource {
-    pub(super) async fn transaction(&self, hash: B256) -> Result<Material, AdapterError> {
-        let located = self.locate(hash).await?;
-        let blobs = located.transactions.iter().any(|raw| raw.first() == Some(&BLOB_TYPE));
-        let hint = if blobs {
-            "; the block has a blob transaction, for which development nodes compute another root"
-        } else {
-            ""
-        };
-        let Header { number, transactions_root, .. } = located.header;
-        let transactions = &located.transactions;
-        self.require_root("transactions", number, transactions_root, transactions, hint)?;
-        let nodes = self.ordered_proof("eth_getBlockByHash", transactions, located.index)?;
-        let index = located.index as u64;
-        Ok(Material {
-            header: located.normalised.compat,
-            inclusion: Inclusion::Transaction { index, nodes },
-        })
+    /// The block and the position of each transaction, as the node tells it.
+    pub(super) async fn places(&self, hashes: &[B256]) -> Result<Vec<(B256, u64)>, AdapterError> {
+        let calls: Vec<Call> =
+            hashes.iter().map(|hash| ("eth_getTransactionByHash", json!([hash]))).collect();
+        let answers = self.rpc.batch_as::<Option<Place>>(&calls).await?;
+        let placed = answers.into_iter().zip(hashes).map(|(answer, hash)| {
+            let what = || format!("transaction {hash}");
+            let place = match answer {
+                Ok(place) => place,
+                Err(error @ RpcError::Server { .. }) => return Err(self.absent(what(), error)),
+                Err(error) => return Err(error.into()),
+            };
+            let Some(place) = place else {
+                let hint = "; it may be of another chain, or reorganised away";
+                return Err(self.not_found(what(), hint));
+            };
+            match (place.block_hash, place.transaction_index) {
+                (Some(block), Some(index)) => Ok((block, index.to())),
+                _ => {
+                    let (endpoint, what) = (self.rpc.endpoint().into(), what());
+                    Err(AdapterError::NotIncluded { endpoint, what })
+                }
+            }
+        });
+        placed.collect()
     }
 
-    pub(super) async fn receipt(
-        &self,
-        hash: B256,
-        log: Option<u64>,
-    ) -> Result<Material, AdapterError> {
-        let located = self.locate(hash).await?;
-        let block = located.normalised.compat.blockHash;
-        let receipts = self.receipts(block, &located.transactions).await?;
-        let logs = receipts.get(located.index).map_or(0, |receipt| receipt.logs().len()) as u64;
-        if let Some(asked) = log
-            && asked >= logs
-        {
-            return Err(AdapterError::Invalid(format!(
-                "transaction {hash} has no log {asked} in its receipt: it has {logs} logs, counted \
-                 from 0"
-            )));
-        }
-        let values: Vec<Bytes> =
-            receipts.into_iter().map(|receipt| receipt.encoded_2718().into()).collect();
-        let height = located.header.number;
-        self.require_root("receipts", height, located.header.receipts_root, &values, "")?;
-        let nodes = self.ordered_proof("eth_getBlockReceipts", &values, located.index)?;
-        let index = located.index as u64;
-        Ok(Material {
-            header: located.normalised.compat,
-            inclusion: Inclusion::Receipt { index, nodes, log },
-        })
-    }
-
-    async fn locate(&self, hash: B256) -> Result<Located, AdapterError> {
-        let what = || format!("transaction {hash}");
-        let place: Option<Place> =
-            self.rpc.call_as("eth_getTransactionByHash", json!([hash])).await?;
-        let Some(place) = place else {
-            return Err(self.not_found(what(), "; it may be of another chain, or reorganised away"));
-        };
-        let (Some(block_hash), Some(index)) = (place.block_hash, place.transaction_index) else {
-            let (endpoint, what) = (self.rpc.endpoint().into(), what());
-            return Err(AdapterError::NotIncluded { endpoint, what });
-        };
+    /// A block with its transactions.
+    pub(super) async fn body(&self, block_hash: B256) -> Result<Body, AdapterError> {
         let block: Option<Box<RawValue>> =
             self.rpc.call_as("eth_getBlockByHash", json!([block_hash, true])).await?;
         let Some(block) = block else {
-            return Err(self.not_found(format!("block {block_hash} of {}", what()), ""));
+            return Err(self.not_found(format!("block {block_hash}"), "; it was reorganised away"));
         };
         let unreadable =
             |error: serde_json::Error| self.bad_answer("eth_getBlockByHash", error.to_string());
         let claimed: RpcHeader = serde_json::from_str(block.get()).map_err(unreadable)?;
-        let body: Body<'_> = serde_json::from_str(block.get()).map_err(unreadable)?;
+        let list: Listed<'_> = serde_json::from_str(block.get()).map_err(unreadable)?;
         let (header, normalised) = self.rebuilt(claimed)?;
         if normalised.compat.blockHash != block_hash {
             let reason = format!("asked for {block_hash}, got {}", normalised.compat.blockHash);
             return Err(self.bad_answer("eth_getBlockByHash", reason));
         }
-        let transactions = self.encoded(block_hash, &body.transactions).await?;
-        let index = usize::try_from(index.to::<u64>()).unwrap_or(usize::MAX);
-        if transactions.get(index).map(keccak256) != Some(hash) {
-            let reason = format!("{hash} is not at its claimed place {index} in {block_hash}");
-            return Err(self.bad_answer("eth_getTransactionByHash", reason));
-        }
-        Ok(Located { header, normalised, index, transactions })
+        let transactions = self.encoded(block_hash, &list.transactions).await?;
+        Ok(Body { header, normalised, transactions })
     }
 
     /// The block's transactions as they are hashed: rebuilt from JSON, or asked for in raw form where
@@ -157,12 +131,15 @@ impl EthereumSource {
         })
     }
 
-    /// The block's receipts in order, in one call where the node has it.
-    async fn receipts(
+    /// EIP-2718 bytes of the block's receipts in order, in one call where the node has it.
+    pub(super) async fn receipts(
         &self,
         block: B256,
         transactions: &[Bytes],
-    ) -> Result<Vec<ReceiptEnvelope>, AdapterError> {
+    ) -> Result<Vec<Bytes>, AdapterError> {
+        if transactions.is_empty() {
+            return Ok(Vec::new());
+        }
         let whole: Result<Option<Vec<TransactionReceipt>>, RpcError> =
             self.rpc.call_as("eth_getBlockReceipts", json!([block])).await;
         let receipts = match whole {
@@ -183,7 +160,7 @@ impl EthereumSource {
         }
         Ok(receipts
             .into_iter()
-            .map(|receipt| receipt.into_primitives_receipt().into_inner())
+            .map(|receipt| receipt.into_primitives_receipt().into_inner().encoded_2718().into())
             .collect())
     }
 
@@ -209,15 +186,14 @@ impl EthereumSource {
         Ok(receipts)
     }
 
-    fn require_root(
+    /// A list that the node sent must have the header's root.
+    pub(super) fn require_root(
         &self,
         what: &'static str,
         height: u64,
-        root: B256,
-        values: &[Bytes],
+        (root, computed): (B256, B256),
         hint: &'static str,
     ) -> Result<(), AdapterError> {
-        let computed = mpt::ordered_trie_root(values);
         if computed == root {
             return Ok(());
         }
@@ -229,16 +205,6 @@ impl EthereumSource {
             computed: computed.to_string(),
             hint,
         })
-    }
-
-    fn ordered_proof(
-        &self,
-        method: &'static str,
-        values: &[Bytes],
-        index: usize,
-    ) -> Result<Vec<Bytes>, AdapterError> {
-        mpt::prove_ordered(values, index as u64)
-            .map_err(|error| self.bad_answer(method, error.to_string()))
     }
 
     pub(super) fn not_found(&self, what: String, hint: &'static str) -> AdapterError {

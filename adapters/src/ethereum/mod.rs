@@ -11,6 +11,7 @@
 
 pub mod beacon;
 mod depth;
+mod facts;
 mod fetch;
 mod follow;
 mod header;
@@ -158,12 +159,7 @@ impl EthereumSource {
 
     async fn material(&self, request: ProofRequest) -> Result<Material, AdapterError> {
         match request {
-            ProofRequest::EthTransaction { hash } => self.transaction(hash).await,
-            ProofRequest::EthReceipt { hash, log } => self.receipt(hash, log).await,
-            ProofRequest::EthAccount { address, block } => self.account(address, block).await,
-            ProofRequest::EthStorage { address, slot, block } => {
-                self.storage(address, slot, block).await
-            }
+            ProofRequest::Ethereum { facts, block } => self.facts(&facts, block).await,
             ProofRequest::Bitcoin { .. } => Err(AdapterError::WrongFamily {
                 chain: self.chain.clone(),
                 request: request.kind(),

@@ -13,8 +13,11 @@ use grid_adapters::{
 };
 use grid_core::{
     ChainId,
-    ethereum::{decode_header, mpt},
-    proof::Inclusion,
+    ethereum::decode_header,
+    proof::{
+        Claim, Inclusion,
+        ethereum::{EthereumFact, EthereumRoots},
+    },
 };
 use serde_json::{Value, json};
 
@@ -31,6 +34,8 @@ struct Block {
     receipts: Vec<Value>,
     /// Whether the node has `eth_getBlockReceipts`.
     whole: bool,
+    /// A transaction of another block.
+    elsewhere: Option<(B256, B256)>,
 }
 
 fn load() -> Vec<Block> {
@@ -94,10 +99,14 @@ fn parse(json: &[u8]) -> Block {
     let (transactions, receipts) = (transactions.collect(), receipts.collect());
     let header = serde_json::to_value(alloy_rpc_types_eth::Header::new(sealed.header)).unwrap();
     let hashes = raw.iter().map(keccak256).collect();
-    Block { header, hash, raw, hashes, transactions, receipts, whole: true }
+    Block { header, hash, raw, hashes, transactions, receipts, whole: true, elsewhere: None }
 }
 
 impl Block {
+    fn number(&self) -> u64 {
+        serde_json::from_value::<alloy_primitives::U64>(self.header["number"].clone()).unwrap().to()
+    }
+
     fn place(&self, hash: &Value) -> usize {
         let hash: B256 = serde_json::from_value(hash.clone()).unwrap();
         self.hashes.iter().position(|other| *other == hash).unwrap()
@@ -106,6 +115,15 @@ impl Block {
     fn call(&self, method: &str, params: &Value) -> Outcome {
         Ok(match method {
             "eth_chainId" => "0x1".into(),
+            "eth_getTransactionByHash"
+                if self.elsewhere.is_some_and(|(hash, _)| params[0] == json!(hash)) =>
+            {
+                json!({"blockHash": self.elsewhere.unwrap().1, "transactionIndex": "0x0"})
+            }
+            "eth_getBlockByNumber" if params[0] != json!(format!("{:#x}", self.number())) => {
+                Value::Null
+            }
+            "eth_getBlockByNumber" => self.header.clone(),
             "eth_getTransactionByHash" => {
                 let index = self.place(&params[0]);
                 json!({"blockHash": self.hash, "transactionIndex": format!("{index:#x}")})
@@ -151,24 +169,79 @@ fn places(block: &Block) -> BTreeSet<usize> {
     places
 }
 
+fn of(facts: &[EthereumFact]) -> ProofRequest {
+    ProofRequest::Ethereum { facts: facts.to_vec(), block: None }
+}
+
+/// The facts that a proof shows.
+fn shown(material: &Material) -> Claim {
+    let Inclusion::Ethereum(proof) = &material.inclusion else { panic!("{material:?}") };
+    proof.show(&EthereumRoots::from(&material.header)).unwrap()
+}
+
 #[tokio::test]
 async fn transactions_and_receipts_of_every_type_are_proven() {
     for block in load() {
         let (_fake, source) = block.clone().serve().await;
-        for place in places(&block) {
-            let hash = block.hashes[place];
-            let request = ProofRequest::EthTransaction { hash };
-            let material = source.proof_material(request).await.unwrap();
-            let Inclusion::Transaction { index, nodes } = material.inclusion else { panic!() };
-            let proven = mpt::verify_transaction(material.header.txRoot, index, &nodes).unwrap();
-            assert_eq!((index, proven), (place as u64, block.raw[place].to_vec()));
-        }
+        let at = |place: &usize| EthereumFact::Transaction { hash: block.hashes[*place] };
+        let places = places(&block);
+        let facts: Vec<EthereumFact> = places.iter().map(at).collect();
+        let material = source.proof_material(of(&facts)).await.unwrap();
+        let expected = places
+            .iter()
+            .map(|place| Claim::Transaction { index: *place as u64, hash: block.hashes[*place] });
+        assert_eq!(shown(&material).facts(), expected.collect::<Vec<_>>());
         // Receipts are read in one piece, whichever is asked for.
         let hash = block.hashes[block.hashes.len() - 1];
-        let request = ProofRequest::EthReceipt { hash, log: None };
-        let material = source.proof_material(request).await.unwrap();
-        let Inclusion::Receipt { index, nodes, log } = material.inclusion else { panic!() };
-        mpt::verify_receipt(material.header.receiptsRoot, index, &nodes, log).unwrap();
+        let facts = [EthereumFact::Receipt { hash, log: None }, EthereumFact::TransactionCount {}];
+        let material = source.proof_material(of(&facts)).await.unwrap();
+        let count = block.hashes.len() as u64;
+        assert_eq!(shown(&material).facts()[0], Claim::TransactionCount { count });
+        assert!(
+            matches!(shown(&material).facts()[1], Claim::Receipt { index, .. } if index == count - 1)
+        );
+    }
+}
+
+#[tokio::test]
+async fn all_logs_of_a_contract_are_those_that_the_receipts_hold() {
+    for block in load() {
+        let logs =
+            |receipt: &Value| serde_json::from_value::<Vec<Log>>(receipt["logs"].clone()).unwrap();
+        let all: Vec<Log> = block.receipts.iter().flat_map(logs).collect();
+        let Some(address) = all.first().map(|log| log.inner.address) else { continue };
+        let expected: Vec<_> = all.iter().filter(|log| log.inner.address == address).collect();
+        let fact = EthereumFact::Logs { address, topic: None };
+        let height = block.number();
+        let request = ProofRequest::Ethereum { facts: vec![fact], block: Some(height) };
+        let material = block.clone().ask(request).await.unwrap();
+        let Claim::Logs { logs, .. } = shown(&material) else { panic!() };
+        assert_eq!(logs.len(), expected.len());
+        for (found, expected) in logs.iter().zip(expected) {
+            let (topics, data) = expected.inner.data.clone().split();
+            assert_eq!((&found.log.topics, &found.log.data), (&topics, &data));
+        }
+        // With a transaction of another block's height the request contradicts itself.
+        let facts = vec![EthereumFact::Transaction { hash: block.hashes[0] }, fact];
+        let request = ProofRequest::Ethereum { facts, block: Some(height + 1) };
+        let error = block.ask(request).await.unwrap_err();
+        assert!(matches!(error, AdapterError::NotFound { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn facts_of_two_blocks_are_not_one_proof() {
+    if let [first, second, ..] = load().as_slice() {
+        let facts =
+            [first, second].map(|block| EthereumFact::Receipt { hash: block.hashes[0], log: None });
+        let mut block = first.clone();
+        block.elsewhere = Some((second.hashes[0], second.hash));
+        let error = block.ask(of(&facts)).await.unwrap_err();
+        assert!(error.to_string().contains("one proof is about one block"), "{error}");
+        let log = Some(u64::MAX);
+        let fact = EthereumFact::Receipt { hash: first.hashes[0], log };
+        let error = first.clone().ask(of(&[fact])).await.unwrap_err();
+        assert!(error.to_string().contains("counted from 0"), "{error}");
     }
 }
 
@@ -177,9 +250,9 @@ async fn nodes_without_the_receipt_list_or_with_unknown_types_still_serve() {
     if let Some(mut block) = load().into_iter().min_by_key(|block| block.raw.len()) {
         let hash = block.hashes[1];
         block.whole = false;
-        block.clone().ask(ProofRequest::EthReceipt { hash, log: None }).await.unwrap();
+        block.clone().ask(of(&[EthereumFact::Receipt { hash, log: None }])).await.unwrap();
         block.transactions[0] = json!({"type": "0x7e", "sourceHash": B256::ZERO});
-        block.ask(ProofRequest::EthTransaction { hash }).await.unwrap();
+        block.ask(of(&[EthereumFact::Transaction { hash }])).await.unwrap();
     }
 }
 
@@ -187,7 +260,7 @@ async fn nodes_without_the_receipt_list_or_with_unknown_types_still_serve() {
 async fn wrong_lists_are_refused() {
     for block in load() {
         let hash = block.hashes[1];
-        let receipt = ProofRequest::EthReceipt { hash, log: None };
+        let receipt = of(&[EthereumFact::Receipt { hash, log: None }]);
 
         let mut dropped = block.clone();
         dropped.receipts.pop();
@@ -206,12 +279,12 @@ async fn wrong_lists_are_refused() {
 
         let mut short = block.clone();
         short.transactions.pop();
-        let error = short.ask(ProofRequest::EthTransaction { hash }).await.unwrap_err();
+        let error = short.ask(of(&[EthereumFact::Transaction { hash }])).await.unwrap_err();
         assert!(matches!(error, AdapterError::RootMismatch { .. }), "{error:?}");
 
         let mut shifted = block;
         shifted.transactions.swap(1, 0);
-        let error = shifted.ask(ProofRequest::EthTransaction { hash }).await.unwrap_err();
+        let error = shifted.ask(of(&[EthereumFact::Transaction { hash }])).await.unwrap_err();
         assert!(error.to_string().contains("not at its claimed place"), "{error:?}");
     }
 }

@@ -11,6 +11,7 @@ use grid_adapters::{
 use grid_core::{
     ChainId,
     ethereum::{HeaderRules, decode_header},
+    proof::ethereum::EthereumFact,
 };
 use serde_json::{Value, json};
 
@@ -203,18 +204,23 @@ async fn a_node_of_another_chain_is_refused_with_both_names() {
     assert!(text.contains("Sepolia") && text.contains("eip155:31337"), "{text}");
 }
 
+fn of(fact: EthereumFact, block: Option<u64>) -> ProofRequest {
+    ProofRequest::Ethereum { facts: vec![fact], block }
+}
+
 #[tokio::test]
 async fn the_ways_to_say_not_found_are_told_apart() {
     let (fake, _) = serve(node(9)).await;
     let source = source(&fake, FollowHead::Latest);
     let ask = async |request| source.proof_material(request).await.unwrap_err();
-    let pending = ask(ProofRequest::EthTransaction { hash: B256::repeat_byte(0x11) }).await;
+    let pending = ask(of(EthereumFact::Transaction { hash: B256::repeat_byte(0x11) }, None)).await;
     assert_eq!(pending.class(), Class::Wait { until: "included" });
-    let unknown = ask(ProofRequest::EthReceipt { hash: B256::repeat_byte(0x22), log: None }).await;
+    let unknown =
+        ask(of(EthereumFact::Receipt { hash: B256::repeat_byte(0x22), log: None }, None)).await;
     assert!(matches!(unknown, AdapterError::NotFound { .. }), "{unknown:?}");
-    let account = |byte: u8| ProofRequest::EthAccount {
-        address: alloy_primitives::Address::repeat_byte(byte),
-        block: Some(3),
+    let account = |byte: u8| {
+        let address = alloy_primitives::Address::repeat_byte(byte);
+        of(EthereumFact::Account { address }, Some(3))
     };
     let cases = [(0x11, "refuses the block"), (0x22, "too old"), (0x44, "lacks the method")];
     for (byte, words) in cases {
@@ -224,8 +230,7 @@ async fn the_ways_to_say_not_found_are_told_apart() {
     }
     let wrong = ask(account(0x33)).await;
     assert!(wrong.to_string().contains("does not fit the state root"), "{wrong}");
-    let above =
-        ask(ProofRequest::EthAccount { address: Default::default(), block: Some(99) }).await;
+    let above = ask(of(EthereumFact::Account { address: Default::default() }, Some(99))).await;
     assert!(matches!(above, AdapterError::NotFound { .. }), "{above:?}");
 }
 
@@ -246,7 +251,7 @@ async fn the_depth_of_proofs_is_probed_once() {
     }
     let (fake, _) = serve(Node { proves: Some(127), ..node(1_500) }).await;
     let source = source(&fake, FollowHead::Latest);
-    let old = ProofRequest::EthAccount { address: Default::default(), block: Some(100) };
+    let old = of(EthereumFact::Account { address: Default::default() }, Some(100));
     let error = source.proof_material(old).await.unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, AdapterError::Unavailable { .. }), "{error:?}");

@@ -8,6 +8,7 @@ mod ethereum;
 mod init;
 mod keys;
 mod prove;
+mod prove_eth;
 mod proven;
 mod run;
 mod status;

@@ -1,8 +1,7 @@
 //! `grid prove`: joins the source chain's inclusion proof with the main chain's path to it.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use alloy_primitives::B256;
 use eyre::{Result, WrapErr as _, bail};
 use grid_adapters::{ProofRequest, SourceChain};
 use grid_core::{
@@ -54,32 +53,14 @@ pub(super) async fn run(home: &Home, command: &ProveCommand, out: Output) -> Res
             let facts = vec![BitcoinFact::Witness { txid: btc::txid(txid)? }];
             (common, bitcoin(home, &rpc, common, facts, block).await?)
         }
-        ProveCommand::EthTx { hash, common } => {
-            let request = ProofRequest::EthTransaction { hash: *hash };
-            (common, from_source(home, &rpc, ChainKind::Ethereum, common, request).await?)
-        }
-        ProveCommand::EthReceipt { hash, log, common } => {
-            let request = ProofRequest::EthReceipt { hash: *hash, log: *log };
-            (common, from_source(home, &rpc, ChainKind::Ethereum, common, request).await?)
-        }
-        ProveCommand::EthStorage { address, slot, at, common } => {
-            let block = Some(state_height(home, &rpc, common, *at).await?);
-            let request =
-                ProofRequest::EthStorage { address: *address, slot: B256::from(*slot), block };
-            (common, from_source(home, &rpc, ChainKind::Ethereum, common, request).await?)
-        }
-        ProveCommand::EthAccount { address, at, common } => {
-            let block = Some(state_height(home, &rpc, common, *at).await?);
-            let request = ProofRequest::EthAccount { address: *address, block };
-            (common, from_source(home, &rpc, ChainKind::Ethereum, common, request).await?)
-        }
         ProveCommand::Header { chain, height, common } => {
             let info = confirmed(&rpc, chain, *height, common).await?;
             let header = rpc.header(&info.id, *height).await?;
             (common, join(&rpc, &info.id, header, Inclusion::HeaderOnly {}).await?)
         }
+        ethereum => return super::prove_eth::run(home, &rpc, ethereum, out).await,
     };
-    write(common, &proof, out)
+    write(common, common.out.as_deref(), &proof, out)
 }
 
 fn each<T>(texts: &[String], read: impl Fn(&str) -> Result<T>) -> Result<Vec<T>> {
@@ -98,7 +79,7 @@ async fn bitcoin(
     from_source(home, rpc, ChainKind::Bitcoin, common, request).await
 }
 
-async fn from_source(
+pub(super) async fn from_source(
     home: &Home,
     rpc: &GridRpc,
     kind: ChainKind,
@@ -172,7 +153,7 @@ async fn confirmed(
 }
 
 /// The block whose state is proven: the one asked for, or the newest confirmed one.
-async fn state_height(
+pub(super) async fn state_height(
     home: &Home,
     rpc: &GridRpc,
     common: &ProveArgs,
@@ -232,9 +213,15 @@ struct Written<'a> {
     height: u64,
 }
 
-fn write(common: &ProveArgs, proof: &CrossChainProof, out: Output) -> Result<()> {
+/// Writes the proof to `file`, or to standard output.
+pub(super) fn write(
+    common: &ProveArgs,
+    file: Option<&Path>,
+    proof: &CrossChainProof,
+    out: Output,
+) -> Result<()> {
     let bytes = if common.binary { proof.to_abi().to_vec() } else { proof.to_json()?.into_bytes() };
-    let Some(file) = &common.out else {
+    let Some(file) = file else {
         // Without a file the output is the proof itself, in hexadecimal where it is binary.
         return if common.binary {
             write_line(&alloy_primitives::hex::encode_prefixed(&bytes))

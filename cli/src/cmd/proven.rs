@@ -2,24 +2,25 @@
 
 use core::fmt::Write as _;
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256, Bytes};
 use grid_core::{
     ChainId, Family,
     bitcoin::output,
-    proof::{AccountState, Claim, Outcome, Proven, ProvenLog},
+    proof::{AccountState, Claim, Outcome, PlacedLog, Proven, ProvenLog},
 };
 
 use super::chains::display_hash;
+use crate::abi::Abi;
 
 /// One line a fact, hashes as the source chain's own tools display them.
-pub(super) fn describe(proven: &Proven) -> String {
+pub(super) fn describe(proven: &Proven, abi: Option<&Abi>) -> String {
     let family = family(proven);
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
         // Writing to a string cannot fail.
         writeln!(text, "  {name:<13} {value}").unwrap_or_default();
     };
-    for (name, value) in claim(&proven.source, &proven.claim) {
+    for (name, value) in claim(&proven.source, &proven.claim, abi) {
         line(name, value);
     }
     line("chain", proven.source.to_string());
@@ -73,23 +74,53 @@ pub(super) fn bitcoin(chain: &ChainId, claim: &Claim) -> Vec<(&'static str, Stri
     }
 }
 
-fn claim(chain: &ChainId, claim: &Claim) -> Vec<(&'static str, String)> {
-    match claim {
+fn claim(chain: &ChainId, fact: &Claim, abi: Option<&Abi>) -> Vec<(&'static str, String)> {
+    match fact {
         Claim::Transaction { index, hash } => vec![
             ("proven", "this transaction is in the block".into()),
             ("transaction", hash.to_string()),
             ("position", index.to_string()),
         ],
-        Claim::Receipt { index, outcome, log } => receipt(*index, *outcome, log.as_ref()),
+        Claim::TransactionCount { count } => vec![
+            ("proven", "the block has exactly so many transactions".into()),
+            ("transactions", count.to_string()),
+        ],
+        Claim::Receipt { index, outcome, log } => receipt(*index, *outcome, log.as_ref(), abi),
+        Claim::Logs { address, topic, logs } => {
+            let mut lines = vec![
+                ("proven", "these are all logs of the contract in the block".into()),
+                ("contract", address.to_string()),
+            ];
+            lines.extend(topic.map(|topic| ("first topic", topic.to_string())));
+            lines.push(("logs", logs.len().to_string()));
+            for PlacedLog { transaction, log } in logs {
+                let place = format!("{} of the receipt of transaction {transaction}", log.index);
+                lines.push(("log", place));
+                lines.extend(log_lines(log, abi));
+            }
+            lines
+        }
         Claim::Account { address, account } => {
             account_lines(&address.to_string(), account.as_ref())
         }
-        Claim::Storage { address, slot, value } => vec![
-            ("proven", "this storage slot had this value after the block".into()),
-            ("account", address.to_string()),
-            ("slot", slot.to_string()),
-            ("value", format!("{value} ({value:#x})")),
-        ],
+        Claim::Code { address, code_hash, code } => code_lines(*address, *code_hash, code.as_ref()),
+        Claim::Storage { address, slot, value } => {
+            let (proven, value) = match value {
+                Some(value) => {
+                    ("this storage slot had this value", format!("{value} ({value:#x})"))
+                }
+                None => ("this storage slot did not exist", "none: it reads as 0".into()),
+            };
+            vec![
+                ("proven", format!("{proven} after the block")),
+                ("account", address.to_string()),
+                ("slot", slot.to_string()),
+                ("value", value),
+            ]
+        }
+        Claim::EthereumFacts { claims } => {
+            claims.iter().flat_map(|fact| claim(chain, fact, abi)).collect()
+        }
         Claim::Header {} => {
             vec![("proven", "this block is the chain's block at its height".into())]
         }
@@ -97,11 +128,42 @@ fn claim(chain: &ChainId, claim: &Claim) -> Vec<(&'static str, String)> {
     }
 }
 
-fn receipt(index: u64, outcome: Outcome, log: Option<&ProvenLog>) -> Vec<(&'static str, String)> {
+fn code_lines(
+    address: Address,
+    code_hash: B256,
+    code: Option<&Bytes>,
+) -> Vec<(&'static str, String)> {
+    let mut lines = vec![
+        ("proven", "this account had this code after the block".to_owned()),
+        ("account", address.to_string()),
+        ("code hash", code_hash.to_string()),
+    ];
+    if code_hash.is_zero() {
+        lines.push(("", "zero: the account did not exist or was empty".into()));
+    }
+    // The designation of EIP-7702.
+    if let Some([0xef, 0x01, 0x00, delegate @ ..]) = code.map(AsRef::as_ref)
+        && delegate.len() == Address::len_bytes()
+    {
+        lines.push(("delegates to", Address::from_slice(delegate).to_string()));
+    }
+    lines.extend(code.map(|code| ("code", format!("{} bytes: {code}", code.len()))));
+    lines
+}
+
+fn receipt(
+    index: u64,
+    outcome: Outcome,
+    log: Option<&ProvenLog>,
+    abi: Option<&Abi>,
+) -> Vec<(&'static str, String)> {
     let outcome = match outcome {
         Outcome::Success {} => "succeeded".to_owned(),
         Outcome::Failure {} => "failed".to_owned(),
         Outcome::PostState { root } => format!("left state {root} (before EIP-658: no status)"),
+        Outcome::Unknown { tx_type } => {
+            format!("has a receipt, of the unknown transaction type {tx_type:#04x}")
+        }
         other => format!("{other:?}"),
     };
     let mut lines = vec![
@@ -110,8 +172,20 @@ fn receipt(index: u64, outcome: Outcome, log: Option<&ProvenLog>) -> Vec<(&'stat
     ];
     if let Some(log) = log {
         lines.push(("log", format!("{} of the receipt, emitted by {}", log.index, log.address)));
-        lines.extend(log.topics.iter().map(|topic| ("topic", topic.to_string())));
-        lines.push(("data", log.data.to_string()));
+        lines.extend(log_lines(log, abi));
+    }
+    lines
+}
+
+/// Topics and data, and what they say by the ABI.
+fn log_lines(log: &ProvenLog, abi: Option<&Abi>) -> Vec<(&'static str, String)> {
+    let mut lines: Vec<_> = log.topics.iter().map(|topic| ("topic", topic.to_string())).collect();
+    lines.push(("data", log.data.to_string()));
+    match abi.map(|abi| abi.decode(log)) {
+        None => {}
+        Some(None) => lines.push(("event", "none of the given ABI".into())),
+        Some(Some(Err(error))) => lines.push(("event", format!("none: the log {error}"))),
+        Some(Some(Ok(event))) => lines.extend(event.lines()),
     }
     lines
 }

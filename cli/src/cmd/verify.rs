@@ -6,7 +6,14 @@ use eyre::{Result, WrapErr as _, bail};
 use grid_core::proof::{self, CrossChainProof, Trust, TrustAnchor};
 
 use super::proven::describe;
-use crate::{args::VerifyArgs, home::Home, output::Output, trust::TrustFile};
+use crate::{
+    abi::{self, Abi, DecodedEvent},
+    args::VerifyArgs,
+    home::Home,
+    output::Output,
+    trust::TrustFile,
+};
+use serde::Serialize;
 
 /// A proof file larger than this is not read.
 const MAX_FILE: u64 = 32 * 1024 * 1024;
@@ -30,8 +37,18 @@ pub(super) fn read_proof(file: &Path) -> Result<CrossChainProof> {
     proof.wrap_err_with(|| format!("{} is not a proof", file.display()))
 }
 
+/// What is proven, and the events of its logs where an ABI is given: one for each log, null for a log that is none.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    proven: &'a proof::Proven,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    events: Vec<Option<DecodedEvent>>,
+}
+
 pub(super) fn run(home: &Home, args: &VerifyArgs, out: Output) -> Result<ExitCode> {
     let trust = trust(home, args)?;
+    let abi = args.abi.as_deref().map(Abi::read).transpose()?;
     let proof = match read_proof(&args.file) {
         Ok(proof) => proof,
         Err(error) => return refuse(args, out, &format!("{error:#}")),
@@ -39,7 +56,10 @@ pub(super) fn run(home: &Home, args: &VerifyArgs, out: Output) -> Result<ExitCod
     match proof::verify(&proof, &trust) {
         Ok(verified) => {
             let proven = verified.into_inner();
-            out.show(&proven, |proven| people(proven, &trust))?;
+            let logs = abi.iter().flat_map(|_| abi::logs(&proven.claim));
+            let events = logs.map(|log| abi.as_ref()?.decode(log)?.ok()).collect();
+            let shown = Shown { proven: &proven, events };
+            out.show(&shown, |_| people(&proven, &trust, abi.as_ref()))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => refuse(args, out, &error.to_string()),
@@ -65,7 +85,7 @@ fn refuse(args: &VerifyArgs, out: Output, reason: &str) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-fn people(proven: &proof::Proven, trust: &Trust) -> String {
+fn people(proven: &proof::Proven, trust: &Trust, abi: Option<&Abi>) -> String {
     let whom = match &trust.anchor {
         TrustAnchor::Validators(set) => {
             format!("{} validator(s) of Grid chain {}", set.as_slice().len(), trust.chain_id)
@@ -73,5 +93,5 @@ fn people(proven: &proof::Proven, trust: &Trust) -> String {
         TrustAnchor::BlockHash(hash) => format!("the Grid block hash {hash}"),
         _ => "the given anchor".to_owned(),
     };
-    format!("VERIFIED\n{}  trusting      {whom}", describe(proven))
+    format!("VERIFIED\n{}  trusting      {whom}", describe(proven, abi))
 }

@@ -32,8 +32,7 @@ mod walk;
 
 pub(crate) use build::Recorder;
 pub use build::{
-    NodePool, OrderedTrie, normalize, ordered_nodes, ordered_trie_root, prove_hashed,
-    prove_ordered,
+    NodePool, OrderedTrie, normalize, ordered_nodes, ordered_trie_root, prove_hashed, prove_ordered,
 };
 use node::HASH_BYTES;
 pub(crate) use walk::{NodeList, Nodes, walk};

@@ -157,9 +157,9 @@ impl<'a> Log<'a> {
     /// The topics.
     pub fn topics(&self) -> impl Iterator<Item = B256> + 'a {
         // Each is a prefix byte and 32 bytes: `read` has seen to that.
-        self.topics.chunks_exact(TOPIC_RLP_BYTES).filter_map(|item| {
-            item.split_first().map(|(_, topic)| B256::from_slice(topic))
-        })
+        self.topics
+            .chunks_exact(TOPIC_RLP_BYTES)
+            .filter_map(|item| item.split_first().map(|(_, topic)| B256::from_slice(topic)))
     }
 
     /// A copy with its position in the receipt.

@@ -247,6 +247,31 @@ pub enum EthereumFactError {
     Unused(&'static str),
 }
 
+impl EthereumFact {
+    /// The transaction that the fact names.
+    #[must_use]
+    pub const fn transaction(&self) -> Option<B256> {
+        match self {
+            Self::Transaction { hash } | Self::Receipt { hash, .. } => Some(*hash),
+            _ => None,
+        }
+    }
+
+    /// The fact by its place in a block of `count` transactions, whose positions `at` knows; `None` where it does
+    /// not know one.
+    pub fn place(&self, count: u64, at: impl Fn(B256) -> Option<u64>) -> Option<EthereumRef> {
+        Some(match *self {
+            Self::Transaction { hash } => EthereumRef::Transaction { index: at(hash)? },
+            Self::TransactionCount {} => EthereumRef::TransactionCount { count },
+            Self::Receipt { hash, log } => EthereumRef::Receipt { index: at(hash)?, log },
+            Self::Logs { address, topic } => EthereumRef::Logs { address, topic },
+            Self::Account { address } => EthereumRef::Account { address },
+            Self::Code { address, bytes } => EthereumRef::Code { address, bytes },
+            Self::Storage { address, slot } => EthereumRef::Storage { address, slot },
+        })
+    }
+}
+
 impl EthereumRef {
     /// Whether the fact needs all receipts.
     const fn needs_receipts(&self) -> bool {

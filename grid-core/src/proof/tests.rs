@@ -204,7 +204,9 @@ fn every_changed_byte_is_refused(kinds: core::ops::Range<usize>) {
             assert!(!accepted, "{name}: binary byte {at}");
         }
         let json = proof.to_json().unwrap().into_bytes();
-        for at in 0..json.len() {
+        // The text of long proofs takes long to read: every eleventh byte of those, from another one each time.
+        let (start, step) = if json.len() > 16_384 { (json.len() % 11, 11) } else { (0, 1) };
+        for at in (start..json.len()).step_by(step) {
             let mut bad = json.clone();
             // Another digit, or the other case of a letter.
             bad[at] ^= if json[at].is_ascii_digit() { 0x01 } else { 0x20 };

@@ -1,10 +1,23 @@
 //! Whole Ethereum blocks: their roots recomputed, and a proof for every transaction and receipt.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
-use alloy_primitives::{B256, Bytes, keccak256};
+use alloy_consensus::ReceiptEnvelope;
+use alloy_eips::eip2718::Decodable2718 as _;
+use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_rlp::Header as RlpHeader;
-use grid_core::ethereum::{header::decode_header, mpt};
+use grid_core::{
+    ChainId,
+    ethereum::{
+        header::{compat, decode_header},
+        mpt,
+        receipt::ReceiptError,
+    },
+    proof::{
+        Claim, PlacedLog, ProvenLog,
+        ethereum::{EthereumEvidence, EthereumProof, EthereumRef, EthereumRoots, MAX_LOG_QUERIES},
+    },
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -46,7 +59,7 @@ fn logs(root: B256, index: u64, nodes: &[Bytes]) -> Result<(), mpt::MptError> {
     for log in 0.. {
         match mpt::verify_receipt(root, index, nodes, Some(log)) {
             Ok((same, Some(found))) if same == outcome && found.index == log => {}
-            Err(mpt::MptError::NoLog { .. }) => break,
+            Err(mpt::MptError::Receipt(ReceiptError::NoLog { .. })) => break,
             Err(error) => return Err(error),
             Ok(_) => return Err(mpt::MptError::Absent("this log")),
         }
@@ -66,6 +79,87 @@ pub(super) fn ethereum(path: &Path, outcome: &mut Outcome) -> Result<(), String>
     let (transactions, logs) = (list(&json["transactions"])?, list(&json["receipts_eip2718"])?);
     ordered(outcome, "transactions", &transactions, sealed.header.transactions_root);
     receipts(outcome, "receipts", &logs, sealed.header.receipts_root);
+    let roots = EthereumRoots::from(&compat(ChainId::eip155(1).key(), &sealed));
+    outcome.case("all facts in one proof", all_facts(&transactions, &logs, &roots));
+    Ok(())
+}
+
+/// Every transaction, every receipt and their number in one proof; and all logs of each contract, which must be those
+/// that alloy reads from the receipts.
+fn all_facts(
+    transactions: &[Bytes],
+    receipts: &[Bytes],
+    roots: &EthereumRoots,
+) -> Result<(), String> {
+    let count = transactions.len() as u64;
+    let mut evidence = EthereumEvidence::default();
+    for list in [transactions, receipts] {
+        evidence.nodes.extend(mpt::ordered_nodes(list, &(0..=count).collect::<Vec<_>>()).1);
+    }
+    evidence.receipts = receipts.to_vec();
+    let build = |facts: Vec<EthereumRef>| {
+        EthereumProof::build(facts, roots, &evidence).map_err(|error| error.to_string())
+    };
+    let mut facts = vec![EthereumRef::TransactionCount { count }];
+    for index in 0..count.min(500) {
+        facts.push(EthereumRef::Transaction { index });
+        facts.push(EthereumRef::Receipt { index, log: None });
+    }
+    let proof = build(facts.clone())?;
+    let claim = proof.show(roots).map_err(|error| error.to_string())?;
+    for (fact, shown) in proof.facts.iter().zip(claim.facts()) {
+        let expected = match *fact {
+            EthereumRef::Transaction { index } => {
+                keccak256(&transactions[usize::try_from(index).unwrap_or(usize::MAX)])
+            }
+            _ => continue,
+        };
+        if !matches!(shown, Claim::Transaction { hash, .. } if *hash == expected) {
+            return Err(format!("{fact:?} became {shown:?}"));
+        }
+    }
+    damaged(&proof, roots)?;
+    let mut logs = BTreeMap::<Address, Vec<PlacedLog>>::new();
+    for (transaction, bytes) in (0u64..).zip(receipts) {
+        let receipt =
+            ReceiptEnvelope::decode_2718_exact(bytes).map_err(|error| error.to_string())?;
+        for (index, log) in (0u64..).zip(receipt.logs()) {
+            let (topics, data) = log.data.clone().split();
+            let log = ProvenLog { index, address: log.address, topics, data };
+            logs.entry(log.address).or_default().push(PlacedLog { transaction, log });
+        }
+    }
+    for chunk in logs.keys().copied().collect::<Vec<_>>().chunks(MAX_LOG_QUERIES) {
+        let facts =
+            chunk.iter().map(|address| EthereumRef::Logs { address: *address, topic: None });
+        let proof = build(facts.collect())?;
+        let claim = proof.show(roots).map_err(|error| error.to_string())?;
+        for (address, shown) in chunk.iter().zip(claim.facts()) {
+            let expected = &logs[address];
+            if !matches!(shown, Claim::Logs { logs, .. } if logs == expected) {
+                return Err(format!("other logs of {address} than alloy reads"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A proof with some byte of a node changed, a node less or a node more must be refused.
+fn damaged(proof: &EthereumProof, roots: &EthereumRoots) -> Result<(), String> {
+    for at in (0..proof.nodes.len()).step_by(proof.nodes.len() / 20 + 1) {
+        let mut changed = proof.clone();
+        let mut node = changed.nodes[at].to_vec();
+        let middle = node.len() / 2;
+        node[middle] ^= 1;
+        changed.nodes[at] = node.into();
+        let mut less = proof.clone();
+        less.nodes.remove(at);
+        let mut more = proof.clone();
+        more.nodes.insert(at, proof.nodes[at].clone());
+        if [changed, less, more].iter().any(|bad| bad.show(roots).is_ok()) {
+            return Err(format!("taken with node {at} damaged"));
+        }
+    }
     Ok(())
 }
 

@@ -5,7 +5,13 @@ use std::path::Path;
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_trie::{EMPTY_ROOT_HASH, KECCAK_EMPTY};
-use grid_core::ethereum::mpt;
+use grid_core::{
+    ethereum::mpt,
+    proof::{
+        Claim,
+        ethereum::{EthereumEvidence, EthereumProof, EthereumRef, EthereumRoots},
+    },
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -42,7 +48,7 @@ pub(super) fn random_tries(path: &Path, outcome: &mut Outcome) -> Result<(), Str
         }
         for case in &trie.invalid {
             let found = mpt::lookup(trie.root, &case.key, &case.proof);
-            let claimed = case.value.as_ref().map(|value| value.to_vec());
+            let claimed = case.value.as_deref();
             let result = if found == Ok(claimed) {
                 Err(format!("shown although the proof is bad ({})", case.why))
             } else {
@@ -56,7 +62,7 @@ pub(super) fn random_tries(path: &Path, outcome: &mut Outcome) -> Result<(), Str
 
 fn lookup(root: B256, case: &Lookup) -> Result<(), String> {
     let found = mpt::lookup(root, &case.key, &case.proof).map_err(|error| error.to_string())?;
-    if found.as_deref() == case.value.as_ref().map(AsRef::as_ref) {
+    if found == case.value.as_deref() {
         damage_is_noticed(&case.proof, |nodes| mpt::lookup(root, &case.key, nodes).is_ok())
     } else {
         Err(format!("found {found:?}, expected {:?}", case.value))
@@ -138,6 +144,34 @@ fn slot(root: B256, slot: &Slot) -> Result<(), String> {
     damage_is_noticed(&nodes, |nodes| mpt::verify_storage(root, key, nodes).is_ok())
 }
 
+/// The account, its code hash and all slots of the answer in one proof.
+fn together(answer: &Answer, root: B256) -> Result<(), String> {
+    let address = answer.address;
+    let mut evidence = EthereumEvidence::default();
+    evidence.nodes.extend(mpt::normalize(answer.account_proof.clone()));
+    let mut facts =
+        vec![EthereumRef::Account { address }, EthereumRef::Code { address, bytes: false }];
+    for Slot { key, proof, .. } in &answer.storage_proof {
+        evidence.nodes.extend(mpt::normalize(proof.clone()));
+        facts.push(EthereumRef::Storage { address, slot: (*key).into() });
+    }
+    let roots = EthereumRoots { state: root, transactions: B256::ZERO, receipts: B256::ZERO };
+    let proof =
+        EthereumProof::build(facts, &roots, &evidence).map_err(|error| error.to_string())?;
+    let claim = proof.show(&roots).map_err(|error| error.to_string())?;
+    for Slot { key, value, .. } in &answer.storage_proof {
+        let value = (!value.is_zero()).then_some(*value);
+        let expected = Claim::Storage { address, slot: (*key).into(), value };
+        if !claim.facts().contains(&expected) {
+            return Err(format!("{expected:?} is not among {claim:?}"));
+        }
+    }
+    let accepted = |nodes: &[Bytes]| {
+        EthereumProof { nodes: nodes.to_vec(), ..proof.clone() }.show(&roots).is_ok()
+    };
+    damage_is_noticed(&proof.nodes, accepted)
+}
+
 /// Checks one answer under a state root.
 fn check(outcome: &mut Outcome, json: &Value, root: B256) -> Result<(), String> {
     let answer: Answer = read(json)?;
@@ -146,6 +180,7 @@ fn check(outcome: &mut Outcome, json: &Value, root: B256) -> Result<(), String> 
         let label = format!("slot {:#x} of {}", entry.key, answer.address);
         outcome.case(label, slot(answer.storage_hash, entry));
     }
+    outcome.case(format!("all facts of {}", answer.address), together(&answer, root));
     Ok(())
 }
 

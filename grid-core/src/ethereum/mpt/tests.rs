@@ -123,7 +123,10 @@ fn paths_longer_than_a_key_are_absence_not_a_panic() {
 fn sizes_are_capped_before_hashing() {
     let key = [1u8; 32];
     let many = vec![Bytes::from_static(&[1]); MAX_NODES + 1];
-    assert_eq!(lookup(B256::ZERO, &key, &many), Err(MptError::TooManyNodes { found: 65, allowed: MAX_NODES }));
+    assert_eq!(
+        lookup(B256::ZERO, &key, &many),
+        Err(MptError::TooManyNodes { found: 65, allowed: MAX_NODES })
+    );
     let long = Bytes::from(vec![0; MAX_NODE_BYTES + 1]);
     let error = MptError::NodeTooLong { index: 1, length: MAX_NODE_BYTES + 1 };
     assert_eq!(lookup(B256::ZERO, &key, &[Bytes::new(), long]), Err(error));

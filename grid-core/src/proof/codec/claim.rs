@@ -75,9 +75,7 @@ pub(super) fn encode(claim: &Claim) -> (u8, Bytes) {
             let (txid, wtxid, index) = (*txid, *wtxid, *index);
             (8, BitcoinWitnessClaim { txid, wtxid, index }.abi_encode())
         }
-        Claim::BitcoinTxs { claims } => {
-            (9, list(claims))
-        }
+        Claim::BitcoinTxs { claims } => (9, list(claims)),
         Claim::Code { address, code_hash, code } => {
             let (account, code) = (*address, code.iter().cloned().collect());
             (10, CodeClaim { account, codeHash: *code_hash, code }.abi_encode())

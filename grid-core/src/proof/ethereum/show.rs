@@ -238,9 +238,7 @@ fn all_receipts(
 }
 
 /// All logs of a block by contract. A receipt of an unknown type could hide some.
-fn all_logs(
-    receipts: &[Bytes],
-) -> Result<BTreeMap<Address, Vec<FoundLog<'_>>>, EthereumFactError> {
+fn all_logs(receipts: &[Bytes]) -> Result<BTreeMap<Address, Vec<FoundLog<'_>>>, EthereumFactError> {
     let mut found = BTreeMap::<Address, Vec<FoundLog<'_>>>::new();
     for (index, value) in (0u64..).zip(receipts) {
         let failed = |error: ReceiptError| EthereumFactError::Receipt { index, error };

@@ -114,7 +114,8 @@ fn the_number_of_transactions_is_exact() {
         assert!(near || matches!(error, EthereumFactError::Trie(_)), "{count}: {error}");
     }
     for length in [0usize, 1, 2, 127, 128, 129, 300] {
-        let values: Vec<Vec<u8>> = (0..length).map(|i| [&[2; 40][..], &i.to_be_bytes()].concat()).collect();
+        let values: Vec<Vec<u8>> =
+            (0..length).map(|i| [&[2; 40][..], &i.to_be_bytes()].concat()).collect();
         let count = length as u64;
         let indices: Vec<u64> = (0..=count + 1).collect();
         let (root, nodes) = mpt::ordered_nodes(&values, &indices);
@@ -158,11 +159,13 @@ fn what_is_not_there_is_an_error() {
 
 #[test]
 fn code_hashes_are_those_of_extcodehash() {
-    let code = |address, bytes| {
-        match build(&[EthereumRef::Code { address, bytes }]).unwrap().show(&roots()).unwrap() {
-            Claim::Code { code_hash, code, .. } => (code_hash, code),
-            other => panic!("{other:?}"),
-        }
+    let code = |address, bytes| match build(&[EthereumRef::Code { address, bytes }])
+        .unwrap()
+        .show(&roots())
+        .unwrap()
+    {
+        Claim::Code { code_hash, code, .. } => (code_hash, code),
+        other => panic!("{other:?}"),
     };
     assert_eq!(code(STRANGER, false), (B256::ZERO, None));
     assert_eq!(code(STRANGER, true), (B256::ZERO, Some(Bytes::new())));
