@@ -1,6 +1,6 @@
 //! Checking a proof, from the fact up to the anchor.
 
-use alloy_primitives::{B256, keccak256};
+use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 

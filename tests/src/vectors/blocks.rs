@@ -28,14 +28,14 @@ fn ordered(outcome: &mut Outcome, label: &str, values: &[Bytes], root: B256) {
     outcome.equal(format!("{label}: root"), &mpt::ordered_trie_root(values), &root);
     let trie = mpt::OrderedTrie::new(values);
     for (index, value) in (0u64..).zip(values) {
-        let proven = trie
-            .prove(index)
-            .and_then(|nodes| mpt::verify_transaction(root, index, &nodes))
-            .map_err(|error| error.to_string());
-        let result = match proven {
-            Ok(found) if found == value.as_ref() => Ok(()),
-            Ok(_) => Err(String::from("another value was proven")),
-            Err(error) => Err(error),
+        let result = trie.prove(index).and_then(|nodes| {
+            let found = mpt::verify_transaction(root, index, &nodes)?;
+            Ok(found == value.as_ref())
+        });
+        let result = match result {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(String::from("another value was proven")),
+            Err(error) => Err(error.to_string()),
         };
         outcome.case(format!("{label}: item {index}"), result);
     }
