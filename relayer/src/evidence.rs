@@ -388,3 +388,6 @@ fn bitcoin_call(chain: &ChainId, headers: &[SourceHeader]) -> Result<Bytes, Evid
         LightClients::submitBitcoinHeadersCall { chain: chain.key().0, headers: joined.into() };
     Ok(call.abi_encode().into())
 }
+
+#[cfg(test)]
+mod tests;

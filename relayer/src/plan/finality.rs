@@ -84,9 +84,17 @@ pub fn plan<'a>(view: &FinalityView<'a>) -> FinalityPlan<'a> {
     let done: Vec<&Item> = view.rows.iter().filter(|row| is_done(row, view.sync)).collect();
     let is_done = |row: &Item| done.iter().any(|done| done.key == row.key);
     let (path, cursor) = path(view, floor);
+    // A hash that is not wanted yet will be by the objects on offer, once they are under way.
+    let offered = |row: &Item| row.kind == Kind::Sync && view.offer == Some(row.last.hash);
+    let early = view.sync.wanted.is_empty()
+        && !view
+            .rows
+            .iter()
+            .any(|row| offered(row) && matches!(row.stage, Stage::Planned | Stage::Sent));
     let unsent = |row: &Item| matches!(row.stage, Stage::Planned | Stage::Parked);
     let of_use = |row: &Item| match row.kind {
-        Kind::Sync => view.offer == Some(row.last.hash),
+        Kind::Sync => offered(row),
+        _ if early && view.target.is_some() => true,
         _ => path.iter().any(|step| step.key == row.key),
     };
     let stale = view.rows.iter().filter(|row| unsent(row) && !is_done(row) && !of_use(row));
@@ -100,7 +108,7 @@ pub fn plan<'a>(view: &FinalityView<'a>) -> FinalityPlan<'a> {
     } else if view.offer.is_some() && !data_open {
         Next::Data
     } else {
-        match cursor.filter(|cursor| !parked && cursor.height > floor) {
+        match cursor.filter(|cursor| !parked && !early && cursor.height > floor) {
             Some(last) if linked && last.height.saturating_sub(floor) > view.batch => Next::Nothing,
             Some(last) => Next::Run { floor, last, whole: linked },
             None => Next::Nothing,
