@@ -69,6 +69,8 @@ pub(crate) enum EthereumCommand {
     SyncStatus(SyncStatusArgs),
     /// The newest block that beacon nodes call finalized: root, age, and which of them agree.
     Checkpoint(EthereumCheckpointArgs),
+    /// Verify files of light-client data, from a block that you trust on.
+    VerifyUpdate(VerifyUpdateArgs),
 }
 
 /// `grid ethereum checkpoint`.
@@ -86,6 +88,33 @@ pub(crate) struct EthereumCheckpointArgs {
     /// Which chain, where the configuration has several with beacon nodes.
     #[arg(long, value_name = "ID", conflicts_with = "beacon")]
     pub(crate) on: Option<ChainId>,
+}
+
+/// `grid ethereum verify-update`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyUpdateArgs {
+    /// The verified light client: read if it is there, and written. The relayer's own may be given.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) store: PathBuf,
+    /// mainnet, sepolia, hoodi, or a JSON file with a network's configuration.
+    #[arg(long, value_name = "NETWORK", default_value = "mainnet")]
+    pub(crate) network: String,
+    /// Root of the beacon block that you trust; needed where there is no store yet.
+    #[arg(long, value_name = "ROOT")]
+    pub(crate) checkpoint: Option<B256>,
+    /// The time of the verification, seconds since 1970; the clock's where absent.
+    #[arg(long, value_name = "SECS")]
+    pub(crate) now: Option<u64>,
+    /// How old, in seconds, the header may be from which the verification goes on; seven days where absent, 0 for
+    /// any age. Who signed long ago may have left, and could sign another history today.
+    #[arg(long, value_name = "SECS")]
+    pub(crate) max_checkpoint_age: Option<u64>,
+    /// Leave the store as it is.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Bootstraps and updates of any kind, one or many in a file, as JSON or SSZ; taken in this order.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// `grid ethereum sync-status`.

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod sync_status;
+mod verify_update;
 
 pub(super) use checkpoint::newest;
 
@@ -17,5 +18,6 @@ pub(super) fn run(home: &Home, command: &EthereumCommand, out: Output) -> Result
     match command {
         EthereumCommand::Checkpoint(args) => done(block_on(checkpoint::run(home, args, out))),
         EthereumCommand::SyncStatus(args) => done(block_on(sync_status::run(home, args, out))),
+        EthereumCommand::VerifyUpdate(args) => verify_update::run(home, args, out),
     }
 }
