@@ -6,6 +6,7 @@
 
 mod case;
 mod collection;
+mod main_chain;
 mod object;
 mod proofs;
 mod sequence;

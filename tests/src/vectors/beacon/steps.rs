@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::{
     super::{Outcome, hexes},
     case::Files,
-    execution_root, object, proofs,
+    execution_root, main_chain, object, proofs,
 };
 
 /// A run of one case.
@@ -44,6 +44,7 @@ pub(super) fn run(case: &Value, files: &mut Files, outcome: &mut Outcome) -> Res
         outcome.case(format!("step {index} {kind}"), run.step(kind, step));
     }
     run.execution_hashes(case, outcome);
+    main_chain::run(case, &run.network, &run.files.folder, outcome);
     Ok(())
 }
 
