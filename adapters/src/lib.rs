@@ -9,8 +9,9 @@
 //!   body limits, batches, credentials that never reach a log.
 //! * [`bitcoin`] — Bitcoin Core over JSON-RPC and REST, its network's peers over their own protocol,
 //!   Esplora servers, files of headers; and [`Quorum`](bitcoin::Quorum), which verifies the headers of all of them and follows the most work.
-//! * [`ethereum`] — execution nodes over JSON-RPC (`rpc` mode: the endpoint is trusted for its choice
-//!   of chain, not for the content of a header).
+//! * [`ethereum`] — the beacon chain's light client over nodes that nobody trusts; or execution nodes over
+//!   JSON-RPC alone (`rpc` mode: the endpoint is trusted for its choice of chain, not for the content of a
+//!   header).
 //! * [`Pool`] — several endpoints of one chain behind one [`SourceChain`]: failover and k-of-n
 //!   agreement.
 //!

@@ -325,12 +325,25 @@ impl LightSource {
         let known = self.shown().tip.filter(|tip| tip.hash == hash);
         let tip = match known {
             Some(tip) => tip,
-            None => self.execution.anchor(hash).await?,
+            None => match self.execution.anchor(hash).await {
+                Ok(tip) => tip,
+                // Execution nodes learn of finality a little later; what was final before still is.
+                Err(error) => return self.last_tip(error),
+            },
         };
         if self.config.agree > 0 && known.is_none() {
             self.require_agreement(&tip).await?;
         }
         self.shown().tip = Some(tip);
+        Ok(tip)
+    }
+
+    /// The last block that was handed out, if any, where the new one cannot be yet.
+    fn last_tip(&self, error: AdapterError) -> Result<SourceTip, AdapterError> {
+        let mut shown = self.shown();
+        let Some(tip) = shown.tip else { return Err(error) };
+        tracing::debug!(chain = %self.config.chain, %error, "the last tip stays");
+        shown.trouble = Some(error.to_string());
         Ok(tip)
     }
 

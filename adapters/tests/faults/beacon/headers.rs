@@ -29,6 +29,7 @@ fn grow(count: u64, salt_from: u64) -> Vec<Header> {
             parent_hash: parent.map_or(B256::ZERO, Header::hash_slow),
             timestamp: 1 + number * 12,
             difficulty: U256::ZERO,
+            gas_limit: 30_000_000,
             base_fee_per_gas: Some(7),
             extra_data: vec![u8::from(number >= salt_from)].into(),
             ..Header::default()
