@@ -11,6 +11,8 @@ mod keys;
 mod logging;
 mod main_chain;
 mod output;
+#[cfg(test)]
+mod runbooks;
 mod sources;
 mod trust;
 

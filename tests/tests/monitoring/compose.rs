@@ -1,0 +1,142 @@
+//! docker/compose.yml: what a container engine would be asked to do. No engine runs here.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::files::{self, list};
+
+fn compose() -> Value {
+    files::yaml("docker/compose.yml")
+}
+
+fn services(compose: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    compose["services"].as_object().expect("services").iter()
+}
+
+/// A property of a service or of what it merges (`<<`), which a YAML reader may leave in place.
+fn property<'a>(service: &'a Value, name: &str) -> &'a Value {
+    match service.get(name) {
+        Some(value) => value,
+        None => &service["<<"][name],
+    }
+}
+
+#[test]
+fn every_service_is_pinned_bounded_watched_and_without_rights() {
+    for (name, service) in services(&compose()) {
+        let image = service["image"].as_str().unwrap_or_default();
+        let tag = image.rsplit_once(':').map(|(_, tag)| tag).unwrap_or_default();
+        let pinned = tag.chars().filter(char::is_ascii_digit).count() >= 2;
+        assert!(pinned && tag != "latest", "{name}: image {image}");
+        let user = service["user"].as_str().unwrap_or_default();
+        assert!(!user.is_empty() && !user.starts_with("0:") && user != "0", "{name}: user {user}");
+        assert_eq!(service["read_only"], true, "{name}");
+        assert_eq!(property(service, "restart"), "unless-stopped", "{name}");
+        assert_eq!(property(service, "cap_drop")[0], "ALL", "{name}");
+        assert!(list(&service["healthcheck"]["test"]).len() > 1, "{name}: no health check");
+        for limit in ["cpus", "memory", "pids"] {
+            let set = &service["deploy"]["resources"]["limits"][limit];
+            assert!(!set.is_null(), "{name}: no limit of {limit}");
+        }
+        assert!(service.get("privileged").is_none(), "{name}");
+    }
+}
+
+#[test]
+fn ports_are_published_on_loopback_only() {
+    let mut published = 0;
+    for (name, service) in services(&compose()) {
+        for port in list(&service["ports"]) {
+            let port = port.as_str().expect("quoted, or YAML reads a number to base 60");
+            assert!(port.starts_with("127.0.0.1:"), "{name}: {port}");
+            published += 1;
+        }
+    }
+    assert!(published > 0);
+}
+
+#[test]
+fn volumes_networks_secrets_and_files_exist() {
+    let compose = compose();
+    let declared = |kind: &str| -> BTreeSet<String> {
+        compose[kind].as_object().expect(kind).keys().cloned().collect()
+    };
+    let (volumes, networks, secrets) =
+        (declared("volumes"), declared("networks"), declared("secrets"));
+    let names: BTreeSet<&String> = services(&compose).map(|(name, _)| name).collect();
+    let mut used = BTreeSet::new();
+    for (name, service) in services(&compose) {
+        for volume in list(&service["volumes"]) {
+            let source = volume.as_str().and_then(|text| text.split(':').next()).expect("source");
+            if source.starts_with('.') {
+                assert!(files::path("docker").join(source).exists(), "{name}: {source}");
+            } else if source != "/" {
+                assert!(volumes.contains(source), "{name}: volume {source} is not declared");
+                used.insert(source.to_owned());
+            }
+        }
+        for network in list(&service["networks"]) {
+            assert!(networks.contains(network.as_str().expect("name")), "{name}: {network}");
+        }
+        for secret in list(&service["secrets"]) {
+            assert!(secrets.contains(secret.as_str().expect("name")), "{name}: {secret}");
+        }
+        for other in service["depends_on"].as_object().into_iter().flat_map(|map| map.keys()) {
+            assert!(names.contains(other), "{name} depends on {other}");
+        }
+        let build = &service["build"];
+        if let Some(file) = build["dockerfile"].as_str() {
+            let text = files::text(file);
+            if let Some(target) = build["target"].as_str() {
+                assert!(text.contains(&format!(" AS {target}\n")), "{name}: no stage {target}");
+            }
+        }
+    }
+    assert_eq!(used, volumes, "declared and not used, or the reverse");
+}
+
+#[test]
+fn grid_listens_where_health_check_and_prometheus_look() {
+    let compose = compose();
+    let grid = &compose["services"]["grid"];
+    let example = files::text("config/grid.toml");
+    for (variable, setting) in [
+        ("GRID_NODE_RPC", "rpc = "),
+        ("GRID_RELAYER_LISTEN", "listen = "),
+        ("GRID_RELAYER_MAIN_CHAIN", "main_chain = "),
+        ("GRID_LOG_JSON", "json = "),
+    ] {
+        assert!(grid["environment"][variable].is_string(), "{variable}");
+        assert!(example.contains(&format!("\n{setting}")), "{variable} overrides no setting");
+    }
+    assert_eq!(grid["environment"]["GRID_RELAYER_LISTEN"], "0.0.0.0:9640");
+    let targets: Value = files::yaml("docker/prometheus/targets/grid.yml");
+    assert_eq!(targets[0]["targets"][0], "grid:9640");
+    assert!(files::text("docker/healthcheck").contains("port=${2:-9640}"));
+    for file in files::folder("config/prometheus/targets", "yml") {
+        let own: Value = files::yaml(&format!("docker/prometheus/targets/{file}.yml"));
+        let target = own[0]["targets"][0].as_str().expect("a target");
+        let (host, _) = target.split_once(':').expect("host and port");
+        assert!(compose["services"].get(host).is_some(), "{file}: no service {host}");
+    }
+}
+
+#[test]
+fn images_do_not_run_as_root_and_take_no_secret_along() {
+    for file in ["docker/Dockerfile", "docker/nodes.Dockerfile"] {
+        let text = files::text(file);
+        for stage in text.split("\nFROM ").skip(1) {
+            let user = stage.lines().rev().find_map(|line| line.strip_prefix("USER "));
+            let build = stage.lines().next().is_some_and(|line| line.ends_with(" AS build"));
+            assert!(build || user.is_some_and(|user| !user.starts_with("root")), "{file}: {stage}");
+            let image = stage.split_whitespace().next().unwrap_or_default();
+            let (_, tag) = image.split_once(':').unwrap_or_else(|| panic!("{file}: {image}"));
+            assert!(tag.chars().any(|c| c.is_ascii_digit()), "{file}: {image} is not pinned");
+        }
+    }
+    let ignored = files::text(".dockerignore");
+    for path in ["**/target", ".git", "grid-home", "docker/secrets"] {
+        assert!(ignored.lines().any(|line| line == path), ".dockerignore lacks {path}");
+    }
+}
