@@ -68,7 +68,8 @@ fn volumes_networks_secrets_and_files_exist() {
     let mut used = BTreeSet::new();
     for (name, service) in services(&compose) {
         for volume in list(&service["volumes"]) {
-            let source = volume.as_str().and_then(|text| text.split(':').next()).expect("source");
+            let short = volume.as_str().and_then(|text| text.split(':').next());
+            let source = short.or_else(|| volume["source"].as_str()).expect("a source");
             if source.starts_with('.') {
                 assert!(files::path("docker").join(source).exists(), "{name}: {source}");
             } else if source != "/" {
