@@ -1,4 +1,4 @@
-//! The metrics that exist: those of the code, of the process, and what Prometheus and node_exporter add.
+//! The metrics that exist: those of the code, of the process, and what Prometheus and `node_exporter` add.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ pub(crate) const PROCESS: [&str; 7] = [
     "process_threads",
 ];
 
-/// node_exporter's metrics that one alert and one panel use, with their labels.
+/// `node_exporter`'s metrics that one alert and one panel use, with their labels.
 const MACHINE: [&str; 2] = ["node_filesystem_avail_bytes", "node_filesystem_size_bytes"];
 const MACHINE_LABELS: [&str; 3] = ["device", "fstype", "mountpoint"];
 

@@ -11,7 +11,7 @@ pub(crate) struct Names {
     pub(crate) grouping: BTreeSet<String>,
 }
 
-/// Reads a PromQL expression as far as names go.
+/// Reads an expression of `PromQL` as far as names go.
 pub(crate) fn names(expression: &str) -> Names {
     let mut found = Names::default();
     let mut rest = expression;
