@@ -13,8 +13,12 @@ use crate::world::World;
 /// How long Prometheus may take until everything was scraped and evaluated a few times.
 const SCRAPED: Duration = Duration::from_secs(90);
 
+const NO_LIGHT_CLIENT: &str = "this Ethereum chain is attested";
 /// Panels that have no data here, with the reason.
-const EMPTY: [(&str, &str); 3] = [
+const EMPTY: [(&str, &str); 6] = [
+    ("Age of finality", NO_LIGHT_CLIENT),
+    ("Finality", NO_LIGHT_CLIENT),
+    ("Missing headers", NO_LIGHT_CLIENT),
     ("Free disk", "node_exporter does not run"),
     ("Requests to attesters", "the relayer's own key is enough"),
     ("Answers to other relayers", "nobody asks"),
