@@ -392,8 +392,15 @@ impl LightSource {
         let most = MAX_SYNC_DATA - usize::from(first.is_some());
         let taken = match follow::catch_up(&self.nodes, &mut client, now, most).await {
             Ok(taken) => taken,
-            // The bootstrap alone is progress.
-            Err(error) if first.is_some() && error.is_transient() => Vec::new(),
+            Err(
+                error
+                @ AdapterError::Beacon(BeaconError::Stale { .. } | BeaconError::Halted { .. }),
+            ) => return Err(error),
+            // The bootstrap alone is progress, and all there is where nothing newer is final yet.
+            Err(error) if first.is_some() => {
+                tracing::debug!(%error, "nothing newer than the bootstrap");
+                Vec::new()
+            }
             Err(error) => return Err(error),
         };
         let learned_before = |item: &SyncData| match item {
