@@ -2,6 +2,7 @@
 
 mod crash;
 mod data;
+mod ethereum_facts;
 mod metrics;
 mod proofs;
 mod refusals;

@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 use crate::world::{Home, World, internal};
 
 /// `grid verify` in a folder that holds only the trust file.
-async fn verify_elsewhere(trust: &str, proof: &std::path::Path) -> Result<Value, String> {
+pub(crate) async fn verify_elsewhere(
+    trust: &str,
+    proof: &std::path::Path,
+) -> Result<Value, String> {
     let elsewhere = Home::new();
     let proof = proof.display().to_string();
     elsewhere
