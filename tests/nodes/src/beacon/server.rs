@@ -42,7 +42,7 @@ type Event = (Topic, Arc<str>);
 /// The state behind a server.
 #[derive(Debug)]
 pub(super) struct Served {
-    chain: Mutex<Chain>,
+    chain: Arc<Mutex<Chain>>,
     faults: Mutex<Vec<(String, Fault)>>,
     asked: Mutex<BTreeMap<String, u64>>,
     events: broadcast::Sender<Event>,
@@ -58,8 +58,20 @@ impl Served {
         chain: Chain,
         port: Option<u16>,
     ) -> Result<(String, Arc<Self>), NodeError> {
+        Self::serve(Arc::new(Mutex::new(chain)), port).await
+    }
+
+    /// Another server of the same chain, with faults of its own. It has no events.
+    pub(super) async fn mirror(&self) -> Result<(String, Arc<Self>), NodeError> {
+        Self::serve(Arc::clone(&self.chain), None).await
+    }
+
+    async fn serve(
+        chain: Arc<Mutex<Chain>>,
+        port: Option<u16>,
+    ) -> Result<(String, Arc<Self>), NodeError> {
         let served = Arc::new(Self {
-            chain: Mutex::new(chain),
+            chain,
             faults: Mutex::default(),
             asked: Mutex::default(),
             events: broadcast::channel(EVENTS).0,

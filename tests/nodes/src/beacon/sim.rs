@@ -97,6 +97,23 @@ impl BeaconSim {
         Ok(Self { url, engine, ticking })
     }
 
+    /// Another server of the same chain, with faults of its own and no events. Blocks are made by one
+    /// of the two only.
+    ///
+    /// # Errors
+    /// [`NodeError::Io`] when there is no free port.
+    pub async fn mirror(&self) -> Result<Self, NodeError> {
+        let (url, served) = self.engine.served.mirror().await?;
+        Ok(self.beside(url, served))
+    }
+
+    /// A simulator without a clock over the same node.
+    fn beside(&self, url: String, served: Arc<Served>) -> Self {
+        let Engine { rpc, mine, .. } = &*self.engine;
+        let engine = Arc::new(Engine { rpc: rpc.clone(), mine: *mine, served, journal: None });
+        Self { url, engine, ticking: None }
+    }
+
     /// Another server over another history of this one's: blocks before `slot` are shared, the others
     /// carry the same execution blocks in beacon blocks of their own. Both are signed by the same
     /// committees: the validators cheat.
@@ -116,9 +133,7 @@ impl BeaconSim {
             fork
         };
         let (url, served) = Served::start(chain, None).await?;
-        let Engine { rpc, mine, .. } = &*self.engine;
-        let engine = Arc::new(Engine { rpc: rpc.clone(), mine: *mine, served, journal: None });
-        Ok(Self { url, engine, ticking: None })
+        Ok(self.beside(url, served))
     }
 
     /// The address of the beacon API.

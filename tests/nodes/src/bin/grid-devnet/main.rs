@@ -1,4 +1,4 @@
-//! The development network: real bitcoind and anvil with traffic, and the `grid` daemon that follows
+//! The development network: real bitcoind and anvil with traffic, a simulated beacon chain over anvil, and the `grid` daemon that follows
 //! them. `scripts/devnet` sets up what this needs and then becomes this program.
 
 mod arguments;

@@ -2,14 +2,17 @@
 
 use std::{cell::RefCell, fmt, future::Future, path::Path, time::Instant};
 
+use grid_core::ethereum::sync::NetworkConfig;
 use grid_test_nodes::{
-    Anvil, AnvilConfig, Bitcoind, BitcoindConfig, Grid, GridConfig, NodeError, Token,
+    Anvil, AnvilConfig, BeaconConfig, BeaconSim, Bitcoind, BitcoindConfig, Grid, GridConfig,
+    NodeError, Token,
+    beacon::{Clock, development, network::now},
 };
 use serde_json::json;
 
 use crate::{
     screen,
-    settings::{BITCOIN_RULE, ETHEREUM_DEPTH, ETHEREUM_ID, ETHEREUM_INTERVAL, Ports, Settings},
+    settings::{BEACON_PRESET, BITCOIN_RULE, ETHEREUM_ID, ETHEREUM_INTERVAL, Ports, Settings},
     traffic::{self, Counters},
 };
 
@@ -94,6 +97,8 @@ pub(crate) struct Network {
     pub(crate) bitcoind: Bitcoind,
     /// anvil.
     pub(crate) anvil: Anvil,
+    /// The beacon chain over anvil. It ends with this value.
+    _beacon: BeaconSim,
     /// The token on anvil's chain.
     pub(crate) token: Token,
     /// The daemon, as first started.
@@ -122,12 +127,13 @@ impl Network {
         println!("devnet: {word} network in {}", settings.folder.display());
         let (bitcoind, anvil) =
             tokio::try_join!(start_bitcoin(&settings), start_ethereum(&settings))?;
+        let beacon = start_beacon(&settings, &anvil).await?;
         let token = token(&settings, &anvil).await?;
         println!("devnet: token contract at {}", token.address);
         settings.write_commands(&token.address)?;
         if !known {
             println!("devnet: creating the Grid chain and its configuration");
-            init(&settings, &bitcoind).await?;
+            init(&settings, &bitcoind, &beacon).await?;
         }
         let Ports { grid, relayer, .. } = settings.ports;
         let grid = Grid::start(GridConfig {
@@ -139,7 +145,8 @@ impl Network {
         })
         .await?;
         println!("devnet: grid runs; everything started in {:.1?}", started.elapsed());
-        Ok(Self { settings, bitcoind, anvil, token, grid, successor: RefCell::default(), daemon })
+        let (_beacon, successor) = (beacon, RefCell::default());
+        Ok(Self { settings, bitcoind, anvil, _beacon, token, grid, successor, daemon })
     }
 
     /// Runs `work` while blocks with traffic are produced; fails when a node ends by itself.
@@ -229,6 +236,32 @@ async fn start_ethereum(settings: &Settings) -> Result<Anvil, NodeError> {
     Ok(node)
 }
 
+/// The beacon chain over anvil: a new one, or that of an earlier run, which fills what it missed.
+async fn start_beacon(settings: &Settings, anvil: &Anvil) -> Result<BeaconSim, Failure> {
+    let file = settings.beacon_network();
+    let network: NetworkConfig = match std::fs::read_to_string(&file) {
+        Ok(text) => serde_json::from_str(&text)
+            .map_err(|error| Failure::Text(format!("{}: {error}", file.display())))?,
+        Err(_) => {
+            let network = development(BEACON_PRESET, now());
+            settings.write(&file, &json!(network).to_string())?;
+            network
+        }
+    };
+    let config = BeaconConfig {
+        clock: Clock::Wall,
+        // anvil makes its blocks itself.
+        mine: false,
+        port: Some(settings.ports.beacon),
+        journal: Some(settings.beacon_journal()),
+        ..BeaconConfig::stepped(network)
+    };
+    let sim = BeaconSim::start(anvil, config).await?;
+    let slot = sim.chain().head().map_or(0, |head| head.header.slot);
+    println!("devnet: the beacon chain runs, slot {slot}");
+    Ok(sim)
+}
+
 /// The token of an earlier run if the chain still has it, or a new one.
 async fn token(settings: &Settings, anvil: &Anvil) -> Result<Token, Failure> {
     if let Ok(address) = std::fs::read_to_string(settings.token()) {
@@ -243,12 +276,20 @@ async fn token(settings: &Settings, anvil: &Anvil) -> Result<Token, Failure> {
     Ok(token)
 }
 
-async fn init(settings: &Settings, bitcoind: &Bitcoind) -> Result<(), Failure> {
-    let Ports { bitcoin, ethereum, grid, relayer } = settings.ports;
+async fn init(
+    settings: &Settings,
+    bitcoind: &Bitcoind,
+    sim: &BeaconSim,
+) -> Result<(), Failure> {
+    let Ports { bitcoin, ethereum, beacon, grid, relayer } = settings.ports;
     let cookie = bitcoind.cookie_file();
     let network = format!("regtest=http://127.0.0.1:{bitcoin}");
     let (depth, age) = BITCOIN_RULE;
     let ethereum = format!("http://127.0.0.1:{ethereum}");
+    let beacon = format!("http://127.0.0.1:{beacon}");
+    let numbers = settings.beacon_network();
+    // The first block, which we made ourselves: everything after it is proven.
+    let checkpoint = sim.chain().block(0).map(|block| block.root.to_string()).unwrap_or_default();
     let (rpc, listen) = (format!("127.0.0.1:{grid}"), format!("127.0.0.1:{relayer}"));
     let arguments = [
         "init",
@@ -262,10 +303,12 @@ async fn init(settings: &Settings, bitcoind: &Bitcoind) -> Result<(), Failure> {
         age,
         "--ethereum",
         &ethereum,
-        "--ethereum-start",
-        "0",
-        "--ethereum-depth",
-        ETHEREUM_DEPTH,
+        "--ethereum-beacon",
+        &beacon,
+        "--ethereum-network",
+        text(&numbers)?,
+        "--ethereum-checkpoint",
+        &checkpoint,
         "--rpc",
         &rpc,
         "--listen",

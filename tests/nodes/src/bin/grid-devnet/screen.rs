@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     network::{Failure, Network},
-    settings::{BITCOIN_RULE, ETHEREUM_DEPTH, Ports},
+    settings::{BITCOIN_RULE, Ports},
     traffic::Counters,
 };
 
@@ -165,7 +165,7 @@ fn print_line(line: &str) {
 
 /// What runs where, and what to try.
 fn text(network: &Network) -> String {
-    let Ports { bitcoin, ethereum, grid, relayer } = network.settings.ports;
+    let Ports { bitcoin, ethereum, beacon, grid, relayer } = network.settings.ports;
     let folder = network.settings.folder.display();
     let token = &network.token.address;
     let (depth, age) = BITCOIN_RULE;
@@ -174,7 +174,8 @@ fn text(network: &Network) -> String {
   Bitcoin Core (regtest)   http://127.0.0.1:{bitcoin}   payments in a block every 5 s; indexed at
                            {depth} confirmations and {age} s of age
   anvil (Ethereum)         http://127.0.0.1:{ethereum}    transfers of the token {token};
-                           indexed at {ETHEREUM_DEPTH} confirmations, security ATTESTED
+                           indexed when the sync committee has proven them final, in about 8 s
+  Beacon chain             http://127.0.0.1:{beacon}    simulated over anvil, with real signatures
   Grid main chain          http://127.0.0.1:{grid}    eth_* and grid_* JSON-RPC, a block each second
   Relayer                  http://127.0.0.1:{relayer}    /livez /readyz /metrics
   State and logs           {folder}
@@ -187,6 +188,7 @@ fn text(network: &Network) -> String {
     grid verify payment.json
     grid prove eth-receipt $(tail -n 1 {folder}/transfers) --log 0 --wait 1m -o event.json
     grid verify event.json
+    grid ethereum sync-status
     cast block-number --rpc-url $GRID_RPC
 
   Ctrl-C stops everything; the next start goes on from here.

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use grid_core::ethereum::sync::Preset;
 use grid_test_nodes::{NodeError, ports, programs};
 
 use crate::network::Failure;
@@ -18,8 +19,10 @@ pub(crate) const ETHEREUM_INTERVAL: u64 = 2;
 pub(crate) const ETHEREUM_ID: u64 = 31_337;
 /// Confirmations and age after which a Bitcoin header is indexed.
 pub(crate) const BITCOIN_RULE: (&str, &str) = ("6", "20");
-/// Confirmations after which an Ethereum header is indexed.
-pub(crate) const ETHEREUM_DEPTH: &str = "3";
+/// The beacon chain's sizes: epochs of two slots of a second, so that a block is final some six seconds
+/// after it was made, and periods of four minutes, so that committees are seen to change.
+pub(crate) const BEACON_PRESET: Preset =
+    Preset { committee_size: 32, slots_per_epoch: 2, epochs_per_period: 128 };
 
 /// The ports of the development network, as the README names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub(crate) struct Ports {
     pub(crate) bitcoin: u16,
     /// anvil's JSON-RPC.
     pub(crate) ethereum: u16,
+    /// The simulated beacon chain's API.
+    pub(crate) beacon: u16,
     /// The main chain's JSON-RPC.
     pub(crate) grid: u16,
     /// The daemon's health, metrics and API.
@@ -37,13 +42,14 @@ pub(crate) struct Ports {
 impl Ports {
     /// The well-known ones.
     pub(crate) const DEFAULT: Self =
-        Self { bitcoin: 18_443, ethereum: 8_545, grid: 8_645, relayer: 9_640 };
+        Self { bitcoin: 18_443, ethereum: 8_545, beacon: 5_052, grid: 8_645, relayer: 9_640 };
 
     /// Each with a name for people.
-    pub(crate) const fn named(self) -> [(&'static str, u16); 4] {
+    pub(crate) const fn named(self) -> [(&'static str, u16); 5] {
         [
             ("bitcoind", self.bitcoin),
             ("anvil", self.ethereum),
+            ("the beacon chain", self.beacon),
             ("the Grid main chain", self.grid),
             ("the relayer", self.relayer),
         ]
@@ -67,6 +73,7 @@ impl Ports {
         Ok(Self {
             bitcoin: ports::free()?,
             ethereum: ports::free()?,
+            beacon: ports::free()?,
             grid: ports::free()?,
             relayer: ports::free()?,
         })
@@ -109,6 +116,16 @@ impl Settings {
         self.folder.join("ethereum")
     }
 
+    /// The beacon chain's numbers, which `grid` reads too.
+    pub(crate) fn beacon_network(&self) -> PathBuf {
+        self.ethereum().join("network.json")
+    }
+
+    /// Which execution block each slot of the beacon chain carries.
+    pub(crate) fn beacon_journal(&self) -> PathBuf {
+        self.ethereum().join("slots")
+    }
+
     /// The list of mined payments, newest last.
     pub(crate) fn payments(&self) -> PathBuf {
         self.folder.join("payments")
@@ -127,7 +144,7 @@ impl Settings {
     /// Writes `bin/`, small commands that know this network, and `env`, which puts them first on the
     /// search path of a shell that sources it.
     pub(crate) fn write_commands(&self, token: &str) -> Result<(), Failure> {
-        let Ports { bitcoin, ethereum, grid, .. } = self.ports;
+        let Ports { bitcoin, ethereum, beacon, grid, .. } = self.ports;
         let cli = programs::bitcoin_cli()?;
         let data = self.bitcoin();
         let command = |program: &Path, args: &str| {
@@ -144,6 +161,7 @@ impl Settings {
              export GRID_HOME='{home}'\n\
              export GRID_RPC=http://127.0.0.1:{grid}\n\
              export ANVIL_RPC=http://127.0.0.1:{ethereum}\n\
+             export BEACON_API=http://127.0.0.1:{beacon}\n\
              export TOKEN={token}\n",
             folder = self.folder.display(),
             home = self.home().display(),
