@@ -3,6 +3,7 @@
 mod crash;
 mod data;
 mod ethereum_facts;
+mod light;
 mod metrics;
 mod proofs;
 mod refusals;

@@ -105,7 +105,9 @@ impl Home {
             &eth,
         ];
         arguments.extend(chains.iter().map(String::as_str));
-        if !chains.iter().any(|argument| argument == "--ethereum-start") {
+        // A light client starts from a checkpoint.
+        let start = ["--ethereum-start", "--ethereum-beacon"];
+        if !chains.iter().any(|argument| start.contains(&argument.as_str())) {
             arguments.extend(["--ethereum-start", "0"]);
         }
         Grid::run(&self.path(), &arguments).await
@@ -233,7 +235,7 @@ pub(crate) async fn assert_bitcoin_index(grid: &Grid, bitcoind: &Bitcoind) {
     assert_index(grid, "bip122:", hash).await;
 }
 
-async fn assert_index(grid: &Grid, family: &str, expected: impl AsyncFn(u64) -> String) {
+pub(crate) async fn assert_index(grid: &Grid, family: &str, expected: impl AsyncFn(u64) -> String) {
     let chain = chain(grid, family).await.expect("chain");
     let id = chain["id"].as_str().expect("id");
     let first = chain["firstHeight"].as_u64().expect("first");

@@ -276,11 +276,7 @@ async fn token(settings: &Settings, anvil: &Anvil) -> Result<Token, Failure> {
     Ok(token)
 }
 
-async fn init(
-    settings: &Settings,
-    bitcoind: &Bitcoind,
-    sim: &BeaconSim,
-) -> Result<(), Failure> {
+async fn init(settings: &Settings, bitcoind: &Bitcoind, sim: &BeaconSim) -> Result<(), Failure> {
     let Ports { bitcoin, ethereum, beacon, grid, relayer } = settings.ports;
     let cookie = bitcoind.cookie_file();
     let network = format!("regtest=http://127.0.0.1:{bitcoin}");
