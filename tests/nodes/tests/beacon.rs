@@ -241,3 +241,23 @@ async fn a_rival_has_another_history_of_the_same_committees() {
     assert_ne!(ours.block(40).expect("ours").root, theirs.block(40).expect("theirs").root);
     assert_eq!(ours.committee(3), theirs.committee(3));
 }
+
+#[tokio::test]
+async fn the_beacon_chain_follows_anvils_reorganisations_above_its_finality() {
+    let (anvil, sim) = start().await;
+    sim.advance(40).await.expect("slots");
+    let checkpoint = sim.checkpoint();
+    let number = anvil.block_number().await.expect("number");
+    anvil.reorg(3).await.expect("reorg");
+    sim.advance(1).await.expect("slot");
+    let last = sim.chain().block_until(40).expect("a block").execution.block_number;
+    assert_eq!(last, number - 3, "three beacon blocks are gone");
+    assert_eq!(sim.checkpoint(), checkpoint);
+    anvil.rollback(2).await.expect("rollback");
+    sim.advance(20).await.expect("slots");
+    let carried: Vec<_> = sim.chain().blocks().map(|block| block.execution.clone()).collect();
+    for block in carried {
+        let hash = anvil.block_hash(block.block_number).await.expect("hash");
+        assert_eq!(block.block_hash.to_string(), hash);
+    }
+}

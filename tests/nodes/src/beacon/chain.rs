@@ -112,6 +112,11 @@ impl Chain {
         self.blocks.values().next_back()
     }
 
+    /// All blocks, by slot.
+    pub fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.blocks.values()
+    }
+
     /// The block at a slot.
     pub fn block(&self, slot: u64) -> Option<&Block> {
         self.blocks.get(&slot)
@@ -175,6 +180,29 @@ impl Chain {
             self.rank(attested, slot);
         }
         root
+    }
+
+    /// Takes the blocks from a slot on away, as a real chain does whose head was orphaned. What is final
+    /// stays: a slot that is not after the finalized one does nothing.
+    pub fn rewind(&mut self, slot: u64) {
+        if self.head().is_none_or(|head| slot <= head.finalized.slot || slot == 0) {
+            return;
+        }
+        for block in self.blocks.split_off(&slot).values() {
+            self.slots.remove(&block.root);
+        }
+        let Some(last) = self.head().map(|head| head.header.slot) else { return };
+        let kept = self.recent.len() as u64;
+        for passed in last.saturating_sub(kept)..last {
+            let root = self.block_until(passed).map_or(B256::ZERO, |block| block.root);
+            self.recent[usize::try_from(passed % kept).unwrap_or_default()] = root;
+        }
+        // The updates of this period and later ones may have been signed by what is gone.
+        let period = self.network().preset.period(last);
+        self.best.retain(|known, _| *known < period);
+        let first = period * self.network().preset.slots_per_period();
+        let slots: Vec<u64> = self.blocks.range(first..).map(|(slot, _)| *slot).collect();
+        slots.windows(2).for_each(|pair| self.rank(pair[0], pair[1]));
     }
 
     /// What the state of a new block at a slot calls finalized.

@@ -9,7 +9,7 @@ use std::{
 use alloy_primitives::B256;
 use grid_core::ethereum::sync::payload::ExecutionPayloadHeader;
 
-use super::{chain::Chain, execution};
+use super::{block::Block, chain::Chain, execution};
 use crate::{NodeError, rpc::Rpc};
 
 /// A file with a line `slot number hash` for each block.
@@ -51,19 +51,28 @@ impl Journal {
         Ok(kept.lines().count())
     }
 
+    /// Notes the whole chain again, after a reorganisation.
+    pub(super) fn rewrite(&self, chain: &Chain) -> Result<(), NodeError> {
+        let text: String = chain.blocks().map(line).collect();
+        std::fs::write(&self.path, text)
+            .map_err(NodeError::io(format!("writing {}", self.path.display())))
+    }
+
     /// Notes the newest block.
     pub(super) fn note(&self, chain: &Chain) -> Result<(), NodeError> {
         let Some(head) = chain.head() else { return Ok(()) };
-        let (slot, block) = (head.header.slot, &head.execution);
         OpenOptions::new()
             .create(true)
             .append(true)
             .open(&self.path)
-            .and_then(|mut file| {
-                writeln!(file, "{slot} {} {}", block.block_number, block.block_hash)
-            })
+            .and_then(|mut file| file.write_all(line(head).as_bytes()))
             .map_err(NodeError::io(format!("writing {}", self.path.display())))
     }
+}
+
+fn line(block: &Block) -> String {
+    let (slot, execution) = (block.header.slot, &block.execution);
+    format!("{slot} {} {}\n", execution.block_number, execution.block_hash)
 }
 
 fn parse(line: &str) -> Option<(u64, u64, B256)> {

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use alloy_primitives::B256;
-use grid_core::ethereum::sync::NetworkConfig;
+use grid_core::ethereum::sync::{NetworkConfig, payload::ExecutionPayloadHeader};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -246,15 +246,45 @@ impl Engine {
             self.rpc.call("evm_mine", json!([])).await?;
         }
         let newest = execution::fetch(&self.rpc, None).await?;
+        let rewound = self.follow_reorg(&newest).await?;
         {
             let mut chain = self.served.chain();
             chain.add(slot, newest);
             if let Some(journal) = &self.journal {
-                journal.note(&chain)?;
+                if rewound { journal.rewrite(&chain)? } else { journal.note(&chain)? }
             }
         }
         self.served.announce();
         Ok(())
+    }
+
+    /// Takes back the beacon blocks that carry execution blocks which the node has replaced, as far as
+    /// they are not final. A node that replaces final blocks breaks the chain, which is the node's lie.
+    async fn follow_reorg(&self, newest: &ExecutionPayloadHeader) -> Result<bool, NodeError> {
+        let mut rewound = false;
+        loop {
+            let Some((slot, last, finalized)) = self
+                .served
+                .chain()
+                .head()
+                .map(|head| (head.header.slot, head.execution.clone(), head.finalized.slot))
+            else {
+                return Ok(rewound);
+            };
+            if [newest.block_hash, newest.parent_hash].contains(&last.block_hash)
+                || slot <= finalized
+                || slot == 0
+            {
+                return Ok(rewound);
+            }
+            match execution::fetch(&self.rpc, Some(last.block_number)).await {
+                Ok(block) if block.block_hash == last.block_hash => return Ok(rewound),
+                // Another block, or none, at that height.
+                Ok(_) | Err(NodeError::Unexpected { .. }) => self.served.chain().rewind(slot),
+                Err(error) => return Err(error),
+            }
+            rewound = true;
+        }
     }
 
     /// Passes the slots before `target`: each period's first epochs have blocks, so that an update

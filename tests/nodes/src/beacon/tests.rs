@@ -291,3 +291,22 @@ fn the_same_calls_give_the_same_chain() {
     let signature = |chain: &Chain| chain.newest_update().expect("signed").signature;
     assert_eq!(signature(&first), signature(&second));
 }
+
+#[test]
+fn an_orphaned_head_is_as_if_it_had_never_been() {
+    let mut chain = fulu(70);
+    let mut expected = fulu(65);
+    chain.rewind(66);
+    for chain in [&mut chain, &mut expected] {
+        chain.add(72, execution(72));
+        extend(chain, 73..140);
+    }
+    assert_eq!(chain.head().expect("blocks").root, expected.head().expect("blocks").root);
+    for period in 0..2 {
+        let best = |chain: &Chain| chain.best_update(period).expect("there").value().ssz().to_vec();
+        assert_eq!(best(&chain), best(&expected), "period {period}");
+    }
+    let head = chain.head().expect("blocks").root;
+    chain.rewind(chain.head().expect("blocks").finalized.slot);
+    assert_eq!(chain.head().expect("blocks").root, head, "what is final stays");
+}

@@ -100,7 +100,7 @@ async fn forged_data_changes_nothing_whoever_sends_it() {
 }
 
 #[tokio::test]
-async fn a_rolled_back_block_that_was_never_final_is_never_indexed() {
+async fn a_replaced_block_that_was_never_final_is_never_indexed() {
     let light = Light::start().await;
     light.finalize().await;
     light.transfer().await;
