@@ -1,4 +1,4 @@
-//! A proxy in front of a real node that lies about headers.
+//! A proxy in front of a real node, Bitcoin Core or anvil, that lies about headers.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +9,8 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, Uri, header::AUTHORIZATION},
     response::{IntoResponse as _, Response},
 };
+
+use serde_json::{Value, json};
 
 use crate::{NodeError, rpc, serve};
 
@@ -32,6 +34,12 @@ pub enum Lie {
     Slow,
     /// An error page of some other server.
     Page,
+    /// Ethereum: another `gasUsed` in every block, and the hash that the honest block has.
+    Edited,
+    /// Ethereum: no block is known.
+    Missing,
+    /// The answer never begins.
+    Hang,
 }
 
 /// A running proxy; it ends with its runtime.
@@ -79,7 +87,11 @@ async fn pass(
     let lie = node.lie.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let rest = path.starts_with("/rest/headers/");
-    let asks_headers = rest || body.windows(14).any(|part| part == b"getblockheader");
+    let asks = |method: &[u8]| body.windows(method.len()).any(|part| part == method);
+    let asks_headers = rest || asks(b"getblockheader") || asks(b"eth_getBlockBy");
+    if asks_headers && lie == Lie::Hang {
+        std::future::pending::<()>().await;
+    }
     let login = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let url = format!("{}{path}", node.url);
     match rpc::forward(method == Method::POST, &url, login, body.to_vec()).await {
@@ -97,7 +109,7 @@ async fn pass(
 
 fn changed(lie: Lie, rest: bool, mut answer: Vec<u8>) -> Response {
     match lie {
-        Lie::None => {}
+        Lie::None | Lie::Hang => {}
         Lie::FlippedBit => {
             let middle = answer.len() / 2;
             if let Some(byte) = answer.get_mut(middle).filter(|_| rest) {
@@ -111,6 +123,23 @@ fn changed(lie: Lie, rest: bool, mut answer: Vec<u8>) -> Response {
         Lie::Endless => return serve::endless(),
         Lie::Slow => return serve::slow(answer),
         Lie::Page => return serve::page(),
+        Lie::Edited => answer = blocks(&answer, |block| block["gasUsed"] = json!("0x1234567")),
+        Lie::Missing => answer = blocks(&answer, |block| *block = Value::Null),
     }
     answer.into_response()
+}
+
+/// The answer to one call or to several, with each block changed.
+fn blocks(answer: &[u8], change: impl Fn(&mut Value)) -> Vec<u8> {
+    let Ok(mut json) = serde_json::from_slice::<Value>(answer) else { return answer.to_vec() };
+    let answers = match &mut json {
+        Value::Array(answers) => answers.as_mut_slice(),
+        one => std::slice::from_mut(one),
+    };
+    for block in answers.iter_mut().filter_map(|answer| answer.get_mut("result")) {
+        if block.is_object() {
+            change(block);
+        }
+    }
+    json.to_string().into_bytes()
 }

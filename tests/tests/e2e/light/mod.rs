@@ -2,6 +2,7 @@
 //! signatures, and the daemon. Slots pass when the test says so.
 
 mod conflict;
+mod execution;
 mod faults;
 mod follow;
 mod refused;
