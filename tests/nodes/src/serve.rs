@@ -9,20 +9,28 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
+use tokio::task::JoinHandle;
+
 use crate::NodeError;
 
 /// Serves on a free port until the runtime ends; returns `http://host:port`.
 pub(crate) async fn on_loopback(router: Router) -> Result<String, NodeError> {
-    on_port(router, 0).await
+    on_port(router, 0).await.map(|(url, _)| url)
 }
 
-/// Serves on a port, a free one for 0, until the runtime ends; returns `http://host:port`.
-pub(crate) async fn on_port(router: Router, port: u16) -> Result<String, NodeError> {
+/// Serves on a port, a free one for 0, until the task is aborted; returns `http://host:port`.
+pub(crate) async fn on_port(
+    router: Router,
+    port: u16,
+) -> Result<(String, JoinHandle<()>), NodeError> {
     let opened = tokio::net::TcpListener::bind(("127.0.0.1", port)).await;
     let listener = opened.map_err(NodeError::io(format!("opening port {port}")))?;
     let address = listener.local_addr().map_err(NodeError::io(format!("opening port {port}")))?;
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(format!("http://{address}"))
+    let task = tokio::spawn(async move {
+        // It never returns by itself.
+        let _ = axum::serve(listener, router).await;
+    });
+    Ok((format!("http://{address}"), task))
 }
 
 /// A body without end.

@@ -7,7 +7,7 @@ use std::{
 
 use axum::Router;
 use serde_json::json;
-use tokio::sync::broadcast;
+use tokio::{sync::broadcast, task::JoinHandle};
 
 use super::{api, chain::Chain, fault::Fault, tree};
 use crate::{NodeError, serve};
@@ -48,28 +48,36 @@ pub(super) struct Served {
     events: broadcast::Sender<Event>,
 }
 
+/// A running server; it ends with this value.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) url: String,
+    pub(super) served: Arc<Served>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Served {
-    /// Serves a chain on a port, a free one where absent; returns the address.
-    pub(super) async fn start(
-        chain: Chain,
-        port: Option<u16>,
-    ) -> Result<(String, Arc<Self>), NodeError> {
+    /// Serves a chain on a port, a free one where absent.
+    pub(super) async fn start(chain: Chain, port: Option<u16>) -> Result<Server, NodeError> {
         Self::serve(Arc::new(Mutex::new(chain)), port).await
     }
 
     /// Another server of the same chain, with faults of its own. It has no events.
-    pub(super) async fn mirror(&self) -> Result<(String, Arc<Self>), NodeError> {
+    pub(super) async fn mirror(&self) -> Result<Server, NodeError> {
         Self::serve(Arc::clone(&self.chain), None).await
     }
 
-    async fn serve(
-        chain: Arc<Mutex<Chain>>,
-        port: Option<u16>,
-    ) -> Result<(String, Arc<Self>), NodeError> {
+    async fn serve(chain: Arc<Mutex<Chain>>, port: Option<u16>) -> Result<Server, NodeError> {
         let served = Arc::new(Self {
             chain,
             faults: Mutex::default(),
@@ -77,7 +85,8 @@ impl Served {
             events: broadcast::channel(EVENTS).0,
         });
         let router = Router::new().fallback(api::answer).with_state(Arc::clone(&served));
-        Ok((serve::on_port(router, port.unwrap_or(0)).await?, served))
+        let (url, task) = serve::on_port(router, port.unwrap_or(0)).await?;
+        Ok(Server { url, served, task })
     }
 
     pub(super) fn chain(&self) -> MutexGuard<'_, Chain> {

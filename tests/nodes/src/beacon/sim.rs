@@ -13,7 +13,7 @@ use super::{
     fault::Fault,
     journal::Journal,
     network,
-    server::Served,
+    server::{Served, Server},
 };
 use crate::{Anvil, NodeError, rpc::Rpc};
 
@@ -53,10 +53,10 @@ impl BeaconConfig {
     }
 }
 
-/// A running simulator. The server ends with its runtime, the clock with this value.
+/// A running simulator. Server and clock end with this value.
 #[derive(Debug)]
 pub struct BeaconSim {
-    url: String,
+    server: Server,
     engine: Arc<Engine>,
     ticking: Option<JoinHandle<()>>,
 }
@@ -91,10 +91,11 @@ impl BeaconSim {
                 journal.note(&chain)?;
             }
         }
-        let (url, served) = Served::start(chain, port).await?;
+        let server = Served::start(chain, port).await?;
+        let served = Arc::clone(&server.served);
         let engine = Arc::new(Engine { rpc, mine, served, journal });
         let ticking = (clock == Clock::Wall).then(|| tokio::spawn(Arc::clone(&engine).tick()));
-        Ok(Self { url, engine, ticking })
+        Ok(Self { server, engine, ticking })
     }
 
     /// Another server of the same chain, with faults of its own and no events. Blocks are made by one
@@ -103,15 +104,15 @@ impl BeaconSim {
     /// # Errors
     /// [`NodeError::Io`] when there is no free port.
     pub async fn mirror(&self) -> Result<Self, NodeError> {
-        let (url, served) = self.engine.served.mirror().await?;
-        Ok(self.beside(url, served))
+        Ok(self.beside(self.engine.served.mirror().await?))
     }
 
     /// A simulator without a clock over the same node.
-    fn beside(&self, url: String, served: Arc<Served>) -> Self {
+    fn beside(&self, server: Server) -> Self {
         let Engine { rpc, mine, .. } = &*self.engine;
+        let served = Arc::clone(&server.served);
         let engine = Arc::new(Engine { rpc: rpc.clone(), mine: *mine, served, journal: None });
-        Self { url, engine, ticking: None }
+        Self { server, engine, ticking: None }
     }
 
     /// Another server over another history of this one's: blocks before `slot` are shared, the others
@@ -132,13 +133,12 @@ impl BeaconSim {
             }
             fork
         };
-        let (url, served) = Served::start(chain, None).await?;
-        Ok(self.beside(url, served))
+        Ok(self.beside(Served::start(chain, None).await?))
     }
 
     /// The address of the beacon API.
     pub fn url(&self) -> &str {
-        &self.url
+        &self.server.url
     }
 
     /// The chain, for looking and for changing what follows. Not to be held across an await.

@@ -47,6 +47,8 @@ impl Light {
         let token = Token::deploy(&anvil).await.expect("token");
         let network = development(SHORT, now() - PAST);
         let sim = BeaconSim::start(&anvil, BeaconConfig::stepped(network)).await.expect("beacon");
+        // A node has light-client data from its second block on, which signs the first.
+        sim.advance(2).await.expect("slots");
         let home = Home::new();
         let mut arguments = more(&sim).await;
         arguments.extend(light_arguments(&home, &anvil, &sim));

@@ -104,7 +104,7 @@ async fn a_replaced_block_that_was_never_final_is_never_indexed() {
     let light = Light::start().await;
     light.finalize().await;
     light.transfer().await;
-    light.sim.advance(1).await.expect("slot");
+    light.sim.advance(2).await.expect("slots");
     let dropped = light.anvil.block_number().await.expect("number");
     let hash = light.anvil.block_hash(dropped).await.expect("hash");
     light.anvil.reorg(2).await.expect("reorg");
