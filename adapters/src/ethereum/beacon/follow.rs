@@ -122,14 +122,18 @@ impl Walk<'_> {
     /// nothing, such as one that withholds committees, all others are asked.
     async fn page(&mut self, start: u64, count: u64) -> Result<bool, AdapterError> {
         let Self { nodes, client, now, taken } = self;
+        let before = taken.len();
         let ask = |api| BeaconApi::updates(api, start, count).boxed();
         let take =
             |endpoint: &str, updates| take_page(client, *now, start, endpoint, updates, taken);
-        let progress = nodes.first(*now, ask, take).await?;
-        if progress || nodes.len() == 1 {
-            return Ok(progress);
+        let first = nodes.first(*now, ask, take).await;
+        // What was taken counts, also where a later update of the page was refused.
+        if taken.len() > before {
+            return Ok(true);
         }
-        let before = taken.len();
+        if nodes.len() == 1 {
+            return first;
+        }
         for (node, answer) in nodes.all(*now, ask).await {
             let Ok(updates) = answer else { continue };
             let endpoint = node.source.endpoint();
@@ -137,7 +141,7 @@ impl Walk<'_> {
                 node.failed(&error);
             }
         }
-        Ok(taken.len() > before)
+        if taken.len() > before { Ok(true) } else { first }
     }
 
     /// Takes the newest head that a committee signed, where the policy wants it.

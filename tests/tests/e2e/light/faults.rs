@@ -32,7 +32,6 @@ const FAULTS: [Fault; 21] = [
 ];
 
 #[tokio::test]
-#[ignore = "nodes that are blamed for finality of a later period can hide the honest page of updates"]
 async fn beside_an_honest_node_no_fault_stops_anything() {
     let mut mirror = None;
     let light = Light::start_with(async |sim: &BeaconSim| {
