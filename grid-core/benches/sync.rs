@@ -1,8 +1,8 @@
 //! The beacon light client over real mainnet data (`$GRID_TESTDATA/ethereum/mainnet-lightclient`).
 //!
 //! What is wanted: an update of a period in 2.5 ms where the committee's keys are known, and going on
-//! from disk in 10 ms. A committee that is met for the first time costs the decompression of its 512
-//! keys on top; `periods, new keys` includes it, and 321 of its periods are a year.
+//! from disk in 10 ms. A committee that is met for the first time costs the decompression of its sum and
+//! of the absent members' keys on top; `periods, new keys` includes it, and 321 of its periods are a year.
 
 use std::{hint::black_box, path::PathBuf};
 
