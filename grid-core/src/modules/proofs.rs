@@ -100,8 +100,8 @@ fn submit(env: &mut Env<'_, '_>, bytes: &[u8]) -> Result<B256, CallError> {
     }
     record(env, claim_hash, &proven);
     // The facts of a list are known by their own names as well, whoever proved them first.
-    for fact in proven.claim.facts().iter().filter(|fact| **fact != proven.claim) {
-        let fact = fact.hash(&header);
+    let facts = proven.claim.fact_hashes(&header);
+    for fact in facts.into_iter().filter(|fact| *fact != claim_hash) {
         env.gas.charge(gas::READ)?;
         if proven_at(env.overlay, &fact)?.is_none() {
             env.gas.charge(gas::WRITE)?;

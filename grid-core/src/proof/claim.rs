@@ -5,9 +5,9 @@ use alloy_trie::KECCAK_EMPTY;
 use serde::{Deserialize, Serialize};
 
 use super::codec;
-use crate::CompatHeader;
+use crate::{CompatHeader, api::BlockRef};
 
-/// A fact in a block of a foreign chain. The block itself is the proof's header.
+/// A fact in a block of a foreign chain: the block of the proof's header, or the ancestor of it that the claim names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     tag = "kind",
@@ -123,6 +123,17 @@ pub enum Claim {
         /// The facts, at least two; no lists.
         claims: Vec<Self>,
     },
+    /// A fact, or the list of several, in an ancestor of the header's block, and in that block only.
+    Ancestor {
+        /// Height of the ancestor.
+        height: u64,
+        /// Hash of the ancestor.
+        block_hash: B256,
+        /// The ancestor's own time, seconds since 1970.
+        time: u64,
+        /// What is said of the ancestor: one of Ethereum's facts or their list.
+        claim: Box<Self>,
+    },
     /// The header is in the chain, nothing more.
     Header {},
 }
@@ -200,14 +211,43 @@ impl AccountState {
 }
 
 impl Claim {
-    /// A name for the fact in this block: `keccak256(abi.encode(bytes32 chain, uint64 height, bytes32
-    /// blockHash, uint8 kind, bytes body))`, kind and body as in the proof's binary form.
+    /// A name for the fact in its block: `keccak256(abi.encode(bytes32 chain, uint64 height, bytes32
+    /// blockHash, uint8 kind, bytes body))`, kind and body as in the proof's binary form. A fact of an ancestor has
+    /// the name that it has where it is proven under that block's own header.
     #[must_use]
     pub fn hash(&self, header: &CompatHeader) -> B256 {
-        keccak256(codec::named_claim(self, header))
+        keccak256(codec::named_claim(self.stated(), header.chain, self.block(header)))
     }
-    /// The facts that this one is made of: a list's members, otherwise the fact itself. Each has its own
-    /// [`hash`](Self::hash), the same as if it had been proven alone.
+
+    /// The names of the facts that this one is made of, each as if it had been proven alone.
+    #[must_use]
+    pub fn fact_hashes(&self, header: &CompatHeader) -> Vec<B256> {
+        let block = self.block(header);
+        let name = |fact| keccak256(codec::named_claim(fact, header.chain, block));
+        self.stated().facts().iter().map(name).collect()
+    }
+
+    /// The block that the claim is about: the ancestor that it names, otherwise the header's.
+    #[must_use]
+    pub const fn block(&self, header: &CompatHeader) -> BlockRef {
+        match self {
+            Self::Ancestor { height, block_hash, .. } => {
+                BlockRef { height: *height, hash: *block_hash }
+            }
+            _ => BlockRef { height: header.height, hash: header.blockHash },
+        }
+    }
+
+    /// What is said of that block.
+    fn stated(&self) -> &Self {
+        match self {
+            Self::Ancestor { claim, .. } => claim,
+            own => own,
+        }
+    }
+
+    /// The facts of the header's block that this one is made of: a list's members, otherwise the fact itself. Those
+    /// of an ancestor stay together with its name. [`fact_hashes`](Self::fact_hashes) names them all.
     #[must_use]
     pub fn facts(&self) -> &[Self] {
         match self {

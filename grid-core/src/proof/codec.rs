@@ -5,8 +5,10 @@
 //! claim      0 BitcoinTxClaim       1 TransactionClaim    2 ReceiptClaim  3 AccountClaim  4 StorageClaim  5 ""
 //!            6 BitcoinPaymentClaim  7 BitcoinDataClaim    8 BitcoinWitnessClaim    9 FactsClaim (bitcoin)
 //!            10 CodeClaim           11 TransactionCountClaim   12 LogsClaim        13 FactsClaim (ethereum)
+//!            14 AncestorClaim
 //! inclusion  0 BitcoinTxBody        1 EthereumBody        5 ""
 //!            6 BitcoinOutputBody    7 BitcoinOutputBody   8 BitcoinWitnessBody     9 BitcoinTxsBody
+//!            14 AncestorBody
 //! anchor     0 CertificateBody  1 abi.encode(bytes32 blockHash)
 //! outcome    0 failure  1 success  2 state root (in detail)  3 unknown type (last byte of detail)
 //! ```

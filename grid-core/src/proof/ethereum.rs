@@ -20,6 +20,7 @@ use crate::{
     },
 };
 
+pub mod ancestor;
 mod build;
 mod show;
 

@@ -268,6 +268,11 @@ fn every_changed_byte_of_a_proof_of_several_ethereum_facts_is_refused() {
 }
 
 #[test]
+fn every_changed_byte_of_a_proof_of_an_ancestor_is_refused() {
+    every_changed_byte_is_refused(20..22);
+}
+
+#[test]
 fn json_has_one_spelling() {
     let proof = bitcoin_proof(&Validators::new(1), (1, 3));
     let json = proof.to_json().unwrap();
@@ -435,7 +440,7 @@ proptest! {
 
     #[test]
     fn damaged_proofs_never_panic_and_never_verify(
-        kind in 0usize..20,
+        kind in 0usize..22,
         cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         length in any::<prop::sample::Index>(),
     ) {

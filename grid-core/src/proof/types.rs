@@ -3,7 +3,10 @@
 use alloy_primitives::{B256, Bytes};
 use serde::{Deserialize, Serialize};
 
-use super::{claim::Claim, ethereum::EthereumProof};
+use super::{
+    claim::Claim,
+    ethereum::{EthereumProof, ancestor::AncestorProof},
+};
 use crate::{
     ChainId, CompatHeader,
     bitcoin::spv::{TxProof, TxsProof, WitnessProof},
@@ -77,6 +80,8 @@ pub enum Inclusion {
     },
     /// Facts about an Ethereum block under its roots.
     Ethereum(EthereumProof),
+    /// Facts about an ancestor of the Ethereum block, whose state names the ancestor's hash (EIP-2935).
+    EthereumAncestor(AncestorProof),
     /// Nothing but the header itself.
     HeaderOnly {},
 }
@@ -115,6 +120,7 @@ impl Inclusion {
             Self::BitcoinWitness(_) => "bitcoinWitness",
             Self::BitcoinTxs { .. } => "bitcoinTxs",
             Self::Ethereum(_) => "ethereum",
+            Self::EthereumAncestor(_) => "ethereumAncestor",
             Self::HeaderOnly {} => "headerOnly",
         }
     }

@@ -6,12 +6,13 @@ use thiserror::Error;
 
 use super::{
     claim::Claim,
-    ethereum::{EthereumFactError, EthereumRoots},
+    ethereum::{EthereumFactError, EthereumRoots, ancestor::AncestorError},
     facts::{self, FactError},
     types::{Anchor, CrossChainProof, Inclusion, PROOF_VERSION, Segment},
 };
 use crate::{
     ChainId, CompatHeader, Level, Security,
+    api::BlockRef,
     bitcoin::spv::BlockContext,
     grid::{CertificateError, ExtensionError, GridHeader, GridHeaderError, ValidatorSet},
     index,
@@ -72,11 +73,14 @@ pub struct Proven {
     pub block_hash: B256,
     /// The block's own time, seconds since 1970.
     pub time: u64,
+    /// The block of the index, where the fact's block is an ancestor of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ancestor_of: Option<BlockRef>,
     /// What stands behind the statement that the block belongs to the chain.
     pub security: Security,
     /// Speed level of the chain.
     pub level: Level,
-    /// Headers that the index holds above this one.
+    /// Headers that the index holds above the block, or above the one that it is an ancestor of.
     pub index_depth: u64,
     /// Height of the Grid block whose index was used.
     pub grid_height: u64,
@@ -132,6 +136,9 @@ pub enum VerifyError {
     /// The Ethereum inclusion fails.
     #[error("ethereum inclusion: {0}")]
     Ethereum(#[from] EthereumFactError),
+    /// The inclusion in an ancestor fails.
+    #[error("ethereum inclusion: {0}")]
+    Ancestor(#[from] AncestorError),
     /// The evidence shows something else.
     #[error("the evidence shows another fact than the proof claims: {0}")]
     Claim(String),
@@ -294,13 +301,21 @@ pub fn verify(proof: &CrossChainProof, trust: &Trust) -> Result<Verified<Proven>
     else {
         return Err(VerifyError::Entry { security: entry.security, level: entry.level });
     };
+    let BlockRef { height, hash: block_hash } = claim.block(header);
+    let (time, ancestor_of) = match claim {
+        Claim::Ancestor { time, .. } => {
+            (time, Some(BlockRef { height: header.height, hash: header.blockHash }))
+        }
+        _ => (header.time, None),
+    };
     Ok(Verified(Proven {
         claim_hash: claim.hash(header),
         claim,
         source: proof.source.clone(),
-        height: header.height,
-        block_hash: header.blockHash,
-        time: header.time,
+        height,
+        block_hash,
+        time,
+        ancestor_of,
         security,
         level,
         index_depth: entry.tip_height().unwrap_or_default().saturating_sub(header.height),
@@ -313,7 +328,7 @@ pub fn verify(proof: &CrossChainProof, trust: &Trust) -> Result<Verified<Proven>
 /// What an inclusion shows under a header. The header itself is not judged.
 ///
 /// # Errors
-/// [`VerifyError::Kind`], [`VerifyError::Bitcoin`] or [`VerifyError::Trie`].
+/// [`VerifyError::Kind`], [`VerifyError::Bitcoin`], [`VerifyError::Ethereum`] or [`VerifyError::Ancestor`].
 pub fn prove_claim(
     source: &ChainId,
     header: &CompatHeader,
@@ -329,6 +344,7 @@ pub fn prove_claim(
     }
     Ok(match inclusion {
         Inclusion::Ethereum(proof) => proof.show(&EthereumRoots::from(header))?,
+        Inclusion::EthereumAncestor(proof) => proof.show(header)?,
         Inclusion::HeaderOnly {} => Claim::Header {},
         bitcoin => facts::claim(bitcoin, &BlockContext::new(source, header.txRoot, header.height))?,
     })

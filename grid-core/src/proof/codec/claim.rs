@@ -5,7 +5,7 @@ use alloy_sol_types::{SolValue, sol};
 
 use super::{CodecError, TaggedWire, invalid, optional, read};
 use crate::{
-    CompatHeader,
+    api::BlockRef,
     proof::claim::{AccountState, Claim, Outcome, PlacedLog, ProvenLog},
 };
 
@@ -27,12 +27,16 @@ sol! {
     struct TransactionCountClaim { uint64 count; }
     struct PlacedLogWire { uint64 transaction; LogWire log; }
     struct LogsClaim { address account; bytes32[] topic; PlacedLogWire[] logs; }
+    struct AncestorClaim { uint64 height; bytes32 blockHash; uint64 time; TaggedWire claim; }
 }
 
+/// The kinds of single facts about an Ethereum block.
+const ETHEREUM_FACTS: [u8; 7] = [1, 2, 3, 4, 10, 11, 12];
+
 /// What [`Claim::hash`] hashes.
-pub(in crate::proof) fn named_claim(claim: &Claim, header: &CompatHeader) -> Vec<u8> {
+pub(in crate::proof) fn named_claim(claim: &Claim, chain: B256, block: BlockRef) -> Vec<u8> {
     let (kind, body) = encode(claim);
-    let CompatHeader { chain, height, blockHash: block_hash, .. } = *header;
+    let BlockRef { height, hash: block_hash } = block;
     NamedClaim { chain, height, blockHash: block_hash, kind, body }.abi_encode_params()
 }
 
@@ -89,6 +93,12 @@ pub(super) fn encode(claim: &Claim) -> (u8, Bytes) {
             (12, LogsClaim { account, topic, logs }.abi_encode())
         }
         Claim::EthereumFacts { claims } => (13, list(claims)),
+        Claim::Ancestor { height, block_hash, time, claim } => {
+            let (kind, body) = encode(claim);
+            let claim = TaggedWire { kind, body };
+            let (height, time) = (*height, *time);
+            (14, AncestorClaim { height, blockHash: *block_hash, time, claim }.abi_encode())
+        }
     };
     (kind, body.into())
 }
@@ -184,7 +194,15 @@ pub(super) fn decode(TaggedWire { kind, body }: &TaggedWire) -> Result<Claim, Co
             let logs = logs.into_iter().map(PlacedLog::from).collect();
             Claim::Logs { address: account, topic, logs }
         }
-        13 => Claim::EthereumFacts { claims: members(body, &[1, 2, 3, 4, 10, 11, 12])? },
+        13 => Claim::EthereumFacts { claims: members(body, &ETHEREUM_FACTS)? },
+        14 => {
+            let AncestorClaim { height, blockHash, time, claim } = read(part, body)?;
+            let claim = match claim.kind {
+                kind if kind == 13 || ETHEREUM_FACTS.contains(&kind) => Box::new(decode(&claim)?),
+                kind => return Err(CodecError::Kind { part: "claim of an ancestor", kind }),
+            };
+            Claim::Ancestor { height, block_hash: blockHash, time, claim }
+        }
         5 if body.is_empty() => Claim::Header {},
         5 => return Err(invalid(part, &"a header claim has no body")),
         kind => return Err(CodecError::Kind { part, kind: *kind }),

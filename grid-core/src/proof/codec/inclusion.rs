@@ -6,7 +6,7 @@ use super::{CodecError, TaggedWire, invalid, optional, read};
 use crate::{
     bitcoin::spv::{IndexedTx, TxProof, TxsProof, WitnessProof},
     proof::{
-        ethereum::{EthereumProof, EthereumRef},
+        ethereum::{EthereumProof, EthereumRef, ancestor::AncestorProof},
         types::{Inclusion, OutputRef},
     },
 };
@@ -14,6 +14,7 @@ use crate::{
 sol! {
     struct BitcoinTxBody { bytes raw; uint64 index; bytes32[] branch; bytes coinbase; bytes32[] coinbaseBranch; }
     struct EthereumBody { TaggedWire[] facts; bytes[] nodes; bytes[] receipts; bytes[] codes; }
+    struct AncestorBody { bytes ancestor; bytes[] nodes; EthereumBody facts; }
     struct ReceiptFact { uint64 index; uint64[] log; }
     struct LogsFact { address account; bytes32[] topic; }
     struct CodeFact { address account; bool withBytes; }
@@ -34,9 +35,9 @@ sol! {
 pub(super) fn encode(inclusion: &Inclusion) -> TaggedWire {
     let (kind, body) = match inclusion.clone() {
         Inclusion::BitcoinTx(proof) => (0, BitcoinTxBody::from(proof).abi_encode()),
-        Inclusion::Ethereum(EthereumProof { facts, nodes, receipts, codes }) => {
-            let facts = facts.iter().map(TaggedWire::from).collect();
-            (1, EthereumBody { facts, nodes, receipts, codes }.abi_encode())
+        Inclusion::Ethereum(proof) => (1, EthereumBody::from(proof).abi_encode()),
+        Inclusion::EthereumAncestor(AncestorProof { ancestor, nodes, facts }) => {
+            (14, AncestorBody { ancestor, nodes, facts: facts.into() }.abi_encode())
         }
         Inclusion::HeaderOnly {} => (5, Vec::new()),
         Inclusion::BitcoinPayment { output, tx } => {
@@ -57,10 +58,10 @@ pub(super) fn decode(TaggedWire { kind, body }: &TaggedWire) -> Result<Inclusion
     let part = "inclusion";
     Ok(match kind {
         0 => Inclusion::BitcoinTx(read::<BitcoinTxBody>(part, body)?.into()),
-        1 => {
-            let EthereumBody { facts, nodes, receipts, codes } = read(part, body)?;
-            let facts = facts.iter().map(fact).collect::<Result<_, _>>()?;
-            Inclusion::Ethereum(EthereumProof { facts, nodes, receipts, codes })
+        1 => Inclusion::Ethereum(facts(read(part, body)?)?),
+        14 => {
+            let AncestorBody { ancestor, nodes, facts: wire } = read(part, body)?;
+            Inclusion::EthereumAncestor(AncestorProof { ancestor, nodes, facts: facts(wire)? })
         }
         6 => {
             let BitcoinOutputBody { output, tx } = read(part, body)?;
@@ -76,6 +77,18 @@ pub(super) fn decode(TaggedWire { kind, body }: &TaggedWire) -> Result<Inclusion
         5 => return Err(invalid(part, &"a header needs no inclusion body")),
         kind => return Err(CodecError::Kind { part, kind: *kind }),
     })
+}
+
+impl From<EthereumProof> for EthereumBody {
+    fn from(EthereumProof { facts, nodes, receipts, codes }: EthereumProof) -> Self {
+        Self { facts: facts.iter().map(TaggedWire::from).collect(), nodes, receipts, codes }
+    }
+}
+
+fn facts(wire: EthereumBody) -> Result<EthereumProof, CodecError> {
+    let EthereumBody { facts, nodes, receipts, codes } = wire;
+    let facts = facts.iter().map(fact).collect::<Result<_, _>>()?;
+    Ok(EthereumProof { facts, nodes, receipts, codes })
 }
 
 /// A fact has the number of its claim.

@@ -48,7 +48,7 @@ impl EthereumProof {
     }
 
     /// Everything that can be judged without hashing.
-    fn check_shape(&self) -> Result<(), EthereumFactError> {
+    pub(super) fn check_shape(&self) -> Result<(), EthereumFactError> {
         let cap = |what, found, allowed| match found > allowed {
             true => Err(EthereumFactError::TooMany { what, found, allowed }),
             false => Ok(()),

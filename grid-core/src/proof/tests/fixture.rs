@@ -9,13 +9,16 @@ use k256::ecdsa::SigningKey;
 use super::grid_core::{
     ChainId, CompatHeader,
     bitcoin::spv,
-    ethereum::mpt,
+    ethereum::mpt::{self, NodePool},
     grid::{CommitCertificate, Extension, RecoverableSignature, Validator, ValidatorSet},
     index::{ChainEntry, index_root},
     mmr::{self, Mmr},
     proof::{
         Anchor, CrossChainProof, Inclusion, Segment, Trust, TrustAnchor, build,
-        ethereum::{EthereumEvidence, EthereumProof, EthereumRef, EthereumRoots},
+        ethereum::{
+            EthereumEvidence, EthereumProof, EthereumRef, EthereumRoots,
+            ancestor::{AncestorProof, HISTORY_CONTRACT, history_slot},
+        },
         facts::{BitcoinFact, from_block},
     },
 };
@@ -278,6 +281,65 @@ pub(crate) fn ethereum_block() -> (CompatHeader, EthereumEvidence) {
     (header(&ChainId::eip155(1), 1_000, roots), evidence)
 }
 
+/// RLP of a header of the Ethereum block, and its hash.
+pub(crate) fn ancestor_header() -> (Bytes, B256) {
+    let (block, _) = ethereum_block();
+    let header = Header {
+        number: block.height,
+        timestamp: block.time,
+        transactions_root: block.txRoot,
+        receipts_root: block.receiptsRoot,
+        state_root: block.stateRoot,
+        ..Header::default()
+    };
+    let header = Bytes::from(alloy_rlp::encode(header));
+    let hash = keccak256(&header);
+    (header, hash)
+}
+
+/// Header of a block in whose state the account `address` with `code` holds these hashes by slot, and the nodes of
+/// the paths to `slot`.
+pub(crate) fn history_block(
+    height: u64,
+    (address, code): (Address, &[u8]),
+    hashes: &[(B256, B256)],
+    slot: B256,
+) -> (CompatHeader, NodePool) {
+    let value = |hash: &B256| alloy_rlp::encode(U256::from_be_bytes(hash.0));
+    let hashes = hashes.iter().map(|(slot, hash)| (keccak256(slot), value(hash))).collect();
+    let (storage_root, nodes) = mpt::prove_hashed(&hashes, &keccak256(slot));
+    let mut pool = NodePool::default();
+    pool.extend(nodes);
+    let mut entries = state_entries(OWNER, B256::ZERO);
+    let account = alloy_trie::TrieAccount::new(1, U256::ZERO, storage_root, keccak256(code));
+    entries.insert(keccak256(address), alloy_rlp::encode(account));
+    let (root, nodes) = mpt::prove_hashed(&entries, &keccak256(HISTORY_CONTRACT));
+    pool.extend(nodes);
+    (header(&ChainId::eip155(1), height, [B256::ZERO, B256::ZERO, root]), pool)
+}
+
+/// The history contract with its code.
+pub(crate) const HISTORY: (Address, &[u8]) = (
+    HISTORY_CONTRACT,
+    &hex!(
+        "3373fffffffffffffffffffffffffffffffffffffffe14604657602036036042575f35600143038111604257611fff81430311604257611fff9006545f5260205ff35b5f5ffd5b5f35611fff60014303065500"
+    ),
+);
+
+/// An indexed header, and facts of the Ethereum block as of an ancestor of it.
+pub(crate) fn ancestor_proof(facts: Vec<EthereumRef>) -> (CompatHeader, AncestorProof) {
+    let (block, evidence) = ethereum_block();
+    let (ancestor, hash) = ancestor_header();
+    let slot = history_slot(block.height);
+    let others = (1..9u64).map(|above| (history_slot(block.height + above), slot));
+    let hashes: Vec<_> = others.chain([(slot, hash)]).collect();
+    let (indexed, pool) = history_block(block.height + 8_191, HISTORY, &hashes, slot);
+    let facts = EthereumProof::build(facts, &EthereumRoots::from(&block), &evidence)
+        .expect("facts of the block");
+    let proof = AncestorProof::build(&indexed, ancestor, &pool, facts).expect("an ancestor");
+    (indexed, proof)
+}
+
 /// Facts of the Ethereum block, each alone and then together.
 pub(crate) fn ethereum_facts() -> Vec<(&'static str, Vec<EthereumRef>)> {
     let contract = Address::repeat_byte(3);
@@ -317,6 +379,12 @@ pub(crate) fn all_kinds(validators: &Validators) -> Vec<(&'static str, CrossChai
         let proof = EthereumProof::build(facts, &roots, &evidence).expect("facts of the block");
         let proof = prove(&chain, &header, Inclusion::Ethereum(proof), range, validators);
         proofs.push((name, proof));
+    }
+    let facts = ethereum_facts();
+    for (name, at) in [("fact of an ancestor", 5), ("facts of an ancestor", facts.len() - 2)] {
+        let (indexed, proof) = ancestor_proof(facts[at].1.clone());
+        let inclusion = Inclusion::EthereumAncestor(proof);
+        proofs.push((name, prove(&chain, &indexed, inclusion, range, validators)));
     }
     proofs
 }
