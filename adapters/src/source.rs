@@ -140,6 +140,9 @@ pub enum ProofRequest {
         /// Height of the block. Where absent, the block of the transactions that the facts name, or, where they
         /// name none, the source's head.
         block: Option<u64>,
+        /// Height of a later block whose state names the block's hash (EIP-2935): the facts are then shown under
+        /// this one's header, for a block below the index. At most 8,191 above the block.
+        via: Option<u64>,
     },
 }
 
@@ -157,7 +160,7 @@ impl ProofRequest {
 /// What a source contributes to a proof.
 #[derive(Debug, Clone)]
 pub struct Material {
-    /// Header of the block that includes the object.
+    /// Header of the block that includes the object, or of the later one that it is shown through.
     pub header: CompatHeader,
     /// The inclusion part, verified against `header`.
     pub inclusion: Inclusion,

@@ -176,7 +176,10 @@ fn show(value: &DynSolValue) -> String {
 
 /// All logs of a claim, in their order.
 pub(crate) fn logs(claim: &Claim) -> Vec<&ProvenLog> {
-    claim.facts().iter().flat_map(of_fact).collect()
+    match claim {
+        Claim::Ancestor { claim, .. } => logs(claim),
+        own => own.facts().iter().flat_map(of_fact).collect(),
+    }
 }
 
 fn of_fact(fact: &Claim) -> Vec<&ProvenLog> {

@@ -6,17 +6,14 @@ use alloy_primitives::{B256, keccak256};
 use grid_core::{
     CompatHeader,
     ethereum::{mpt, receipt::Receipt},
-    proof::{
-        Inclusion,
-        ethereum::{
-            EthereumEvidence, EthereumFact, EthereumFactError, EthereumProof, EthereumRef,
-            EthereumRoots,
-        },
+    proof::ethereum::{
+        EthereumEvidence, EthereumFact, EthereumFactError, EthereumProof, EthereumRef,
+        EthereumRoots,
     },
 };
 
 use super::{EthereumSource, material::Body, state::StateQuery};
-use crate::{AdapterError, Material};
+use crate::AdapterError;
 
 /// Transactions that facts name, with their positions.
 type Places = BTreeMap<B256, u64>;
@@ -26,7 +23,7 @@ impl EthereumSource {
         &self,
         facts: &[EthereumFact],
         block: Option<u64>,
-    ) -> Result<Material, AdapterError> {
+    ) -> Result<(CompatHeader, EthereumProof), AdapterError> {
         let (hash, places) = self.located(facts).await?;
         let named = match (hash, block) {
             (Some(hash), None) => Err(hash),
@@ -56,7 +53,7 @@ impl EthereumSource {
         let refs = by_place(facts, &places, count);
         let proof = EthereumProof::build(refs, &EthereumRoots::from(&header), &evidence)
             .map_err(|error| self.unshown(&header, error))?;
-        Ok(Material { header, inclusion: Inclusion::Ethereum(proof) })
+        Ok((header, proof))
     }
 
     /// The one block of the transactions that the facts name, and their positions in it.

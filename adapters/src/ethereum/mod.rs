@@ -9,6 +9,7 @@
 //! [`HeaderRules`] after its parent, every
 //! transaction list, receipt list and state proof must lead to the header's roots.
 
+mod ancestor;
 pub mod beacon;
 mod depth;
 mod facts;
@@ -24,7 +25,7 @@ use alloy_primitives::{U64, U256};
 use async_trait::async_trait;
 pub use depth::ProofDepth;
 pub use follow::{FollowHead, FollowHeadError};
-use grid_core::{ChainId, ChainKey, ethereum::HeaderRules};
+use grid_core::{ChainId, ChainKey, ethereum::HeaderRules, proof::Inclusion};
 use serde_json::{Value, json};
 
 use crate::{
@@ -159,7 +160,13 @@ impl EthereumSource {
 
     async fn material(&self, request: ProofRequest) -> Result<Material, AdapterError> {
         match request {
-            ProofRequest::Ethereum { facts, block } => self.facts(&facts, block).await,
+            ProofRequest::Ethereum { facts, block, via } => {
+                let (header, proof) = self.facts(&facts, block).await?;
+                match via {
+                    Some(via) => self.through(via, &header, proof).await,
+                    None => Ok(Material { header, inclusion: Inclusion::Ethereum(proof) }),
+                }
+            }
             ProofRequest::Bitcoin { .. } => Err(AdapterError::WrongFamily {
                 chain: self.chain.clone(),
                 request: request.kind(),

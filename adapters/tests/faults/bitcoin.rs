@@ -375,6 +375,8 @@ async fn transactions_that_cannot_be_proven_say_why() {
     node.lock().unwrap().blocks.clear();
     let pruned = ask(txid, Some(block)).await;
     assert!(pruned.to_string().contains("not pruned"), "{pruned}");
-    let other = source.proof_material(ProofRequest::Ethereum { facts: vec![], block: None }).await;
+    let other = source
+        .proof_material(ProofRequest::Ethereum { facts: vec![], block: None, via: None })
+        .await;
     assert!(matches!(other, Err(AdapterError::WrongFamily { .. })));
 }

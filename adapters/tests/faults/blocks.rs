@@ -170,7 +170,7 @@ fn places(block: &Block) -> BTreeSet<usize> {
 }
 
 fn of(facts: &[EthereumFact]) -> ProofRequest {
-    ProofRequest::Ethereum { facts: facts.to_vec(), block: None }
+    ProofRequest::Ethereum { facts: facts.to_vec(), block: None, via: None }
 }
 
 /// The facts that a proof shows.
@@ -213,7 +213,7 @@ async fn all_logs_of_a_contract_are_those_that_the_receipts_hold() {
         let expected: Vec<_> = all.iter().filter(|log| log.inner.address == address).collect();
         let fact = EthereumFact::Logs { address, topic: None };
         let height = block.number();
-        let request = ProofRequest::Ethereum { facts: vec![fact], block: Some(height) };
+        let request = ProofRequest::Ethereum { facts: vec![fact], block: Some(height), via: None };
         let material = block.clone().ask(request).await.unwrap();
         let Claim::Logs { logs, .. } = shown(&material) else { panic!() };
         assert_eq!(logs.len(), expected.len());
@@ -223,7 +223,7 @@ async fn all_logs_of_a_contract_are_those_that_the_receipts_hold() {
         }
         // With a transaction of another block's height the request contradicts itself.
         let facts = vec![EthereumFact::Transaction { hash: block.hashes[0] }, fact];
-        let request = ProofRequest::Ethereum { facts, block: Some(height + 1) };
+        let request = ProofRequest::Ethereum { facts, block: Some(height + 1), via: None };
         let error = block.ask(request).await.unwrap_err();
         assert!(matches!(error, AdapterError::NotFound { .. }), "{error}");
     }

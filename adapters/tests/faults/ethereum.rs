@@ -205,7 +205,7 @@ async fn a_node_of_another_chain_is_refused_with_both_names() {
 }
 
 fn of(fact: EthereumFact, block: Option<u64>) -> ProofRequest {
-    ProofRequest::Ethereum { facts: vec![fact], block }
+    ProofRequest::Ethereum { facts: vec![fact], block, via: None }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use grid_core::{
     api::ChainInfo,
     proof::{
         self, Anchor, Claim, CrossChainProof, Inclusion, Segment, Trust, TrustAnchor,
+        ethereum::ancestor::{HISTORY_WINDOW, is_named},
         facts::BitcoinFact,
     },
 };
@@ -84,7 +85,7 @@ pub(super) async fn from_source(
     rpc: &GridRpc,
     kind: ChainKind,
     common: &ProveArgs,
-    request: ProofRequest,
+    mut request: ProofRequest,
 ) -> Result<CrossChainProof> {
     let config = home.config()?;
     let source: Arc<dyn SourceChain> = sources::choose(home, &config, kind, common.on.as_ref())?;
@@ -100,6 +101,12 @@ pub(super) async fn from_source(
             Err(error) => return Err(error.into()),
         };
         let height = material.header.height;
+        if let ProofRequest::Ethereum { via: via @ None, .. } = &mut request {
+            *via = above_index(rpc, source.id(), height, common).await?;
+            if via.is_some() {
+                continue;
+            }
+        }
         confirmed(rpc, source.id(), height, common).await?;
         let indexed = rpc.header(source.id(), height).await?;
         if indexed == material.header {
@@ -117,6 +124,29 @@ pub(super) async fn from_source(
         }
         sleep(POLL).await;
     }
+}
+
+/// The block of the index that shows a block below it: the newest confirmed one, whose state a node is the most
+/// likely to have. `None` where the index does not start above `height`.
+async fn above_index(
+    rpc: &GridRpc,
+    chain: &ChainId,
+    height: u64,
+    common: &ProveArgs,
+) -> Result<Option<u64>> {
+    let first = rpc.chain(chain).await?.first_height;
+    if height >= first {
+        return Ok(None);
+    }
+    let info = confirmed(rpc, chain, first, common).await?;
+    let newest = info.confirmed.map_or(first, |at| at.height);
+    if !is_named(height, newest) {
+        bail!(
+            "block {height} of {chain} is below the start of its index, {first}, and more than {HISTORY_WINDOW} \
+             blocks below the newest confirmed block, {newest}: EIP-2935 does not reach it"
+        );
+    }
+    Ok(Some(newest))
 }
 
 /// Waits, as long as `--wait` allows, until the main chain has confirmed a height.
@@ -235,7 +265,7 @@ pub(super) fn write(
         bytes: bytes.len(),
         claim: &proof.claim,
         source: &proof.source,
-        height: proof.header.height,
+        height: proof.claim.block(&proof.header).height,
     };
     out.show(&written, |written| {
         let Written { file, bytes, .. } = written;

@@ -88,7 +88,7 @@ async fn prove(
         None if named => None,
         at => Some(state_height(home, rpc, common, at).await?),
     };
-    let request = ProofRequest::Ethereum { facts, block };
+    let request = ProofRequest::Ethereum { facts, block, via: None };
     from_source(home, rpc, ChainKind::Ethereum, common, request).await
 }
 

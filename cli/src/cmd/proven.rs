@@ -25,6 +25,14 @@ pub(super) fn describe(proven: &Proven, abi: Option<&Abi>) -> String {
     }
     line("chain", proven.source.to_string());
     line("block", format!("{} {}", proven.height, display_hash(family, proven.block_hash)));
+    if let Some(indexed) = &proven.ancestor_of {
+        let (height, hash) = (indexed.height, display_hash(family, indexed.hash));
+        let block = proven.height;
+        line(
+            "shown by",
+            format!("block {block}, an ancestor of indexed block {height} by EIP-2935 ({hash})"),
+        );
+    }
     line("block time", proven.time.to_string());
     line("security", proven.security.describe().to_owned());
     line("confirmed", format!("{} header(s) of the index stand above it", proven.index_depth));
@@ -121,6 +129,7 @@ fn claim(chain: &ChainId, fact: &Claim, abi: Option<&Abi>) -> Vec<(&'static str,
         Claim::EthereumFacts { claims } => {
             claims.iter().flat_map(|fact| claim(chain, fact, abi)).collect()
         }
+        Claim::Ancestor { claim: inner, .. } => claim(chain, inner, abi),
         Claim::Header {} => {
             vec![("proven", "this block is the chain's block at its height".into())]
         }

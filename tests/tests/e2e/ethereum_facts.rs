@@ -2,7 +2,12 @@
 
 use serde_json::Value;
 
-use crate::{proofs::verify_elsewhere, world::World};
+use grid_test_nodes::Grid;
+
+use crate::{
+    proofs::verify_elsewhere,
+    world::{Chains, Home, World},
+};
 
 const TRANSFER: &str = "event Transfer(address indexed from, address indexed to, uint256 value)";
 const NOBODY: &str = "0x00000000000000000000000000000000000000aa";
@@ -73,4 +78,52 @@ async fn every_fact_of_an_ethereum_block_is_proven() {
     assert_eq!(claim(&count).await["count"], 1);
     let facts = claim(&facts).await;
     assert_eq!(facts["claims"].as_array().map(Vec::len), Some(6), "{facts}");
+}
+
+/// The token is older than the index: it is proven by the hashes that later blocks' states hold.
+#[tokio::test]
+async fn blocks_below_the_index_are_proven_by_eip_2935() {
+    let chains = Chains::start().await;
+    let transfer = chains.transfer().await;
+    chains.anvil.mine(1).await.expect("mine");
+    let below = chains.anvil.block_number().await.expect("number") - 1;
+    chains.anvil.mine(6).await.expect("mine");
+    let mut arguments = chains.ethereum_arguments();
+    arguments.extend(["--ethereum-start".into(), (below + 3).to_string()]);
+    let home = Home::new();
+    home.init(&arguments).await.expect("init");
+    let grid = Grid::start(home.config()).await.expect("start");
+    let token = chains.token.address.clone();
+    let event = ["eth-log", &transfer, "0", "--abi", TRANSFER, "--with-transaction"];
+    let event = home.prove(&event, "event.json").await;
+    let height = below.to_string();
+    let slot = home.prove(&["eth-storage", &token, "0", "--at", &height], "slot.json").await;
+    let newest = home.prove(&["eth-storage", &token, "0"], "newest.json").await;
+    for file in [&event, &slot] {
+        let file = file.display().to_string();
+        home.run(&["submit", &file]).await.expect("the main chain takes it");
+    }
+
+    let mut world = World { chains, grid, home };
+    world.grid.stop().await.expect("stop");
+    world.chains.anvil.stop().await.expect("stop");
+    let trust = world.home.path().join("trust.json").display().to_string();
+    for file in [&event, &slot] {
+        let shown = verify_elsewhere(&trust, file).await.expect("verified");
+        assert_eq!((&shown["height"], &shown["claim"]["height"]), (&below.into(), &below.into()));
+        assert_eq!(shown["claim"]["kind"], "ancestor");
+        assert!(shown["ancestorOf"]["height"].as_u64() >= Some(below + 3), "{shown}");
+    }
+    let shown = verify_elsewhere(&trust, &event).await.expect("verified");
+    assert_eq!(shown["claim"]["claim"]["claims"][0]["hash"], transfer);
+    assert_eq!(
+        verify_elsewhere(&trust, &newest).await.expect("verified")["ancestorOf"],
+        Value::Null
+    );
+    let file = event.display().to_string();
+    let words = ["verify", &file, "--trust", &trust, "--abi", TRANSFER];
+    let words = world.home.run(&words).await.expect("verified");
+    let expected = format!("block {below}, an ancestor of indexed block ");
+    assert!(words.contains(&expected) && words.contains("by EIP-2935"), "{words}");
+    assert!(words.contains("Transfer"), "{words}");
 }
