@@ -29,12 +29,6 @@ const MAX_SYNC_GAS: u64 = 24_000_000;
 /// Keys of a committee, at most.
 const COMMITTEE_KEYS: u64 = 512;
 
-/// Price of an object in the main chain's schedule.
-const SYNC_OBJECT: u64 = 200_000;
-
-/// Price of a committee's key in the main chain's schedule.
-const SYNC_KEY: u64 = 6_000;
-
 /// Why a source's headers are not submitted.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -276,7 +270,7 @@ fn sync_call(chain: &ChainId, data: Vec<Bytes>, headers: Vec<Bytes>) -> Bytes {
 fn object_gas(object: &[u8]) -> u64 {
     // Kind 2 is a finality update, the only object without a committee (ADR 9).
     let keys = if object.first() == Some(&2) { 0 } else { COMMITTEE_KEYS };
-    SYNC_OBJECT.saturating_add(keys.saturating_mul(SYNC_KEY))
+    gas::SYNC_OBJECT.saturating_add(keys.saturating_mul(gas::SYNC_KEY))
 }
 
 /// Bytes of one element of a `bytes[]`: its place, its length, and its content in words of 32 bytes.
