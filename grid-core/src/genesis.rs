@@ -10,6 +10,7 @@ use crate::{
     ChainId,
     grid::{Validator, ValidatorSet},
     modules::{self, ChainRecord, MAX_CHAINS},
+    staking::{self, StakingGenesis},
     state::{Account, MemoryState, Overlay, system, tree},
     transition::{self, ExecutedBlock, TransitionError},
 };
@@ -43,6 +44,9 @@ pub struct Genesis {
     pub validators: Vec<Validator>,
     /// Chains registered from the start.
     pub chains: Vec<ChainRecord>,
+    /// Turns staking on; without it the validators never change and fees are the proposer's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staking: Option<StakingGenesis>,
 }
 
 /// Why a genesis is not usable.
@@ -76,7 +80,11 @@ impl Genesis {
             return Err(fault("timeMs", format!("{} is beyond the year 2106", self.time_ms)));
         }
         self.validate_alloc()?;
-        ValidatorSet::new(self.validators.clone()).map_err(|error| fault("validators", error))?;
+        let validators = ValidatorSet::new(self.validators.clone())
+            .map_err(|error| fault("validators", error))?;
+        if let Some(staking) = &self.staking {
+            staking.validate(&validators).map_err(|error| fault("staking", error))?;
+        }
         self.validate_chains()
     }
 
@@ -87,13 +95,19 @@ impl Genesis {
         self.alloc
             .values()
             .try_fold(U256::ZERO, |sum, balance| sum.checked_add(*balance))
+            .and_then(|sum| sum.checked_add(self.staked()?))
             .filter(|sum| *sum <= U256::from(u128::MAX))
             .map(drop)
-            .ok_or_else(|| fault("alloc", "the sum of balances must be below 2^128"))?;
+            .ok_or_else(|| fault("alloc", "the sum of balances and stakes must be below 2^128"))?;
         match self.alloc.keys().find(|address| modules::at(address).is_some()) {
             Some(address) => Err(fault("alloc", format!("{address} is a system contract"))),
             None => Ok(()),
         }
+    }
+
+    /// What staking starts with.
+    fn staked(&self) -> Option<U256> {
+        self.staking.as_ref().map_or(Some(U256::ZERO), StakingGenesis::total)
     }
 
     fn validate_chains(&self) -> Result<(), GenesisError> {
@@ -134,6 +148,10 @@ pub fn build(genesis: &Genesis) -> Result<ExecutedBlock, TransitionError> {
     system::store_validators(&mut overlay, &validators);
     for (address, balance) in &genesis.alloc {
         Account { nonce: 0, balance: *balance }.store(&mut overlay, address);
+    }
+    if let Some(description) = &genesis.staking {
+        staking::apply_genesis(&mut overlay, description, &validators)
+            .map_err(|error| refuse(format!("staking: {error}")))?;
     }
     for record in &genesis.chains {
         modules::store_new_record(&mut overlay, record)

@@ -35,6 +35,7 @@ pub mod modules;
 pub mod named;
 pub mod proof;
 pub mod risk;
+pub mod staking;
 pub mod state;
 pub mod transition;
 pub mod tree;

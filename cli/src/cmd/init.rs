@@ -359,6 +359,7 @@ fn genesis(
         governor: validator,
         validators: vec![Validator { account: validator, power: 1 }],
         chains,
+        staking: None,
     })
 }
 

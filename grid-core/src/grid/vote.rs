@@ -23,6 +23,32 @@ pub enum VoteKind {
     PrecommitNil = 0x04,
 }
 
+impl VoteKind {
+    /// The kind of a code in a vote's digest.
+    #[must_use]
+    pub const fn from_code(code: u8) -> Option<Self> {
+        Some(match code {
+            0x01 => Self::Prevote,
+            0x02 => Self::PrevoteNil,
+            0x03 => Self::Precommit,
+            0x04 => Self::PrecommitNil,
+            _ => return None,
+        })
+    }
+
+    /// Whether it is a vote for nothing.
+    #[must_use]
+    pub const fn is_nil(self) -> bool {
+        matches!(self, Self::PrevoteNil | Self::PrecommitNil)
+    }
+
+    /// Whether it is a vote of the second step.
+    #[must_use]
+    pub const fn is_precommit(self) -> bool {
+        matches!(self, Self::Precommit | Self::PrecommitNil)
+    }
+}
+
 /// `keccak256("GRID/vote/1" ‖ kind ‖ chain id (u64 BE) ‖ height (u64 BE) ‖ round (u32 BE) ‖ block hash)`.
 ///
 /// `block_hash` is zero for the nil kinds.

@@ -17,6 +17,7 @@ mod light_clients;
 mod proofs;
 pub mod record;
 mod registry;
+mod staking;
 
 use alloy_primitives::{Address, B256, keccak256};
 use alloy_sol_types::SolValue;
@@ -53,8 +54,12 @@ pub(crate) trait Module: Sync {
 }
 
 /// The contract collection, by address.
-static COLLECTION: [&dyn Module; 3] =
-    [&registry::RegistryModule, &light_clients::LightClientsModule, &proofs::ProofsModule];
+static COLLECTION: [&dyn Module; 4] = [
+    &registry::RegistryModule,
+    &light_clients::LightClientsModule,
+    &proofs::ProofsModule,
+    &staking::StakingModule,
+];
 
 /// The system contract at an address.
 pub(crate) fn at(address: &Address) -> Option<&'static dyn Module> {
@@ -73,6 +78,7 @@ pub(crate) fn is_known(
     match to {
         abi::LIGHT_CLIENTS => light_clients::is_known(state, input),
         abi::PROOFS => proofs::is_known(state, input),
+        abi::STAKING => staking::is_known(state, input),
         _ => Ok(false),
     }
 }

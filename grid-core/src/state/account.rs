@@ -36,6 +36,27 @@ impl Account {
         Ok(account)
     }
 
+    /// Moves GRID; `false`, and nothing changed, where the sender has too little.
+    pub(crate) fn transfer(
+        overlay: &mut Overlay<'_>,
+        from: &Address,
+        to: &Address,
+        amount: U256,
+    ) -> Result<bool, StorageError> {
+        if amount.is_zero() {
+            return Ok(true);
+        }
+        let mut sender = Self::load(overlay, from)?;
+        let Some(rest) = sender.balance.checked_sub(amount) else { return Ok(false) };
+        sender.balance = rest;
+        sender.store(overlay, from);
+        let mut receiver = Self::load(overlay, to)?;
+        // The supply is below 2^128, so no balance overflows.
+        receiver.balance = receiver.balance.saturating_add(amount);
+        receiver.store(overlay, to);
+        Ok(true)
+    }
+
     /// Writes the account; the default one is removed.
     pub(crate) fn store(&self, overlay: &mut Overlay<'_>, address: &Address) {
         let key = keys::account(address);

@@ -32,6 +32,10 @@ impl<'a> Fields<'a> {
         Ok(u64::from_be_bytes(self.array()?))
     }
 
+    pub(crate) fn u128(&mut self) -> Result<u128, StorageError> {
+        Ok(u128::from_be_bytes(self.array()?))
+    }
+
     pub(crate) fn u256(&mut self) -> Result<U256, StorageError> {
         Ok(U256::from_be_bytes(self.array::<32>()?))
     }

@@ -16,6 +16,9 @@ pub const LIGHT_CLIENTS: u8 = 0x11;
 /// Proofs: `0x12 ‖ kind ‖ …`.
 pub const PROOFS: u8 = 0x12;
 
+/// Staking: `0x20 ‖ kind ‖ …`.
+pub const STAKING: u8 = 0x20;
+
 /// How many of the chain's own recent block hashes the state keeps: about two and a quarter hours of
 /// blocks at one a second, so that a proof made against the index stays submittable for that long.
 pub const RECENT_BLOCKS: u64 = 8_192;
@@ -122,4 +125,70 @@ pub fn client_value(chain: ChainKey, name: &[u8]) -> Vec<u8> {
 #[must_use]
 pub fn proven(claim_hash: &B256) -> Vec<u8> {
     key(PROOFS, 0x01, &[claim_hash.as_slice()])
+}
+
+/// The rules of staking.
+#[must_use]
+pub fn staking_params() -> Vec<u8> {
+    key(STAKING, 0x01, &[])
+}
+
+/// The delegates that may be elected.
+#[must_use]
+pub fn staking_candidates() -> Vec<u8> {
+    key(STAKING, 0x02, &[])
+}
+
+/// A delegate.
+#[must_use]
+pub fn staking_delegate(account: &Address) -> Vec<u8> {
+    key(STAKING, 0x03, &[account.as_slice()])
+}
+
+/// A holder's shares in a delegate's pool.
+#[must_use]
+pub fn staking_stake(delegate: &Address, holder: &Address) -> Vec<u8> {
+    key(STAKING, 0x04, &[delegate.as_slice(), holder.as_slice()])
+}
+
+/// The pool of what left a delegate in an epoch.
+#[must_use]
+pub fn staking_waiting_pool(delegate: &Address, epoch: u64) -> Vec<u8> {
+    key(STAKING, 0x05, &[delegate.as_slice(), &epoch.to_be_bytes()])
+}
+
+/// A holder's shares in such a pool.
+#[must_use]
+pub fn staking_waiting(delegate: &Address, epoch: u64, holder: &Address) -> Vec<u8> {
+    key(STAKING, 0x06, &[delegate.as_slice(), &epoch.to_be_bytes(), holder.as_slice()])
+}
+
+/// The validators of an epoch.
+#[must_use]
+pub fn staking_set(epoch: u64) -> Vec<u8> {
+    key(STAKING, 0x07, &[&epoch.to_be_bytes()])
+}
+
+/// Who was slashed for votes of an epoch.
+#[must_use]
+pub fn staking_offenders(epoch: u64) -> Vec<u8> {
+    key(STAKING, 0x08, &[&epoch.to_be_bytes()])
+}
+
+/// Signed blocks of the current epoch.
+#[must_use]
+pub fn staking_attendance() -> Vec<u8> {
+    key(STAKING, 0x09, &[])
+}
+
+/// Known signers of a recent block: a ring, overwritten in turn.
+#[must_use]
+pub fn staking_seen(slot: u64) -> Vec<u8> {
+    key(STAKING, 0x0a, &[&slot.to_be_bytes()])
+}
+
+/// What rewards are paid from.
+#[must_use]
+pub fn staking_reserve() -> Vec<u8> {
+    key(STAKING, 0x0b, &[])
 }

@@ -28,6 +28,7 @@ use crate::ethereum::sync::SharedKeys;
 pub use account::Account;
 pub use accumulator::Accumulator;
 pub(crate) use accumulator::Checkpoints;
+pub(crate) use codec::Fields;
 pub use memory::MemoryState;
 pub use overlay::Overlay;
 pub use tree::TreeBatch;

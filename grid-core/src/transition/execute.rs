@@ -15,6 +15,7 @@ use super::{
 use crate::{
     grid::Extension,
     modules::{self, BlockEnv, CallError, Clients, Env, Gas},
+    staking,
     state::{Account, ChainState, Overlay, StorageError, system, tree},
 };
 
@@ -67,7 +68,8 @@ pub(super) fn execute_message(
 ) -> Result<Outcome, StorageError> {
     let checkpoint = overlay.checkpoint();
     let Some(module) = modules::at(&message.to) else {
-        let failure = (!transfer(overlay, message)?)
+        let paid = Account::transfer(overlay, &message.from, &message.to, message.value)?;
+        let failure = (!paid)
             .then(|| Failure::Reverted(format!("{} cannot pay {}", message.from, message.value)));
         return Ok(Outcome { failure, ..Outcome::default() });
     };
@@ -104,22 +106,6 @@ pub(super) fn execute_message(
         failure => Revert::from(failure.reason()).abi_encode().into(),
     };
     Ok(Outcome { gas_used, output, failure: Some(failure), ..Outcome::default() })
-}
-
-/// Moves GRID; `false` where the sender has too little.
-fn transfer(overlay: &mut Overlay<'_>, message: &Message<'_>) -> Result<bool, StorageError> {
-    if message.value.is_zero() {
-        return Ok(true);
-    }
-    let mut from = Account::load(overlay, &message.from)?;
-    let Some(rest) = from.balance.checked_sub(message.value) else { return Ok(false) };
-    from.balance = rest;
-    from.store(overlay, &message.from);
-    let mut to = Account::load(overlay, &message.to)?;
-    // The supply is below 2^128, so no balance overflows.
-    to.balance = to.balance.saturating_add(message.value);
-    to.store(overlay, &message.to);
-    Ok(true)
 }
 
 /// A block while it is being executed.
@@ -272,14 +258,10 @@ impl<'a> Run<'a> {
         self.senders.push(sender);
     }
 
-    /// Settles fees and computes every root.
+    /// Settles fees, ends an epoch and computes every root.
     pub(super) fn finish(mut self) -> Result<ExecutedBlock, StorageError> {
         system::add_burned(&mut self.overlay, self.burned)?;
-        if !self.tips.is_zero() {
-            let mut account = Account::load(&self.overlay, &self.proposer)?;
-            account.balance = account.balance.saturating_add(self.tips);
-            account.store(&mut self.overlay, &self.proposer);
-        }
+        staking::end_block(&mut self.overlay, self.env.height, &self.proposer, self.tips)?;
         let entries = modules::read_entries(&self.overlay)?;
         let next_validators = system::validators(&self.overlay)?;
         let diff = self.overlay.into_diff()?;

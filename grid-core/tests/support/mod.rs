@@ -103,6 +103,7 @@ pub fn genesis(chains: Vec<ChainRecord>, wallets: &[&Wallet]) -> Genesis {
         governor: wallets.first().map(|w| w.address).unwrap_or_default(),
         validators: vec![Validator { account: PROPOSER, power: 1 }],
         chains,
+        staking: None,
     }
 }
 

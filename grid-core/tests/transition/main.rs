@@ -10,6 +10,7 @@ mod committee;
 mod contracts;
 mod deep;
 mod properties;
+mod staking;
 
 use alloy_primitives::{Address, Bytes};
 use alloy_sol_types::SolCall;

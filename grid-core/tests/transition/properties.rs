@@ -4,7 +4,7 @@ use alloy_consensus::{Transaction, TxReceipt};
 use alloy_primitives::U256;
 use alloy_sol_types::SolCall;
 use grid_core::{
-    modules::abi::{LightClients, Proofs, Registry, SYSTEM_CONTRACTS},
+    modules::abi::{LightClients, Proofs, Registry, SYSTEM_CONTRACTS, Staking},
     transition,
     transition::CallContext,
 };
@@ -21,6 +21,13 @@ fn junk() -> impl Strategy<Value = Vec<u8>> {
         Registry::setStatusCall::SELECTOR,
         Proofs::verifyCall::SELECTOR,
         Proofs::submitCall::SELECTOR,
+        Staking::registerCall::SELECTOR,
+        Staking::delegateCall::SELECTOR,
+        Staking::undelegateCall::SELECTOR,
+        Staking::withdrawCall::SELECTOR,
+        Staking::reportEquivocationCall::SELECTOR,
+        Staking::recordCommitCall::SELECTOR,
+        Staking::paramsCall::SELECTOR,
     ];
     let (_, key) = regtest();
     let word = prop_oneof![
@@ -39,7 +46,7 @@ proptest! {
 
     #[test]
     fn junk_never_panics_leaves_no_trace_and_conserves_supply(
-        inputs in proptest::collection::vec((0usize..3, junk(), 0u128..3), 1..12)
+        inputs in proptest::collection::vec((0..SYSTEM_CONTRACTS.len(), junk(), 0u128..3), 1..12)
     ) {
         let (wallet, _, mut chain, _) = with_bitcoin(depth(1), 64);
         let supply = chain.supply();

@@ -58,6 +58,7 @@ pub(crate) fn genesis() -> Genesis {
             },
             window: 4_032,
         }],
+        staking: None,
     }
 }
 
