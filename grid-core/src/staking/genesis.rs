@@ -83,8 +83,8 @@ impl StakingGenesis {
     /// Reserve and bonds.
     #[must_use]
     pub fn total(&self) -> Option<U256> {
-        let bonds = self.delegates.iter().map(|delegate| delegate.bond);
-        let sum = bonds.fold(Some(self.reserve), |sum, bond| sum?.checked_add(bond))?;
+        let mut bonds = self.delegates.iter().map(|delegate| delegate.bond);
+        let sum = bonds.try_fold(self.reserve, |sum, bond| sum.checked_add(bond))?;
         Some(U256::from(u128::try_from(sum).ok()?))
     }
 }

@@ -299,19 +299,21 @@ fn evidence_needs_two_votes_of_one_step_that_exclude_each_other() {
         assert_eq!(evidence.verify(CHAIN_ID), Ok(address(0)), "a block and nothing");
     }
     type Error = EquivocationError;
-    let no_conflict = |error: &Error| matches!(error, Error::NoConflict(_));
-    let signers = |error: &Error| matches!(error, Error::Signers { .. });
-    let malformed = |error: &Error| *error == Error::Malformed;
+    type Check = fn(&Error) -> bool;
+    let no_conflict: Check = |error| matches!(error, Error::NoConflict(_));
+    let signers: Check = |error| matches!(error, Error::Signers { .. });
+    let malformed: Check = |error| *error == Error::Malformed;
+    let form: Check = |error| *error == Error::Form;
     let broken = SignedVote { signature: RecoverableSignature::from_bytes([9; 65]), ..good.other };
-    let cases: Vec<(&str, Equivocation, &dyn Fn(&Error) -> bool)> = vec![
-        ("the same vote", with(good.one), &no_conflict),
-        ("another step", with(signed(0, Prevote, block)), &no_conflict),
-        ("another signer", with(signed(1, Precommit, B256::repeat_byte(2))), &signers),
-        ("another height", Equivocation { height: 8, ..good }, &signers),
-        ("another round", Equivocation { round: 1, ..good }, &signers),
-        ("a vote for block zero", with(signed(0, Precommit, none)), &|e| *e == Error::Form),
-        ("nothing, with a block", with(signed(0, PrecommitNil, block)), &|e| *e == Error::Form),
-        ("no signature", with(broken), &malformed),
+    let cases: [(&str, Equivocation, Check); 8] = [
+        ("the same vote", with(good.one), no_conflict),
+        ("another step", with(signed(0, Prevote, block)), no_conflict),
+        ("another signer", with(signed(1, Precommit, B256::repeat_byte(2))), signers),
+        ("another height", Equivocation { height: 8, ..good }, signers),
+        ("another round", Equivocation { round: 1, ..good }, signers),
+        ("a vote for block zero", with(signed(0, Precommit, none)), form),
+        ("nothing, with a block", with(signed(0, PrecommitNil, block)), form),
+        ("no signature", with(broken), malformed),
     ];
     for (name, evidence, check) in cases {
         let error = evidence.verify(CHAIN_ID).unwrap_err();
@@ -635,7 +637,7 @@ fn apply(chain: &mut Chain<'_>, op: &Op) {
         Op::Certify { back, signers } => {
             let height = chain.height.saturating_sub(back);
             let signers: Vec<_> = (0..DELEGATES).filter(|seed| signers >> seed & 1 == 1).collect();
-            chain.certify(height, &signers).map(drop)
+            chain.certify(height, signers).map(drop)
         }
         Op::Unjail { seed } => {
             let by = chain.by(owner(seed));
