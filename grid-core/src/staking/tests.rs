@@ -637,7 +637,7 @@ fn apply(chain: &mut Chain<'_>, op: &Op) {
         Op::Certify { back, signers } => {
             let height = chain.height.saturating_sub(back);
             let signers: Vec<_> = (0..DELEGATES).filter(|seed| signers >> seed & 1 == 1).collect();
-            chain.certify(height, signers).map(drop)
+            chain.certify(height, &signers).map(drop)
         }
         Op::Unjail { seed } => {
             let by = chain.by(owner(seed));
