@@ -96,7 +96,7 @@ fn votes_change_the_set_at_the_epochs_end_and_a_light_client_follows() {
     let start =
         TrustedState::new(CHAIN_ID, &alloy_rlp::encode(&chain.parent.header), first.clone())
             .unwrap();
-    let mut sets = vec![first.clone(), first.clone()];
+    let mut sets = vec![first.clone(), first];
     let mut blocks = vec![None];
     for height in 1..=20u64 {
         let txs = match height {
