@@ -23,20 +23,24 @@ use tracing::{debug, error, info, warn};
 
 use crate::{
     certificate,
-    chain::{ChainError, Head, MAX_BODY, Origin, Verdict},
+    chain::{Chain, ChainError, Head, MAX_BODY, Origin, Verdict},
     context::{Address, BlockHash, Grid, Height, Part, ValidatorSet},
     desk::{Desk, Failure},
     error::EngineError,
+    evidence,
+    idle::{Due, Idle},
     pace,
     parts::{Assembler, Proposed, split},
     sign::{Keyring, Recovery},
+    status::EngineStatus,
     sync,
 };
 
 /// State of the loop; owned by the one task that runs it.
 pub(crate) struct App {
     pub(crate) desk: Desk,
-    pub(crate) keyring: Keyring,
+    /// The validator's key; `None` in a full node.
+    pub(crate) keyring: Option<Keyring>,
     pub(crate) chain_id: u64,
     pub(crate) interval: Duration,
     /// Whether this node decides alone.
@@ -49,6 +53,10 @@ pub(crate) struct App {
     pub(crate) assembler: Assembler,
     /// Judged blocks that the engine could not be told of yet.
     pub(crate) judged: Vec<ProposedValue<Grid>>,
+    /// The pause before a height without work.
+    pub(crate) idle: Idle,
+    /// How the engine stands.
+    pub(crate) status: watch::Sender<EngineStatus>,
     /// The height being decided, for the watchdog.
     pub(crate) progress: watch::Sender<u64>,
 }
@@ -56,10 +64,63 @@ pub(crate) struct App {
 impl App {
     /// Answers until the engine stops asking (`Ok`: it died) or something fails.
     pub(crate) async fn drive(mut self, mut channels: Channels<Grid>) -> Result<(), EngineError> {
-        while let Some(message) = channels.consensus.recv().await {
-            self.answer(message, &channels.network).await?;
+        loop {
+            let next = self.next();
+            tokio::select! {
+                biased;
+                message = channels.consensus.recv() => match message {
+                    Some(message) => self.answer(message, &channels.network).await?,
+                    None => return Ok(()),
+                },
+                due = self.idle.due(next) => self.on_due(due, &channels.network).await?,
+            }
+        }
+    }
+
+    async fn on_due(
+        &mut self,
+        due: Due,
+        network: &mpsc::Sender<NetworkMsg<Grid>>,
+    ) -> Result<(), EngineError> {
+        match due {
+            Due::Work => {
+                self.start_next()?;
+                self.idle.plan_call();
+            }
+            Due::Start => self.start_next()?,
+            Due::Call => {
+                if self.idle.take_call(self.next()) {
+                    publish(network, self.call()?).await;
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Gives the held answer: the next height starts.
+    fn start_next(&mut self) -> Result<(), EngineError> {
+        if let Some(reply) = self.idle.release() {
+            send(reply, Next::Start(Height(self.next()), self.params()?));
+        }
+        Ok(())
+    }
+
+    /// A call to the other validators, where this node is one that they listen to.
+    fn call(&self) -> Result<Vec<Part>, EngineError> {
+        let height = self.next();
+        let Some(keyring) = self.keyring.as_ref().filter(|_| !self.solo) else {
+            return Ok(Vec::new());
+        };
+        if self.head.next_validators.power(&keyring.address().0).is_none() {
+            return Ok(Vec::new());
+        }
+        debug!(height, "calling the other validators");
+        let part = keyring.sign_part(Part::call(Height(height), keyring.address()));
+        part.map(|part| vec![part]).map_err(|error| EngineError::Chain {
+            what: "call the other validators",
+            height,
+            source: ChainError::with_source("could not sign", error),
+        })
     }
 
     async fn answer(
@@ -74,9 +135,11 @@ impl App {
             }
             AppMsg::StartedRound { height, round, reply_value, .. } => {
                 debug!(%height, %round, "round");
+                self.stand(height.0, round.as_u32().unwrap_or(0));
                 send(reply_value, self.waiting(height).await?);
             }
             AppMsg::GetValue { height, round, reply, .. } => {
+                self.idle.want(height.0);
                 let (value, parts) = self.propose(height, round).await?;
                 send(reply, LocallyProposedValue::new(height, round, value));
                 publish(network, parts).await;
@@ -100,9 +163,9 @@ impl App {
                 send(reply, ());
             }
             AppMsg::Finalized { certificate, evidence, reply, .. } => {
-                report(&evidence);
+                self.accuse(evidence).await?;
                 self.finalize(&certificate).await?;
-                send(reply, Next::Start(Height(self.next()), self.params()?));
+                self.idle.hold(reply, self.head.time_ms);
             }
             AppMsg::GetHistoryMinHeight { reply } => send(reply, Height(1)),
             AppMsg::GetDecidedValues { range, reply } => {
@@ -130,7 +193,10 @@ impl App {
 
     /// Parameters of the height to decide.
     fn params(&self) -> Result<HeightParams<Grid>, EngineError> {
-        check_authority(&self.head, self.keyring.address().0, self.solo)?;
+        if self.solo {
+            let address = self.keyring.as_ref().map(|keyring| keyring.address().0);
+            check_authority(&self.head, address)?;
+        }
         let target = (!self.interval.is_zero())
             .then(|| pace::target(self.interval, self.head.time_ms, pace::now_ms()));
         let validators = ValidatorSet::from(&self.head.next_validators);
@@ -161,8 +227,9 @@ impl App {
             return Err(safety("a proposal was asked for that is not for the next height"));
         }
         let number = round.as_u32().ok_or_else(|| safety("a proposal without a round"))?;
-        let (keyring, solo) = (self.keyring.clone(), self.solo);
-        let proposer = keyring.address();
+        let keyring = self.keyring.clone();
+        let keyring = keyring.ok_or_else(|| safety("a proposal was asked of a full node"))?;
+        let (proposer, solo) = (keyring.address(), self.solo);
         self.desk
             .ask("build a block", height.0, move |chain, home| {
                 let (hash, body) = if let Some(hash) = home.proposed(height.0, number) {
@@ -184,10 +251,9 @@ impl App {
 
     /// Parts of a block that the engine wants its peers to see again.
     async fn repeat(&self, proposed: Proposed) -> Result<Vec<Part>, EngineError> {
-        if self.solo {
+        let Some(keyring) = self.keyring.clone().filter(|_| !self.solo) else {
             return Ok(Vec::new());
-        }
-        let keyring = self.keyring.clone();
+        };
         let (height, hash) = (proposed.height.0, proposed.value.0);
         self.desk
             .ask("read a body", height, move |chain, _| {
@@ -210,8 +276,13 @@ impl App {
         };
         let recovery = Recovery::new(self.chain_id);
         let next = self.next();
+        let (height, is_call) = (part.height.0, part.is_call());
         if let Err(reason) = self.assembler.add(part, recovery, &self.head.next_validators, next) {
             debug!(reason, "refused a part");
+            return Ok(None);
+        }
+        self.idle.want(height);
+        if is_call {
             return Ok(None);
         }
         for (proposed, body) in self.assembler.take(next) {
@@ -294,7 +365,25 @@ impl App {
         let before = std::mem::replace(&mut self.head, head);
         self.deciders = Some((before.next_validators, signatures));
         self.progress.send_replace(self.next());
+        self.stand(self.next(), 0);
         Ok(())
+    }
+
+    fn stand(&self, height: u64, round: u32) {
+        self.status.send_modify(|status| (status.height, status.round) = (height, round));
+    }
+
+    /// Hands over proofs that validators contradicted themselves.
+    async fn accuse(&self, evidence: MisbehaviorEvidence<Grid>) -> Result<(), EngineError> {
+        let proofs = evidence::proofs(&evidence, self.chain_id);
+        if proofs.is_empty() {
+            return Ok(());
+        }
+        let told = move |chain: &dyn Chain, _: &mut _| {
+            chain.misbehaviour(proofs);
+            Ok(())
+        };
+        self.desk.ask("take evidence", self.head.height, told).await
     }
 
     /// Keeps the certificate with the most signatures.
@@ -354,12 +443,11 @@ impl App {
 /// validator follows.
 pub(crate) fn check_authority(
     head: &Head,
-    address: alloy_primitives::Address,
-    solo: bool,
+    address: Option<alloy_primitives::Address>,
 ) -> Result<(), EngineError> {
-    if !solo {
-        return Ok(());
-    }
+    let Some(address) = address else {
+        return Err(EngineError::NobodyToFollow);
+    };
     let validators = &head.next_validators;
     let Some(power) = validators.power(&address) else {
         let list: Vec<_> =
@@ -420,19 +508,4 @@ fn lost(height: u64, hash: B256) -> EngineError {
         "the chain lost block {hash}, which this node has proposed; proposing another would be an equivocation"
     );
     EngineError::Safety { height, reason }
-}
-
-/// Tells of validators that contradicted themselves. Slashing them is the chain's business, by a
-/// transaction made from this evidence.
-fn report(evidence: &MisbehaviorEvidence<Grid>) {
-    if evidence.is_empty() {
-        return;
-    }
-    let addresses: Vec<_> = evidence
-        .votes
-        .iter()
-        .map(|(address, _)| address.to_string())
-        .chain(evidence.proposals.iter().map(|(address, _)| address.to_string()))
-        .collect();
-    error!(validators = addresses.join(", "), "validators signed conflicting messages");
 }

@@ -3,11 +3,15 @@
 //! The engine orders block hashes and collects signatures; the chain builds, judges, stores and
 //! executes blocks. Nothing of the engine's own vocabulary crosses this seam.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use alloy_primitives::{Address, B256, Bytes};
-use grid_core::grid::{CommitCertificate, ValidatorSet};
+use grid_core::{
+    grid::{CommitCertificate, ValidatorSet},
+    staking::Equivocation,
+};
 use thiserror::Error;
+use tokio::sync::Notify;
 
 /// The most bytes of one block body, as [`ProposedBlock::body`] and in transit.
 ///
@@ -77,6 +81,22 @@ pub trait Chain: Send + Sync + 'static {
     /// # Errors
     /// [`ChainError`] on a storage failure.
     fn decided(&self, height: u64) -> Result<Option<(Bytes, CommitCertificate)>, ChainError>;
+
+    /// Whether the next block is wanted now: a transaction waits that can be in it, or something is due by
+    /// time. While there is no work, blocks come at the slower
+    /// [`empty_block_interval`](crate::EngineConfig::empty_block_interval). Asked often, so it must be quick.
+    fn has_work(&self) -> bool;
+
+    /// Notified ([`Notify::notify_one`]) whenever [`has_work`](Self::has_work) may have become true. The
+    /// engine is the only one that waits for it.
+    fn work(&self) -> Arc<Notify>;
+
+    /// Takes evidence that validators signed conflicting votes. Both votes of each are well signed, but
+    /// whether the signer is to be punished is the chain's business. Never called with nothing. A chain whose
+    /// validators lose nothing may ignore it.
+    fn misbehaviour(&self, evidence: Vec<Equivocation>) {
+        drop(evidence);
+    }
 }
 
 /// The last committed block.

@@ -6,8 +6,8 @@ use std::{
 };
 
 use arc_malachitebft_app_channel::{
-    Channels, ConsensusContext, EngineBuilder, EngineHandle, NetworkContext, RequestContext,
-    SyncContext, WalContext,
+    Channels, ConsensusContext, EngineBuilder, EngineHandle, RequestContext, SyncContext,
+    WalContext,
     app::config::{ConsensusConfig, NodeConfig, ValueSyncConfig},
 };
 use arc_malachitebft_engine::node::NodeRef;
@@ -16,22 +16,23 @@ use tokio::{sync::watch, time::timeout};
 use crate::{
     codec::Borsh,
     config::Net,
-    context::Grid,
+    context::{Address, Grid},
     error::EngineError,
     home::Paths,
     p2p,
     sign::{Keyring, Recovery},
     solo,
+    status::{Progress, observe},
 };
 
 /// How many state dumps may wait; this crate asks for none.
 const REQUESTS: usize = 1;
 
 /// What the engine's builder asks for.
-struct Settings {
-    moniker: String,
-    consensus: ConsensusConfig,
-    sync: ValueSyncConfig,
+pub(crate) struct Settings {
+    pub(crate) moniker: String,
+    pub(crate) consensus: ConsensusConfig,
+    pub(crate) sync: ValueSyncConfig,
 }
 
 impl NodeConfig for Settings {
@@ -69,55 +70,81 @@ pub(crate) async fn start(
     net: &Net,
     home: &Paths,
     chain_id: u64,
-    keyring: &Keyring,
+    keyring: Option<&Keyring>,
 ) -> Result<(Channels<Grid>, Running), EngineError> {
-    let consensus = match net {
+    let mut consensus = match net {
         Net::Solo => p2p::solo(),
-        Net::P2p { listen, peers } => p2p::config(chain_id, listen, peers)?,
+        Net::P2p { listen, peers, peers_only } => {
+            p2p::config(chain_id, listen, peers, *peers_only)?
+        }
     };
-    let moniker = unique(moniker);
+    consensus.enabled = keyring.is_some();
     // Peers say every second how far they are: what a node that fell behind waits for.
     let sync = ValueSyncConfig {
         enabled: *net != Net::Solo,
         status_update_interval: Duration::from_secs(1),
         ..Default::default()
     };
-    let settings = Settings { moniker: moniker.clone(), consensus, sync };
+    let settings = Settings { moniker: unique(moniker), consensus, sync };
+    let (network, publisher) = match net {
+        Net::Solo => solo::spawn().await.map_err(|error| not_started(&error))?,
+        Net::P2p { .. } => p2p::spawn(moniker, &settings, home, keyring).await?,
+    };
+    let observed = observe(&network).await;
     let builder = EngineBuilder::new(Grid, settings)
         .with_default_wal(WalContext::new(home.wal.clone(), Borsh))
-        .with_default_consensus(ConsensusContext::new_validator(
-            keyring.address(),
-            Box::new(Recovery::new(chain_id)),
-            Box::new(keyring.clone()),
-        ))
+        .with_custom_network(network.clone(), publisher)
+        .with_default_consensus(voter(chain_id, keyring))
         .with_default_request(RequestContext::new(REQUESTS));
     let built = match net {
-        Net::Solo => {
-            let actor =
-                solo::spawn().await.map_err(|error| EngineError::Start(error.to_string()))?;
-            // Nothing is published without a network, so nobody has to read this channel.
-            let (network, _) = tokio::sync::mpsc::channel(1);
-            builder.with_custom_network(actor, network).with_no_sync().build().await
-        }
-        Net::P2p { .. } => {
-            let identity = p2p::identity(moniker, &home.network_key, keyring).await?;
-            builder
-                .with_default_network(NetworkContext::new(identity, Borsh))
-                .with_default_sync(SyncContext::new(Borsh))
-                .build()
-                .await
-        }
+        Net::Solo => builder.with_no_sync().build().await,
+        Net::P2p { .. } => builder.with_default_sync(SyncContext::new(Borsh)).build().await,
     };
-    let (channels, handle) = built.map_err(|error| EngineError::Start(format!("{error:#}")))?;
-    Ok((channels, Running { handle }))
+    match (built, observed) {
+        (Ok((channels, handle)), Ok((observer, progress))) => {
+            observer.link(handle.actor.get_cell());
+            Ok((channels, Running { handle, progress }))
+        }
+        (built, observed) => {
+            network.stop(None);
+            if let Ok((_, handle)) = &built {
+                handle.actor.kill();
+            }
+            let reason = built.err().map(|error| format!("{error:#}"));
+            let reason = reason.or_else(|| observed.err().map(|error| error.to_string()));
+            Err(EngineError::Start(reason.unwrap_or_default()))
+        }
+    }
+}
+
+/// What the engine votes with and checks others by.
+fn voter(chain_id: u64, keyring: Option<&Keyring>) -> ConsensusContext<Grid> {
+    let verifier = Box::new(Recovery::new(chain_id));
+    match keyring {
+        Some(keyring) => {
+            ConsensusContext::new_validator(keyring.address(), verifier, Box::new(keyring.clone()))
+        }
+        // Nobody's address; the engine votes for none, as it is not enabled.
+        None => ConsensusContext::new_full_node(Address(alloy_primitives::Address::ZERO), verifier),
+    }
+}
+
+pub(crate) fn not_started(error: &impl ToString) -> EngineError {
+    EngineError::Start(error.to_string())
 }
 
 /// The running actors. Dropped, they are killed at their next await: what a crash does to them.
 pub(crate) struct Running {
     handle: EngineHandle,
+    progress: watch::Receiver<Progress>,
 }
 
 impl Running {
+    /// What peers show of their progress.
+    pub(crate) fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+
     /// Waits until the engine ends by itself, which it never does in good health. (After a failure of
     /// its log it stays alive without doing anything; then the message loop ends instead.)
     pub(crate) async fn died(&mut self) -> String {

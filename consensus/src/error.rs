@@ -33,6 +33,9 @@ pub enum EngineError {
         /// Power of the whole set.
         total: u64,
     },
+    /// A full node without a network.
+    #[error("a full node follows others and decides nothing alone; configure peers")]
+    NobodyToFollow,
     /// The home directory can't be used.
     #[error("cannot use {path}: {source}")]
     Home {

@@ -17,28 +17,34 @@ mod context;
 mod desk;
 mod engine;
 mod error;
+mod evidence;
 mod home;
+mod idle;
 mod p2p;
 mod pace;
 mod parts;
 mod sign;
 mod solo;
+mod status;
 mod sync;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 pub use chain::{Chain, ChainError, Head, MAX_BODY, Origin, ProposedBlock, Verdict};
-pub use config::{EngineConfig, Net};
+pub use config::{EngineConfig, Net, Role};
 pub use error::EngineError;
+pub use grid_core::staking::Equivocation;
+pub use status::{EnginePeer, EngineStatus};
 
 use app::{App, check_authority};
 use desk::Desk;
 use engine::Running;
 use home::Home;
+use idle::Idle;
 use sign::Keyring;
 
 /// How long the engine's actors have to stop, and then a commit that is under way to finish.
@@ -60,22 +66,30 @@ pub async fn run(
     chain: Arc<dyn Chain>,
     cancel: CancellationToken,
 ) -> Result<(), EngineError> {
-    let EngineConfig { home, moniker, block_interval, net, key } = config;
+    let EngineConfig { home, moniker, block_interval, empty_block_interval, net, role, status } =
+        config;
     let solo = net == Net::Solo;
     let chain_id = chain.chain_id();
-    let keyring = Keyring::new(chain_id, key);
+    let keyring = match role {
+        Role::Validator(key) => Some(Keyring::new(chain_id, key)),
+        Role::Full => None,
+    };
+    let address = keyring.as_ref().map(|keyring| keyring.address().0);
     let home = Home::open(&home).await?;
     let last_proposal = home.last_proposal();
     let paths = home.paths();
-    let desk = Desk::new(chain, home);
+    let desk = Desk::new(Arc::clone(&chain), home);
     let head = desk.ask("read its head", 0, |chain, _| Ok(chain.head())).await?;
-    check_authority(&head, keyring.address().0, solo)?;
+    if solo {
+        check_authority(&head, address)?;
+    }
     check_history(&head, last_proposal)?;
-    if head.next_validators.power(&keyring.address().0).is_none() {
-        warn!(address = %keyring.address(), "not a validator: following the chain");
+    if address.is_none_or(|address| head.next_validators.power(&address).is_none()) {
+        info!(?address, "not a validator: following the chain");
     }
 
-    let (channels, mut running) = engine::start(&moniker, &net, &paths, chain_id, &keyring).await?;
+    let (channels, mut running) =
+        engine::start(&moniker, &net, &paths, chain_id, keyring.as_ref()).await?;
     let (progress, mut watched) = watch::channel(head.height.saturating_add(1));
     let app = App {
         desk: desk.clone(),
@@ -87,12 +101,19 @@ pub async fn run(
         deciders: None,
         assembler: parts::Assembler::default(),
         judged: Vec::new(),
+        idle: Idle::new(chain, running.progress(), block_interval, empty_block_interval),
+        status: status.clone(),
         progress,
     };
-    let supervisor =
-        Supervisor { cancel, solo, limit: STAGNATION.max(block_interval.saturating_mul(10)) };
+    let slowest = block_interval.max(empty_block_interval);
+    let supervisor = Supervisor { cancel, solo, limit: STAGNATION.max(slowest.saturating_mul(10)) };
+    let peers = status::report(channels.net_requests.clone(), running.progress(), status);
     let mut drive = Box::pin(app.drive(channels));
-    let result = supervisor.watch(drive.as_mut(), &mut running, &mut watched).await;
+    let watching = supervisor.watch(drive.as_mut(), &mut running, &mut watched);
+    let result = tokio::select! {
+        result = watching => result,
+        never = peers => match never {},
+    };
     drop(drive);
     drop(running);
     if timeout(STOP_PATIENCE, desk.idle()).await.is_err() {

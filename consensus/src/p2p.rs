@@ -3,21 +3,26 @@
 use std::{io, path::Path, time::Duration};
 
 use arc_malachitebft_app_channel::{
-    NetworkIdentity,
+    NetworkIdentity, NetworkMsg,
     app::{
         config::{ConsensusConfig, ValuePayload},
+        metrics::SharedRegistry,
         net::{Multiaddr, PeerId},
         types::{Keypair, codec::Codec},
     },
+    spawn::spawn_network_actor,
 };
 use arc_malachitebft_core_types::SigningScheme;
+use arc_malachitebft_engine::network::NetworkRef;
 use arc_malachitebft_signing::Signer;
+use tokio::sync::mpsc;
 
 use crate::{
     codec::Borsh,
-    context::Scheme,
+    context::{Grid, Scheme},
+    engine::{Settings, not_started},
     error::EngineError,
-    home::{failed, replace},
+    home::{Paths, failed, replace},
     sign::Keyring,
 };
 
@@ -26,21 +31,38 @@ fn protocol(chain_id: u64) -> String {
     format!("/grid/{chain_id}/consensus/1")
 }
 
+/// Starts the network.
+pub(crate) async fn spawn(
+    moniker: &str,
+    settings: &Settings,
+    home: &Paths,
+    keyring: Option<&Keyring>,
+) -> Result<(NetworkRef<Grid>, mpsc::Sender<NetworkMsg<Grid>>), EngineError> {
+    let identity = identity(moniker.to_owned(), &home.network_key, keyring).await?;
+    let registry = SharedRegistry::global().with_moniker(settings.moniker.as_str());
+    spawn_network_actor(identity, &settings.consensus, &settings.sync, &registry, Borsh)
+        .await
+        .map_err(|error| EngineError::Start(format!("{error:#}")))
+}
+
 /// The libp2p identity: an ed25519 key of its own, so that the validator's key signs votes only,
-/// and a proof by the validator's key that the two belong together.
-pub(crate) async fn identity(
+/// and a proof by the validator's key that the two belong together. A full node has no proof.
+async fn identity(
     moniker: String,
     key_file: &Path,
-    keyring: &Keyring,
+    keyring: Option<&Keyring>,
 ) -> Result<NetworkIdentity, EngineError> {
     let keypair = keypair(key_file)?;
+    let Some(keyring) = keyring else {
+        return Ok(NetworkIdentity::new(moniker, keypair, None));
+    };
     let peer = PeerId::from_public_key(&keypair.public());
     let public_key = Scheme::encode_public_key(&keyring.address());
     let proof = keyring
         .sign_validator_proof(public_key, peer.to_bytes())
         .await
-        .map_err(|error| EngineError::Start(error.to_string()))?;
-    let proof = Borsh.encode(&proof).map_err(|error| EngineError::Start(error.to_string()))?;
+        .map_err(|error| not_started(&error))?;
+    let proof = Borsh.encode(&proof).map_err(|error| not_started(&error))?;
     let address = keyring.address().to_string();
     Ok(NetworkIdentity::new_validator(moniker, keypair, address, proof))
 }
@@ -72,6 +94,7 @@ pub(crate) fn config(
     chain_id: u64,
     listen: &str,
     peers: &[String],
+    peers_only: bool,
 ) -> Result<ConsensusConfig, EngineError> {
     let mut config = solo();
     config.p2p.listen_addr = multiaddr("listen", listen)?;
@@ -84,6 +107,7 @@ pub(crate) fn config(
     }
     config.p2p.persistent_peers =
         peers.iter().map(|peer| multiaddr("peer", peer)).collect::<Result<_, _>>()?;
+    config.p2p.persistent_peers_only = peers_only;
     config.p2p.protocol_names.consensus = protocol(chain_id);
     // The engine admits few connections from one address and slows them down. Validators behind one
     // address (a development network on one machine, a data centre's gateway) are normal here, and

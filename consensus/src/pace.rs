@@ -15,6 +15,13 @@ pub(crate) fn target(interval: Duration, parent_ms: u64, now_ms: u64) -> Duratio
     left.min(interval)
 }
 
+/// How long an idle chain may still rest: until the parent block is `pace` old, whatever the clocks show never longer
+/// than that.
+pub(crate) fn rest(pace: Duration, parent_ms: u64, now_ms: u64) -> Duration {
+    let age = Duration::from_millis(now_ms.saturating_sub(parent_ms));
+    pace.saturating_sub(age)
+}
+
 /// Milliseconds since 1970 by this machine's clock.
 pub(crate) fn now_ms() -> u64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -38,6 +45,20 @@ mod tests {
         ] {
             let expected = Duration::from_millis(expected);
             assert_eq!(target(second, parent, now), expected, "parent {parent} now {now}");
+        }
+    }
+
+    #[test]
+    fn an_idle_chain_rests_until_the_parent_is_old_enough() {
+        let pace = Duration::from_secs(5);
+        for (parent, now, expected) in [
+            (10_000, 10_000, 5_000),
+            (10_000, 12_000, 3_000),
+            (10_000, 15_000, 0),
+            (10_000, 99_000, 0),
+            (u64::MAX, 0, 5_000), // a clock that is behind
+        ] {
+            assert_eq!(rest(pace, parent, now), Duration::from_millis(expected), "at {now}");
         }
     }
 }

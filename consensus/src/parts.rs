@@ -100,7 +100,7 @@ pub(crate) struct Assembler {
 }
 
 impl Assembler {
-    /// Takes a part that a peer sent; says why it is refused.
+    /// Takes a part that a peer sent; says why it is refused. A [call](Part::is_call) is checked and not kept.
     pub(crate) fn add(
         &mut self,
         part: Part,
@@ -111,7 +111,8 @@ impl Assembler {
         if part.height.0 < next || part.height.0 > next.saturating_add(LOOKAHEAD) {
             return Err("its height is not one of the next");
         }
-        if part.round.is_nil() {
+        let is_call = part.is_call();
+        if part.round.is_nil() && !is_call {
             return Err("it has no round");
         }
         let count = count(part.length).ok_or("its body is too long")?;
@@ -123,6 +124,9 @@ impl Assembler {
         let sender = recovery.sender(&part).ok_or("its signature is malformed")?;
         if validators.power(&sender).is_none() {
             return Err("its sender is not a validator");
+        }
+        if is_call {
+            return Ok(());
         }
         let proposed = Proposed {
             height: part.height,

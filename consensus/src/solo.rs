@@ -1,9 +1,10 @@
 //! A network without anybody in it: lets one validator run the same engine, log and certificates
 //! without a socket.
 
-use arc_malachitebft_app_channel::app::net::Multiaddr;
+use arc_malachitebft_app_channel::{NetworkMsg as Publish, app::net::Multiaddr};
 use arc_malachitebft_engine::network::{NetworkEvent, NetworkMsg, NetworkRef};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SpawnErr, async_trait};
+use tokio::sync::mpsc;
 
 use crate::context::Grid;
 
@@ -11,9 +12,11 @@ use crate::context::Grid;
 struct Solo;
 
 /// Starts the actor.
-pub(crate) async fn spawn() -> Result<NetworkRef<Grid>, SpawnErr> {
+pub(crate) async fn spawn() -> Result<(NetworkRef<Grid>, mpsc::Sender<Publish<Grid>>), SpawnErr> {
     let (actor, _) = Actor::spawn(None, Solo, ()).await?;
-    Ok(actor)
+    // Nothing is published without a network, so nobody has to read this channel.
+    let (publisher, _) = mpsc::channel(1);
+    Ok((actor, publisher))
 }
 
 #[async_trait]

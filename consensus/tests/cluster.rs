@@ -28,7 +28,7 @@ fn start(dir: &Path, chain: &Arc<FileChain>, number: u8, ports: &[u16]) -> Engin
     let own = usize::from(number);
     let peers = ports.iter().enumerate().filter(|(other, _)| *other != own);
     let net =
-        Net::P2p { listen: at(&ports[own]), peers: peers.map(|(_, port)| at(port)).collect() };
+        Net::P2p { listen: at(&ports[own]), peers: peers.map(|(_, port)| at(port)).collect(), peers_only: false };
     Engine::with_net(&dir.join(format!("home-{number}")), chain, number, 100, net)
 }
 
@@ -80,7 +80,7 @@ async fn an_address_that_is_none_is_told_so() {
     let dir = tempfile::tempdir().expect("a directory");
     let chain = open(dir.path(), 0);
     for (listen, field) in [("localhost:26656", "listen"), ("/ip4/127.0.0.1/udp/1", "listen")] {
-        let net = Net::P2p { listen: listen.to_owned(), peers: Vec::new() };
+        let net = Net::P2p { listen: listen.to_owned(), peers: Vec::new(), peers_only: false };
         let engine = Engine::with_net(&dir.path().join("home"), &chain, 0, 100, net);
         let text = engine.failure().await.to_string();
         assert!(text.contains(field) && text.contains(listen), "{text}");

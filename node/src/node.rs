@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use grid_consensus::{Chain as _, EngineConfig, Head};
+use grid_consensus::{Chain as _, EngineConfig, Head, Role};
 use jsonrpsee::{MethodsError, server::ServerHandle};
 use serde_json::Value;
 use tokio::{
@@ -60,8 +60,10 @@ impl Node {
             home: config.data_dir.join("consensus"),
             moniker: config.moniker,
             block_interval: config.block_interval,
+            empty_block_interval: config.block_interval,
             net: config.net,
-            key: config.key,
+            role: Role::Validator(config.key),
+            status: watch::Sender::default(),
         };
         let cancel = cancel.child_token();
         let mut tasks = JoinSet::new();

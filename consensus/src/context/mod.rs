@@ -36,16 +36,14 @@ impl Context for Grid {
     type Extension = ();
     type SigningScheme = Scheme;
 
-    /// Validators take turns by address, one step a height and one more a failed round: a pure
-    /// function of set, height and round.
+    /// By stake: [`grid_core::grid::proposer`].
     fn select_proposer<'a>(
         &self,
         validators: &'a ValidatorSet,
         height: Height,
         round: Round,
     ) -> &'a Validator {
-        let turn = u128::from(height.0) + u128::from(round.as_u32().unwrap_or(0));
-        validators.by_turn(turn)
+        validators.proposer(height.0, round.as_u32().unwrap_or(0))
     }
 
     fn new_proposal(

@@ -3,6 +3,7 @@
 use alloy_primitives::{B256, Keccak256, keccak256};
 use arc_malachitebft_core_types::{self as engine, Round};
 use borsh::{BorshDeserialize, BorshSerialize};
+use grid_core::grid::RecoverableSignature;
 
 use super::{Address, BlockHash, Grid, Height, Signature};
 
@@ -29,6 +30,27 @@ pub(crate) struct Part {
 }
 
 impl Part {
+    /// A call to decide `height`, to be signed: a part of no block in no round. Idle validators start the height
+    /// when they get it.
+    pub(crate) const fn call(height: Height, caller: Address) -> Self {
+        Self {
+            height,
+            round: Round::Nil,
+            pol_round: Round::Nil,
+            proposer: caller,
+            value: BlockHash(B256::ZERO),
+            length: 0,
+            index: 0,
+            data: Vec::new(),
+            signature: Signature(RecoverableSignature::from_bytes([0; 65])),
+        }
+    }
+
+    /// Whether this is a [call](Self::call).
+    pub(crate) fn is_call(&self) -> bool {
+        self.round.is_nil() && self.value.0.is_zero() && self.length == 0 && self.data.is_empty()
+    }
+
     /// What the sender signs: every other field, with the data as its keccak256.
     pub(crate) fn digest(&self, chain_id: u64) -> B256 {
         let mut hasher = Keccak256::new();

@@ -15,16 +15,19 @@ pub(crate) struct Validator {
 /// always made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ValidatorSet {
+    /// The chain's own set.
+    own: grid_core::grid::ValidatorSet,
+    /// The same validators in the same order.
     validators: Vec<Validator>,
-    total: VotingPower,
 }
 
 impl ValidatorSet {
     /// The validator whose turn it is.
-    pub(crate) fn by_turn(&self, turn: u128) -> &Validator {
-        let count = self.validators.len() as u128;
-        let at = usize::try_from(turn % count).unwrap_or(0);
-        &self.validators[at]
+    pub(crate) fn proposer(&self, height: u64, round: u32) -> &Validator {
+        let chosen = Address(grid_core::grid::proposer(&self.own, height, round).account);
+        let at = self.validators.binary_search_by_key(&chosen, |validator| validator.address);
+        // Found always, as the proposer is one of the set.
+        &self.validators[at.unwrap_or(0)]
     }
 }
 
@@ -38,7 +41,7 @@ impl From<&grid_core::grid::ValidatorSet> for ValidatorSet {
                 power: validator.power,
             })
             .collect();
-        Self { validators, total: set.total_power() }
+        Self { own: set.clone(), validators }
     }
 }
 
@@ -62,7 +65,7 @@ impl engine::ValidatorSet<Grid> for ValidatorSet {
     }
 
     fn total_voting_power(&self) -> VotingPower {
-        self.total
+        self.own.total_power()
     }
 
     fn get_by_address(&self, address: &Address) -> Option<&Validator> {

@@ -20,14 +20,18 @@ pub(crate) struct Vote {
 impl Vote {
     /// What its validator signs; `None` for a vote without a round, which nobody may sign.
     pub(crate) fn digest(&self, chain_id: u64) -> Option<B256> {
-        let round = self.round.as_u32()?;
-        let (kind, hash) = match (self.kind, &self.value) {
+        let (kind, hash) = self.content();
+        Some(vote_digest(kind, chain_id, self.height.0, self.round.as_u32()?, hash))
+    }
+
+    /// What is voted for, in grid-core's terms.
+    pub(crate) const fn content(&self) -> (VoteKind, B256) {
+        match (self.kind, &self.value) {
             (VoteType::Prevote, NilOrVal::Val(hash)) => (VoteKind::Prevote, hash.0),
             (VoteType::Prevote, NilOrVal::Nil) => (VoteKind::PrevoteNil, B256::ZERO),
             (VoteType::Precommit, NilOrVal::Val(hash)) => (VoteKind::Precommit, hash.0),
             (VoteType::Precommit, NilOrVal::Nil) => (VoteKind::PrecommitNil, B256::ZERO),
-        };
-        Some(vote_digest(kind, chain_id, self.height.0, round, hash))
+        }
     }
 }
 

@@ -11,19 +11,20 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use grid_consensus::{
-    Chain, ChainError, EngineConfig, EngineError, Head, Net, Origin, ProposedBlock, Verdict,
+    Chain, ChainError, EngineConfig, EngineError, Equivocation, Head, Net, Origin, ProposedBlock,
+    Role, Verdict,
 };
 use grid_core::grid::{CommitCertificate, Validator, ValidatorSet};
 use k256::ecdsa::SigningKey;
-use tokio::{sync::watch, task::JoinHandle, time::timeout};
+use tokio::{sync::{Notify, watch}, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 pub const CHAIN_ID: u64 = 4711;
@@ -66,6 +67,11 @@ pub struct FileChain {
     busy: AtomicUsize,
     /// Bytes that each body carries besides.
     padding: usize,
+    /// Whether a transaction waits, so to speak.
+    busy_work: AtomicBool,
+    work: Arc<Notify>,
+    /// What the engine said of others.
+    evidence: Mutex<Vec<Equivocation>>,
 }
 
 impl FileChain {
@@ -83,8 +89,16 @@ impl FileChain {
             next_validators: validators.clone(),
         };
         let (head, _) = watch::channel(genesis);
-        let chain =
-            Self { dir: dir.to_owned(), validators, head, busy: AtomicUsize::new(0), padding };
+        let chain = Self {
+            dir: dir.to_owned(),
+            validators,
+            head,
+            busy: AtomicUsize::new(0),
+            padding,
+            busy_work: AtomicBool::new(false),
+            work: Arc::default(),
+            evidence: Mutex::default(),
+        };
         let top = (1..).take_while(|height| chain.block_file(*height).exists()).last();
         if let Some(height) = top {
             let (body, certificate) = chain.decided(height).expect("readable").expect("there");
@@ -240,6 +254,18 @@ impl Chain for FileChain {
         let body = self.body(height, certificate.block_hash)?;
         Ok(body.map(|body| (body, certificate)))
     }
+
+    fn has_work(&self) -> bool {
+        self.busy_work.load(Ordering::SeqCst)
+    }
+
+    fn work(&self) -> Arc<Notify> {
+        Arc::clone(&self.work)
+    }
+
+    fn misbehaviour(&self, evidence: Vec<Equivocation>) {
+        self.evidence.lock().expect("not poisoned").extend(evidence);
+    }
 }
 
 /// An engine in a task of its own.
@@ -267,8 +293,10 @@ impl Engine {
             home: home.to_owned(),
             moniker: format!("validator-{number}"),
             block_interval: Duration::from_millis(interval_ms),
+            empty_block_interval: Duration::from_millis(interval_ms),
             net,
-            key: key(number),
+            role: Role::Validator(key(number)),
+            status: watch::Sender::default(),
         };
         let chain: Arc<dyn Chain> = Arc::<FileChain>::clone(chain);
         let task = tokio::spawn(grid_consensus::run(config, chain, cancel.clone()));

@@ -9,6 +9,7 @@ use grid_core::{
     state::Account,
     transition::{self, Block, MAX_BLOCK_BYTES, TransitionError},
 };
+use tokio::sync::Notify;
 
 use super::{
     ChainFailure, Executed, GridChain, MAX_DRIFT_MS, name_block, now_ms, read_head, read_parent,
@@ -225,5 +226,13 @@ impl Chain for GridChain {
             Ok(view.block_rlp(height)?.map(|block| (Bytes::from(block), certificate)))
         };
         read().map_err(|error: ChainFailure| fail(&format!("reading block {height}"), error))
+    }
+
+    fn has_work(&self) -> bool {
+        self.mempool.size().count > 0
+    }
+
+    fn work(&self) -> Arc<Notify> {
+        self.work.clone()
     }
 }

@@ -27,7 +27,7 @@ use grid_core::{
     transition::{self, ExecutedBlock, IndexEvent, Parent},
 };
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     mempool::Mempool,
@@ -72,6 +72,8 @@ pub struct GridChain {
     executed: Mutex<ExecutedCache>,
     clients: Clients,
     head: watch::Sender<Head>,
+    /// Told when a transaction was taken.
+    work: Arc<Notify>,
     /// Chain key → CAIP-2 id, for metrics labels.
     names: Mutex<BTreeMap<ChainKey, String>>,
 }
@@ -97,6 +99,7 @@ impl GridChain {
             executed: Mutex::new(ExecutedCache::default()),
             clients: Clients::default(),
             head: watch::Sender::new(head),
+            work: Arc::default(),
             names: Mutex::new(BTreeMap::new()),
         };
         chain.start_metrics(&view)?;

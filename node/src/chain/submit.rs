@@ -38,7 +38,10 @@ impl GridChain {
     pub fn submit(&self, raw: &[u8]) -> Result<B256, SubmitError> {
         let result = self.admit(raw);
         match &result {
-            Ok(_) => self.mempool_metrics(),
+            Ok(_) => {
+                self.mempool_metrics();
+                self.work.notify_one();
+            }
             Err(_) => self.metrics.mempool_refused_total.inc(),
         }
         result
