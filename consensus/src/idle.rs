@@ -67,7 +67,8 @@ impl Idle {
 
     /// Holds the answer that starts the height after a block of `parent_ms`.
     pub(crate) fn hold(&mut self, reply: Reply<Next<Grid>>, parent_ms: u64) {
-        let rest = self.pace.map_or(Duration::ZERO, |pace| pace::rest(pace, parent_ms, pace::now_ms()));
+        let rest =
+            self.pace.map_or(Duration::ZERO, |pace| pace::rest(pace, parent_ms, pace::now_ms()));
         self.call = None;
         self.held = Some((reply, Instant::now() + rest));
     }

@@ -27,8 +27,11 @@ fn start(dir: &Path, chain: &Arc<FileChain>, number: u8, ports: &[u16]) -> Engin
     let at = |port: &u16| format!("/ip4/127.0.0.1/tcp/{port}");
     let own = usize::from(number);
     let peers = ports.iter().enumerate().filter(|(other, _)| *other != own);
-    let net =
-        Net::P2p { listen: at(&ports[own]), peers: peers.map(|(_, port)| at(port)).collect(), peers_only: false };
+    let net = Net::P2p {
+        listen: at(&ports[own]),
+        peers: peers.map(|(_, port)| at(port)).collect(),
+        peers_only: false,
+    };
     Engine::with_net(&dir.join(format!("home-{number}")), chain, number, 100, net)
 }
 

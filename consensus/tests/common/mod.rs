@@ -24,7 +24,11 @@ use grid_consensus::{
 };
 use grid_core::grid::{CommitCertificate, Validator, ValidatorSet};
 use k256::ecdsa::SigningKey;
-use tokio::{sync::{Notify, watch}, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 pub const CHAIN_ID: u64 = 4711;

@@ -24,8 +24,10 @@ fn turns(validators: &ValidatorSet, heights: std::ops::Range<u64>) -> Vec<u64> {
 
 #[test]
 fn turns_follow_power() {
-    for powers in [&[10, 10, 10, 10][..], &[1, 2, 3, 4, 90], &[1_000_000, 1], &[u64::MAX / 4, 1 << 60]] {
-        let (validators, heights) = (set(powers), 40_000u64);
+    for powers in
+        [&[10, 10, 10, 10][..], &[1, 2, 3, 4, 90], &[1_000_000, 1], &[u64::MAX / 4, 1 << 60]]
+    {
+        let (validators, heights) = (set(powers), 10_000u64);
         for (power, turns) in powers.iter().zip(turns(&validators, 1..1 + heights)) {
             // Each count is binomial; five standard deviations off happens once in two million.
             let share = *power as f64 / validators.total_power() as f64;
@@ -47,14 +49,19 @@ fn draws_are_pinned() {
     assert_eq!(draws, PINNED);
 }
 
-const PINNED: [u8; 48] = [0; 48];
+const PINNED: [u8; 48] = [
+    3, 1, 4, 2, 4, 3, 2, 1, 2, 4, 3, 1, 4, 3, 2, 1, 3, 2, 4, 1, 4, 3, 1, 2, 2, 3, 4, 1, 3, 1, 4, 2,
+    1, 2, 4, 3, 3, 4, 2, 1, 4, 3, 1, 2, 3, 2, 4, 1,
+];
 
 #[test]
 fn a_crashed_proposer_costs_one_round() {
     let validators = set(&[1, 1, 1_000]);
     for height in 1..200 {
         let accounts = [0, 1, 2].map(|round| proposer(&validators, height, round).account);
-        assert!(accounts[0] != accounts[1] && accounts[1] != accounts[2] && accounts[0] != accounts[2]);
+        assert!(
+            accounts[0] != accounts[1] && accounts[1] != accounts[2] && accounts[0] != accounts[2]
+        );
     }
 }
 
