@@ -6,7 +6,6 @@ use alloy_primitives::{Address, B256, Bytes};
 use grid_consensus::{Chain, ChainError, Head, MAX_BODY, Origin, ProposedBlock, Verdict};
 use grid_core::{
     grid::{CommitCertificate, Extension},
-    state::Account,
     transition::{self, Block, MAX_BLOCK_BYTES, TransitionError},
 };
 use tokio::sync::Notify;
@@ -40,7 +39,6 @@ impl GridChain {
             transition::next_base_fee(&parent.header),
             parent.header.gas_limit,
             MAX_BLOCK_BYTES,
-            |address| Account::read(&view, address).map_or(u64::MAX, |account| account.nonce),
         );
         let proposal = transition::propose(&parent, &view, candidates, time, proposer)
             .map_err(|error| fail(&what(), error))?;
@@ -76,7 +74,9 @@ impl GridChain {
         }
         let view = self.store.view()?;
         let parent = read_parent(&view)?;
-        match transition::validate(&parent, &view, &block) {
+        // Who signed what waits here is known since it was admitted.
+        let known = |hash: &B256| self.mempool.sender(hash);
+        match transition::validate_with(&parent, &view, &block, &known) {
             Ok(executed) => Ok(Ok(Arc::new(executed))),
             Err(TransitionError::Storage(error)) => Err(error.into()),
             Err(error) => Ok(Err(error.to_string())),
@@ -229,10 +229,10 @@ impl Chain for GridChain {
     }
 
     fn has_work(&self) -> bool {
-        self.mempool.size().count > 0
+        self.mempool.has_work()
     }
 
     fn work(&self) -> Arc<Notify> {
-        self.work.clone()
+        self.mempool.work()
     }
 }

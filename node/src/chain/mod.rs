@@ -14,7 +14,7 @@ mod tests;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use alloy_primitives::B256;
@@ -23,11 +23,11 @@ use grid_core::{
     ChainKey,
     grid::Extension,
     light_client::LightClient,
-    state::{self, Account, StorageError},
+    state::{self, StorageError},
     transition::{self, ExecutedBlock, IndexEvent, Parent},
 };
 use thiserror::Error;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use crate::{
     mempool::Mempool,
@@ -36,7 +36,7 @@ use crate::{
 };
 use cache::ExecutedCache;
 use clients::Clients;
-pub use submit::SubmitError;
+pub use submit::{SubmitError, decode};
 
 /// How far a proposed block's time may be ahead of this node's clock, milliseconds. Judged only when
 /// voting live; a decided block is never judged by a clock.
@@ -72,8 +72,6 @@ pub struct GridChain {
     executed: Mutex<ExecutedCache>,
     clients: Clients,
     head: watch::Sender<Head>,
-    /// Told when a transaction was taken.
-    work: Arc<Notify>,
     /// Chain key → CAIP-2 id, for metrics labels.
     names: Mutex<BTreeMap<ChainKey, String>>,
 }
@@ -99,9 +97,9 @@ impl GridChain {
             executed: Mutex::new(ExecutedCache::default()),
             clients: Clients::default(),
             head: watch::Sender::new(head),
-            work: Arc::default(),
             names: Mutex::new(BTreeMap::new()),
         };
+        chain.refresh_mempool(&view, submit::base_fee_after(&view)?, &[])?;
         chain.start_metrics(&view)?;
         Ok(chain)
     }
@@ -158,7 +156,8 @@ impl GridChain {
         self.clients.changed(head.height, &executed.diff);
         let previous_ms = self.head.borrow().time_ms;
         let view = self.store.view()?;
-        self.refresh_mempool(&view, executed)?;
+        let base_fee = transition::next_base_fee(&executed.block.header);
+        self.refresh_mempool(&view, base_fee, &executed.senders)?;
         let metrics = &self.metrics;
         metrics.head_height.set(gauge(head.height));
         metrics.head_time_ms.set(gauge(head.time_ms));
@@ -179,39 +178,6 @@ impl GridChain {
         // Last: whoever waits for a head finds mempool and metrics up to date.
         self.head.send_replace(head);
         Ok(())
-    }
-
-    fn refresh_mempool(&self, view: &View, executed: &ExecutedBlock) -> Result<(), ChainFailure> {
-        if self.mempool.size().count > 0 {
-            let base_fee = transition::next_base_fee(&executed.block.header);
-            let mut failed = None;
-            let nonce_of = |address: &_| match Account::read(view, address) {
-                Ok(account) => account.nonce,
-                Err(error) => {
-                    failed = Some(error);
-                    0
-                }
-            };
-            let check = |one: &_| {
-                transition::check(view, one, base_fee)
-                    .map_or_else(|no| no.is_transient(), |()| true)
-            };
-            let refused = self.mempool.refresh(Instant::now(), nonce_of, check);
-            if refused > 0 {
-                tracing::debug!(refused, "dropped waiting transactions");
-            }
-            if let Some(error) = failed {
-                return Err(error.into());
-            }
-        }
-        self.mempool_metrics();
-        Ok(())
-    }
-
-    fn mempool_metrics(&self) {
-        let size = self.mempool.size();
-        self.metrics.mempool_transactions.set(gauge(size.count));
-        self.metrics.mempool_bytes.set(gauge(size.bytes));
     }
 
     fn start_metrics(&self, view: &View) -> Result<(), ChainFailure> {

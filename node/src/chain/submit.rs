@@ -1,8 +1,10 @@
-//! Taking a transaction into the mempool.
+//! Taking transactions into the mempool, and keeping it in step with the chain.
+
+use std::{collections::BTreeSet, time::Instant};
 
 use alloy_consensus::{TxEnvelope, transaction::SignerRecoverable as _};
 use alloy_eips::eip2718::Decodable2718 as _;
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use grid_core::{
     state::Account,
     transition::{self, MAX_TRANSACTION_BYTES, TxReject},
@@ -10,7 +12,7 @@ use grid_core::{
 use thiserror::Error;
 
 use super::{ChainFailure, GridChain, read_parent};
-use crate::mempool::MempoolError;
+use crate::{mempool::MempoolError, metrics::gauge, store::View};
 
 /// Why a transaction was not taken.
 #[derive(Debug, Error)]
@@ -38,26 +40,15 @@ impl GridChain {
     pub fn submit(&self, raw: &[u8]) -> Result<B256, SubmitError> {
         let result = self.admit(raw);
         match &result {
-            Ok(_) => {
-                self.mempool_metrics();
-                self.work.notify_one();
-            }
+            Ok(_) => self.mempool_metrics(),
             Err(_) => self.metrics.mempool_refused_total.inc(),
         }
         result
     }
 
     fn admit(&self, raw: &[u8]) -> Result<B256, SubmitError> {
-        if raw.len() > MAX_TRANSACTION_BYTES {
-            return Err(TxReject::Size { size: raw.len(), limit: MAX_TRANSACTION_BYTES }.into());
-        }
-        let mut rest = raw;
-        let envelope = TxEnvelope::decode_2718(&mut rest)
-            .map_err(|error| SubmitError::Decode(error.to_string()))?;
-        if !rest.is_empty() {
-            return Err(SubmitError::Decode(format!("{} bytes too many", rest.len())));
-        }
-        if self.mempool.get(envelope.tx_hash()).is_some() {
+        let envelope = decode(raw)?;
+        if self.mempool.contains(envelope.tx_hash()) {
             return Err(MempoolError::AlreadyKnown(*envelope.tx_hash()).into());
         }
         let transaction = envelope.try_into_recovered().map_err(|_| TxReject::Signature)?;
@@ -70,7 +61,71 @@ impl GridChain {
             Err(TxReject::Storage(error)) => return Err(ChainFailure::from(error).into()),
             Err(reject) => return Err(reject.into()),
         }
-        let account = Account::read(&view, &transaction.signer()).map_err(ChainFailure::from)?;
-        Ok(self.mempool.add(transaction, account.nonce)?)
+        let sender = transaction.signer();
+        let account = Account::read(&view, &sender).map_err(ChainFailure::from)?;
+        let hash = self.mempool.add(transaction, account)?;
+        // A block that was committed meanwhile settled the mempool without this transaction.
+        let newer = self.store.view().map_err(ChainFailure::from)?;
+        if newer.height() > view.height() {
+            self.settle(&newer, base_fee_after(&newer)?, &BTreeSet::from([sender]))?;
+        }
+        Ok(hash)
     }
+
+    /// Brings the mempool up to a committed block with transactions of `senders`.
+    pub(super) fn refresh_mempool(
+        &self,
+        view: &View,
+        base_fee: u64,
+        senders: &[Address],
+    ) -> Result<(), ChainFailure> {
+        self.settle(view, base_fee, &senders.iter().copied().collect())?;
+        self.mempool_metrics();
+        Ok(())
+    }
+
+    fn settle(
+        &self,
+        view: &View,
+        base_fee: u64,
+        senders: &BTreeSet<Address>,
+    ) -> Result<(), ChainFailure> {
+        let account_of = |address: &_| Account::read(view, address);
+        let check = |one: &_| {
+            transition::check(view, one, base_fee).map_or_else(|no| no.is_transient(), |()| true)
+        };
+        let refused = self.mempool.refresh(Instant::now(), base_fee, senders, account_of, check)?;
+        if refused > 0 {
+            tracing::debug!(refused, "dropped waiting transactions");
+        }
+        Ok(())
+    }
+
+    fn mempool_metrics(&self) {
+        let size = self.mempool.size();
+        self.metrics.mempool_transactions.set(gauge(size.count));
+        self.metrics.mempool_bytes.set(gauge(size.bytes));
+    }
+}
+
+/// The base fee of the next block.
+pub(super) fn base_fee_after(view: &View) -> Result<u64, ChainFailure> {
+    Ok(transition::next_base_fee(&read_parent(view)?.header))
+}
+
+/// Reads a transaction in its EIP-2718 encoding, and nothing behind it.
+///
+/// # Errors
+/// [`SubmitError::Decode`], and [`TxReject::Size`] for one that no block takes.
+pub fn decode(raw: &[u8]) -> Result<TxEnvelope, SubmitError> {
+    if raw.len() > MAX_TRANSACTION_BYTES {
+        return Err(TxReject::Size { size: raw.len(), limit: MAX_TRANSACTION_BYTES }.into());
+    }
+    let mut rest = raw;
+    let envelope = TxEnvelope::decode_2718(&mut rest)
+        .map_err(|error| SubmitError::Decode(error.to_string()))?;
+    if !rest.is_empty() {
+        return Err(SubmitError::Decode(format!("{} bytes too many", rest.len())));
+    }
+    Ok(envelope)
 }

@@ -8,6 +8,7 @@ use grid_consensus::{Chain as _, Origin, ProposedBlock, Verdict};
 use grid_core::{
     genesis,
     grid::{CommitCertificate, RecoverableSignature},
+    state::Account,
 };
 use prometheus::Registry;
 

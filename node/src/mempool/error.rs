@@ -1,6 +1,6 @@
 //! Why a transaction is not admitted.
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, U256};
 use thiserror::Error;
 
 /// Why a transaction is not admitted. The wording of the first three follows what Ethereum's
@@ -43,12 +43,28 @@ pub enum MempoolError {
         most: usize,
     },
     /// The sender's queue is full.
-    #[error("{sender} already has {most} transactions waiting; wait for a block")]
+    #[error(
+        "{sender} has as many transactions waiting as one sender may ({most}, {bytes} bytes); wait for a block"
+    )]
     SenderFull {
         /// The sender.
         sender: Address,
-        /// The limit.
+        /// The most transactions.
         most: usize,
+        /// The most bytes.
+        bytes: usize,
+    },
+    /// The sender can't pay for this transaction and all of its others that wait.
+    #[error(
+        "insufficient funds: {sender} has {balance}, its waiting transactions and this one may cost {cost}"
+    )]
+    Overdraft {
+        /// The sender.
+        sender: Address,
+        /// Its balance, smallest unit of GRID.
+        balance: U256,
+        /// What all of them can take, smallest unit of GRID.
+        cost: U256,
     },
     /// No room, and nothing cheaper to drop.
     #[error(

@@ -1,57 +1,43 @@
 //! Transactions that wait for a block.
 //!
 //! Bounded in number, in bytes and per sender. A sender's transactions form a queue by nonce; those
-//! that continue the account's nonce without a gap can be proposed, best price first. Nothing here is
-//! durable and nothing is trusted: whatever a block contains is executed and judged again.
+//! that continue the account's nonce without a gap can be proposed, best price first. A sender's balance
+//! covers all that it has waiting. Where room is needed, what can't be in the next block goes first,
+//! then what earns a proposer least. Nothing here is durable and nothing is trusted: whatever a block
+//! contains is executed and judged again.
 
+mod content;
+mod entry;
 mod error;
+mod limits;
+mod pool;
 mod queue;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BinaryHeap, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::{BTreeSet, BinaryHeap, HashSet},
+    ops::Bound,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use alloy_consensus::{Transaction as _, TxEnvelope, transaction::Recovered};
-use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256};
+use grid_core::state::Account;
+use tokio::sync::{Notify, watch};
 
+pub use content::{MempoolContent, MempoolStatus};
+use entry::Ranked;
 pub use error::MempoolError;
-use queue::{Entry, Ranked};
+pub use limits::MempoolLimits;
+use pool::Pool;
 
-/// Limits of a mempool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MempoolLimits {
-    /// Most transactions.
-    pub count: usize,
-    /// Most bytes of transactions in their EIP-2718 encoding.
-    pub bytes: usize,
-    /// Most bytes of one transaction.
-    pub transaction_bytes: usize,
-    /// Most transactions of one sender.
-    pub per_sender: usize,
-    /// How far a nonce may run ahead of the account's.
-    pub nonce_gap: u64,
-    /// How long a transaction may wait.
-    pub lifetime: Duration,
-}
-
-impl Default for MempoolLimits {
-    fn default() -> Self {
-        Self {
-            count: 4_096,
-            bytes: 32 * 1024 * 1024,
-            // A batch of 2,000 Bitcoin headers is 160 kB; a cross-chain proof stays far below.
-            transaction_bytes: 512 * 1024,
-            per_sender: 256,
-            nonce_gap: 256,
-            lifetime: Duration::from_secs(30 * 60),
-        }
-    }
-}
+/// Transactions that are looked at again after each block, beside those of the block's senders: a
+/// full mempool is gone through once in 32 blocks.
+const REVISITED: usize = 512;
+/// Most bytes of transactions whose content is checked again after a block.
+const REVISITED_BYTES: usize = 4 * 1024 * 1024;
 
 /// Size of a mempool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,90 +52,95 @@ pub struct MempoolSize {
 #[derive(Debug)]
 pub struct Mempool {
     limits: MempoolLimits,
-    inner: Mutex<Inner>,
-}
-
-#[derive(Debug, Default)]
-struct Inner {
-    by_sender: BTreeMap<Address, BTreeMap<u64, Entry>>,
-    by_hash: HashMap<B256, (Address, u64)>,
-    bytes: usize,
-    arrivals: u64,
+    pool: Mutex<Pool>,
+    /// Where the next round of revisiting goes on.
+    cursor: Mutex<Address>,
+    work: Arc<Notify>,
+    arrived: watch::Sender<u64>,
 }
 
 impl Mempool {
     /// An empty mempool.
     #[must_use]
     pub fn new(limits: MempoolLimits) -> Self {
-        Self { limits, inner: Mutex::new(Inner::default()) }
+        Self {
+            limits,
+            pool: Mutex::default(),
+            cursor: Mutex::default(),
+            work: Arc::default(),
+            arrived: watch::Sender::new(0),
+        }
     }
 
-    /// Admits a transaction that already passed the chain's own check against the state in which its
-    /// sender's next nonce is `account_nonce`.
+    /// Admits a transaction that already passed the chain's own check against a state in which its
+    /// sender's account is `account`.
     ///
     /// # Errors
-    /// A [`MempoolError`] saying why it was not admitted.
+    /// A [`MempoolError`] saying why it was not admitted; nothing changed then.
     pub fn add(
         &self,
         transaction: Recovered<TxEnvelope>,
-        account_nonce: u64,
+        account: Account,
     ) -> Result<B256, MempoolError> {
-        let limits = self.limits;
         let hash = *transaction.tx_hash();
-        let size = transaction.encode_2718_len();
-        if size > limits.transaction_bytes {
-            return Err(MempoolError::TooLarge { size, most: limits.transaction_bytes });
+        let (ready, arrivals) = {
+            let mut pool = self.pool();
+            (pool.add(&self.limits, transaction, account)?, pool.arrivals)
+        };
+        if ready {
+            self.work.notify_one();
         }
-        let sender = transaction.signer();
-        let nonce = transaction.nonce();
-        if nonce < account_nonce {
-            return Err(MempoolError::NonceTooLow { nonce, next: account_nonce });
-        }
-        if nonce.saturating_sub(account_nonce) > limits.nonce_gap {
-            return Err(MempoolError::NonceTooHigh {
-                nonce,
-                next: account_nonce,
-                gap: limits.nonce_gap,
-            });
-        }
-        let mut inner = self.lock();
-        if inner.by_hash.contains_key(&hash) {
-            return Err(MempoolError::AlreadyKnown(hash));
-        }
-        let entry = Entry::new(transaction, size, inner.arrivals);
-        let queue = inner.by_sender.get(&sender);
-        match queue.and_then(|queue| queue.get(&nonce)) {
-            Some(old) if !entry.replaces(old) => return Err(MempoolError::Underpriced(nonce)),
-            Some(_) => {}
-            None if queue.is_some_and(|queue| queue.len() >= limits.per_sender) => {
-                return Err(MempoolError::SenderFull { sender, most: limits.per_sender });
-            }
-            None => {}
-        }
-        inner.remove(&sender, nonce);
-        inner.make_room(&limits, &sender, &entry)?;
-        inner.arrivals = inner.arrivals.wrapping_add(1);
-        inner.insert(sender, nonce, entry);
+        self.arrived.send_modify(|seen| *seen = arrivals.max(*seen));
         Ok(hash)
     }
 
-    /// What a block can contain next: gapless from each sender's nonce, best price first, at most
-    /// `bytes` bytes and `gas` gas. `nonce_of` gives an account's next nonce.
+    /// How many transactions were ever admitted, and a notice of each later one; see [`Self::since`].
     #[must_use]
-    pub fn candidates(
-        &self,
-        base_fee: u64,
-        gas: u64,
-        bytes: usize,
-        mut nonce_of: impl FnMut(&Address) -> u64,
-    ) -> Vec<Recovered<TxEnvelope>> {
-        let inner = self.lock();
-        let mut heap = BinaryHeap::new();
-        for (sender, queue) in &inner.by_sender {
-            if let Some(entry) = queue.get(&nonce_of(sender)) {
-                heap.extend(Ranked::new(entry, base_fee));
+    pub fn arrived(&self) -> watch::Receiver<u64> {
+        self.arrived.subscribe()
+    }
+
+    /// The first `most` waiting transactions among those admitted after the first `arrivals`, in order, and the number
+    /// to ask with next.
+    #[must_use]
+    pub fn since(&self, arrivals: u64, most: usize) -> (Vec<Recovered<TxEnvelope>>, u64) {
+        let pool = self.pool();
+        let mut next = arrivals;
+        let mut found = Vec::new();
+        for (arrival, hash) in pool.by_arrival.range(arrivals..) {
+            if found.len() >= most {
+                return (found, next);
             }
+            next = arrival.saturating_add(1);
+            found.extend(pool.get(hash).map(|entry| entry.transaction.clone()));
         }
+        (found, pool.arrivals)
+    }
+
+    /// Notified whenever a transaction arrives and its sender has one for the next block. For one waiter.
+    #[must_use]
+    pub fn work(&self) -> Arc<Notify> {
+        self.work.clone()
+    }
+
+    /// Whether a transaction can be in the next block.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        let pool = self.pool();
+        pool.by_sender.values().any(|queue| queue.is_ready(pool.base_fee))
+    }
+
+    /// What a block can contain next: gapless from each sender's nonce, best price first, at most
+    /// `bytes` bytes and `gas` gas.
+    #[must_use]
+    pub fn candidates(&self, base_fee: u64, gas: u64, bytes: usize) -> Vec<Recovered<TxEnvelope>> {
+        let pool = self.pool();
+        let mut heap: BinaryHeap<Ranked<'_>> = pool
+            .by_sender
+            .values()
+            .filter_map(|queue| queue.entries.get(&queue.account.nonce))
+            .filter_map(|entry| Ranked::new(entry, base_fee))
+            .collect();
         let (mut gas_left, mut bytes_left) = (gas, bytes);
         let mut chosen = Vec::new();
         while let Some(Ranked { entry, .. }) = heap.pop() {
@@ -162,8 +153,8 @@ impl Mempool {
             bytes_left -= entry.size;
             chosen.push(entry.transaction.clone());
             let next = entry.transaction.nonce().checked_add(1);
-            let queue = inner.by_sender.get(&entry.transaction.signer());
-            if let Some(entry) = next.and_then(|nonce| queue?.get(&nonce)) {
+            let queue = pool.by_sender.get(&entry.transaction.signer());
+            if let Some(entry) = next.and_then(|nonce| queue?.entries.get(&nonce)) {
                 heap.extend(Ranked::new(entry, base_fee));
             }
         }
@@ -172,51 +163,105 @@ impl Mempool {
 
     /// Removes single transactions, for example those that execution dropped.
     pub fn remove<'a>(&self, hashes: impl IntoIterator<Item = &'a B256>) {
-        let mut inner = self.lock();
+        let mut pool = self.pool();
         for hash in hashes {
-            if let Some((sender, nonce)) = inner.by_hash.get(hash).copied() {
-                inner.remove(&sender, nonce);
+            if let Some((sender, nonce)) = pool.by_hash.get(hash).copied() {
+                pool.remove(&self.limits, &sender, nonce);
             }
         }
     }
 
-    /// Brings the mempool up to a new state: drops what is used, too old, or no longer passes `check`.
-    /// `nonce_of` gives an account's next nonce in that state. Returns how many were dropped although
-    /// no block contains them.
-    pub fn refresh(
+    /// Brings the mempool up to a new state, whose next block has `base_fee`. Senders in `touched`, whose
+    /// accounts may have changed, are settled at once; of the others some each time, in turn. What is
+    /// used, too old or not paid for any more goes, and what no longer passes `check`. Returns how many
+    /// were dropped although no block contains them.
+    ///
+    /// `account_of` and `check` read that state; the mempool is not locked meanwhile.
+    ///
+    /// # Errors
+    /// The first error of `account_of`; the other senders wait for their next turn.
+    pub fn refresh<E>(
         &self,
         now: Instant,
-        mut nonce_of: impl FnMut(&Address) -> u64,
+        base_fee: u64,
+        touched: &BTreeSet<Address>,
+        mut account_of: impl FnMut(&Address) -> Result<Account, E>,
         mut check: impl FnMut(&Recovered<TxEnvelope>) -> bool,
-    ) -> usize {
-        let mut inner = self.lock();
-        let mut gone = Vec::new();
-        let mut refused = 0;
-        for (sender, queue) in &inner.by_sender {
-            let next = nonce_of(sender);
-            for (nonce, entry) in queue {
-                let expired = now.saturating_duration_since(entry.added) > self.limits.lifetime;
-                if *nonce < next {
-                    gone.push((*sender, *nonce));
-                } else if expired || !check(&entry.transaction) {
-                    refused += 1;
-                    gone.push((*sender, *nonce));
+    ) -> Result<usize, E> {
+        self.pool().set_base_fee(&self.limits, base_fee);
+        let mut dropped = 0;
+        let (mut checks, mut bytes) = (REVISITED, REVISITED_BYTES);
+        for sender in self.due(touched) {
+            let account = account_of(&sender)?;
+            let mut refused = HashSet::new();
+            for (transaction, size) in self.of(&sender, account.nonce, checks) {
+                let Some(left) = bytes.checked_sub(size) else { break };
+                (checks, bytes) = (checks.saturating_sub(1), left);
+                if !check(&transaction) {
+                    refused.insert(*transaction.tx_hash());
                 }
             }
+            dropped += self.settle(&sender, account, &refused, now);
         }
-        for (sender, nonce) in gone {
-            inner.remove(&sender, nonce);
+        Ok(dropped)
+    }
+
+    /// The waiting senders of `touched`, and the next others in turn.
+    fn due(&self, touched: &BTreeSet<Address>) -> Vec<Address> {
+        let pool = self.pool();
+        let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due: Vec<_> =
+            touched.iter().filter(|sender| pool.by_sender.contains_key(*sender)).copied().collect();
+        let mut left = REVISITED;
+        let rest = pool.by_sender.range((Bound::Excluded(*cursor), Bound::Unbounded));
+        let start = pool.by_sender.range(..=*cursor);
+        for (sender, queue) in rest.chain(start) {
+            if left == 0 {
+                break;
+            }
+            left = left.saturating_sub(queue.entries.len());
+            *cursor = *sender;
+            if !touched.contains(sender) {
+                due.push(*sender);
+            }
         }
-        refused
+        due
+    }
+
+    fn of(&self, sender: &Address, from: u64, most: usize) -> Vec<(Recovered<TxEnvelope>, usize)> {
+        let pool = self.pool();
+        let Some(queue) = pool.by_sender.get(sender) else { return Vec::new() };
+        let entries = queue.entries.range(from..).take(most);
+        entries.map(|(_, entry)| (entry.transaction.clone(), entry.size)).collect()
+    }
+
+    fn settle(
+        &self,
+        sender: &Address,
+        account: Account,
+        refused: &HashSet<B256>,
+        now: Instant,
+    ) -> usize {
+        let mut pool = self.pool();
+        let settled = pool.change(&self.limits, sender, |queue| {
+            queue.update(account);
+            queue.settled(refused, now, self.limits.lifetime)
+        });
+        let mut dropped = 0;
+        for (nonce, used) in settled.unwrap_or_default() {
+            pool.remove(&self.limits, sender, nonce);
+            dropped += usize::from(!used);
+        }
+        dropped
     }
 
     /// The nonce after the sender's gapless queue that starts at `account_nonce`.
     #[must_use]
     pub fn pending_nonce(&self, sender: &Address, account_nonce: u64) -> u64 {
-        let inner = self.lock();
+        let pool = self.pool();
         let mut next = account_nonce;
-        if let Some(queue) = inner.by_sender.get(sender) {
-            while queue.contains_key(&next) {
+        if let Some(queue) = pool.by_sender.get(sender) {
+            while queue.entries.contains_key(&next) {
                 next = next.saturating_add(1);
             }
         }
@@ -226,67 +271,41 @@ impl Mempool {
     /// A waiting transaction.
     #[must_use]
     pub fn get(&self, hash: &B256) -> Option<Recovered<TxEnvelope>> {
-        let inner = self.lock();
-        let (sender, nonce) = inner.by_hash.get(hash)?;
-        Some(inner.by_sender.get(sender)?.get(nonce)?.transaction.clone())
+        self.pool().get(hash).map(|entry| entry.transaction.clone())
+    }
+
+    /// Whether a transaction waits.
+    #[must_use]
+    pub fn contains(&self, hash: &B256) -> bool {
+        self.pool().by_hash.contains_key(hash)
+    }
+
+    /// The sender of a waiting transaction, recovered from its signature when it was admitted.
+    #[must_use]
+    pub fn sender(&self, hash: &B256) -> Option<Address> {
+        self.pool().by_hash.get(hash).map(|(sender, _)| *sender)
+    }
+
+    /// The hashes of what has waited for `at_least`, in the order of arrival.
+    #[must_use]
+    pub fn waiting(&self, at_least: Duration) -> Vec<B256> {
+        let (pool, now) = (self.pool(), Instant::now());
+        let old = |hash: &&B256| {
+            let added = pool.get(hash).map_or(now, |entry| entry.added);
+            now.saturating_duration_since(added) >= at_least
+        };
+        pool.by_arrival.values().filter(old).copied().collect()
     }
 
     /// How much waits.
     #[must_use]
     pub fn size(&self) -> MempoolSize {
-        let inner = self.lock();
-        MempoolSize { count: inner.by_hash.len(), bytes: inner.bytes }
+        let pool = self.pool();
+        MempoolSize { count: pool.by_hash.len(), bytes: pool.bytes }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Every change of `Inner` leaves it whole before anything can panic.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Inner {
-    fn insert(&mut self, sender: Address, nonce: u64, entry: Entry) {
-        self.bytes = self.bytes.saturating_add(entry.size);
-        self.by_hash.insert(*entry.transaction.tx_hash(), (sender, nonce));
-        self.by_sender.entry(sender).or_default().insert(nonce, entry);
-    }
-
-    fn remove(&mut self, sender: &Address, nonce: u64) {
-        let Some(queue) = self.by_sender.get_mut(sender) else { return };
-        if let Some(entry) = queue.remove(&nonce) {
-            self.bytes = self.bytes.saturating_sub(entry.size);
-            self.by_hash.remove(entry.transaction.tx_hash());
-        }
-        if queue.is_empty() {
-            self.by_sender.remove(sender);
-        }
-    }
-
-    /// Drops the cheapest last transactions of other senders until `entry` fits.
-    fn make_room(
-        &mut self,
-        limits: &MempoolLimits,
-        sender: &Address,
-        entry: &Entry,
-    ) -> Result<(), MempoolError> {
-        while self.by_hash.len() >= limits.count
-            || self.bytes.saturating_add(entry.size) > limits.bytes
-        {
-            let cheapest = self
-                .by_sender
-                .iter()
-                .filter(|(other, _)| *other != sender)
-                .filter_map(|(other, queue)| Some((other, queue.last_key_value()?)))
-                .min_by_key(|(_, (_, last))| last.transaction.max_fee_per_gas())
-                .filter(|(_, (_, last))| {
-                    last.transaction.max_fee_per_gas() < entry.transaction.max_fee_per_gas()
-                })
-                .map(|(other, (nonce, _))| (*other, *nonce));
-            let Some((other, nonce)) = cheapest else {
-                return Err(MempoolError::Full { count: self.by_hash.len(), bytes: self.bytes });
-            };
-            self.remove(&other, nonce);
-        }
-        Ok(())
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        // Every change of `Pool` leaves it whole before anything can panic.
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -144,6 +144,7 @@ const fn refusal_class(error: &SubmitError) -> &'static str {
             MempoolError::AlreadyKnown(_) => "already-known",
             MempoolError::NonceTooLow { .. } => "nonce-too-low",
             MempoolError::NonceTooHigh { .. } => "nonce-too-high",
+            MempoolError::Overdraft { .. } => "funds",
             MempoolError::Underpriced(_) => "fee-too-low",
             MempoolError::SenderFull { .. } | MempoolError::Full { .. } => "busy",
             MempoolError::TooLarge { .. } => "invalid",
