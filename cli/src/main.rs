@@ -32,7 +32,16 @@ fn main() -> ExitCode {
             } else {
                 eprintln!("error: {error:#}");
             }
-            ExitCode::FAILURE
+            exit_code(&error)
         }
     }
+}
+
+/// 1, or 3 for what a restart would make worse (`RestartPreventExitStatus=3` in a systemd unit).
+fn exit_code(error: &eyre::Report) -> ExitCode {
+    let unsafe_to_restart = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<grid_node::NodeError>())
+        .any(grid_node::NodeError::threatens_safety);
+    if unsafe_to_restart { ExitCode::from(3) } else { ExitCode::FAILURE }
 }

@@ -2,9 +2,8 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
-use grid_consensus::Net;
+use grid_consensus::{Net, Role};
 use grid_core::genesis::Genesis;
-use k256::ecdsa::SigningKey;
 use prometheus::Registry;
 
 use crate::mempool::MempoolLimits;
@@ -15,16 +14,24 @@ pub struct NodeConfig {
     pub data_dir: PathBuf,
     /// The chain's first block.
     pub genesis: Genesis,
-    /// The validator's secp256k1 key.
-    pub key: SigningKey,
+    /// Whether it votes with a key or only follows.
+    pub role: Role,
     /// The node's name in logs.
     pub moniker: String,
     /// The pace: about one block every `block_interval`.
     pub block_interval: Duration,
+    /// The pace without transactions: an empty block is made only after this.
+    pub empty_block_interval: Duration,
     /// How votes and blocks travel.
     pub net: Net,
+    /// How transactions travel between nodes; `None` where this node has no peers.
+    pub gossip: Option<GossipConfig>,
     /// Where JSON-RPC listens; `None` for in-process calls only. Port 0 takes a free one.
     pub rpc: Option<SocketAddr>,
+    /// Origins of web pages that may call JSON-RPC from a browser; `*` for all.
+    pub rpc_cors: Vec<String>,
+    /// Where `/livez`, `/readyz` and `/metrics` listen; `None` where another part of the process has them.
+    pub health: Option<SocketAddr>,
     /// Limits of the JSON-RPC server.
     pub rpc_limits: RpcLimits,
     /// Limits of the mempool.
@@ -41,15 +48,19 @@ impl NodeConfig {
 
     /// A node that decides alone, one block a second, without a JSON-RPC server.
     #[must_use]
-    pub fn new(data_dir: PathBuf, genesis: Genesis, key: SigningKey) -> Self {
+    pub fn new(data_dir: PathBuf, genesis: Genesis, role: Role) -> Self {
         Self {
             data_dir,
             genesis,
-            key,
+            role,
             moniker: "grid".into(),
             block_interval: Duration::from_secs(1),
+            empty_block_interval: Duration::from_secs(1),
             net: Net::Solo,
+            gossip: None,
             rpc: None,
+            rpc_cors: Vec::new(),
+            health: None,
             rpc_limits: RpcLimits::default(),
             mempool: MempoolLimits::default(),
             cache_bytes: Self::DEFAULT_CACHE_BYTES,
@@ -64,10 +75,21 @@ impl fmt::Debug for NodeConfig {
             .field("data_dir", &self.data_dir)
             .field("moniker", &self.moniker)
             .field("block_interval", &self.block_interval)
+            .field("role", &self.role)
             .field("net", &self.net)
+            .field("gossip", &self.gossip)
             .field("rpc", &self.rpc)
             .finish_non_exhaustive()
     }
+}
+
+/// How transactions travel between nodes. Addresses are multiaddresses such as `/ip4/127.0.0.1/tcp/26657`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GossipConfig {
+    /// Where the node listens.
+    pub listen: String,
+    /// Peers to stay connected with.
+    pub peers: Vec<String>,
 }
 
 /// Limits of the JSON-RPC server.

@@ -28,6 +28,16 @@ pub enum NodeError {
         /// Why.
         source: io::Error,
     },
+    /// The pages for health and metrics can't be served.
+    #[error(
+        "health and metrics can't listen on {address}: {source}; set node.listen to another address"
+    )]
+    HealthListen {
+        /// The address by configuration.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
     /// The consensus engine stopped.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -48,6 +58,15 @@ pub enum NodeError {
     /// The node was stopped while something waited for it.
     #[error("the node has stopped")]
     Stopped,
+}
+
+impl NodeError {
+    /// Whether starting the node again without looking at the reason could make it sign what contradicts what it signed
+    /// before: the engine met something that can't happen while it is sound, or its log failed.
+    #[must_use]
+    pub const fn threatens_safety(&self) -> bool {
+        matches!(self, Self::Engine(EngineError::Safety { .. } | EngineError::Died { .. }))
+    }
 }
 
 fn listen_message(address: &SocketAddr, source: &io::Error) -> String {

@@ -10,14 +10,17 @@
 pub mod chain;
 mod config;
 mod error;
+mod health;
+mod http;
 pub mod mempool;
 mod metrics;
 mod node;
 pub mod rpc;
 pub mod store;
 
-pub use config::{NodeConfig, RpcLimits};
+pub use config::{GossipConfig, NodeConfig, RpcLimits};
 pub use error::NodeError;
+pub use grid_consensus::{Net, Role};
 pub use metrics::{MetricInfo, NodeMetrics};
 pub use node::{Caller, Node, NodeHandle};
 pub use rpc::RpcError;

@@ -111,6 +111,10 @@ metrics! {
     head_height: IntGauge = "grid_node_head_height" [];
     /// Time of the newest committed block, milliseconds since 1970.
     head_time_ms: IntGauge = "grid_node_head_time_ms" [];
+    /// Age of the newest committed block by this node's clock, seconds.
+    head_age_seconds: IntGauge = "grid_node_head_age_seconds" [];
+    /// 1 while the node is ready: consensus goes on and the node has caught up.
+    ready: IntGauge = "grid_node_ready" [];
     /// Time between committed blocks by their headers, seconds.
     block_interval_seconds: Histogram = "grid_node_block_interval_seconds" [] buckets INTERVALS;
     /// Time to make a decided block durable, seconds.

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use grid_consensus::{Chain as _, EngineConfig, Head, Role};
+use grid_consensus::{Chain as _, EngineConfig, EngineStatus, Head};
 use jsonrpsee::{MethodsError, server::ServerHandle};
 use serde_json::Value;
 use tokio::{
@@ -14,6 +14,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     NodeConfig, NodeError, NodeMetrics, RpcError,
     chain::GridChain,
+    health::Health,
+    http::HttpServer,
     mempool::Mempool,
     rpc::{self, Module, RpcServer},
     store::Store,
@@ -42,6 +44,10 @@ impl Node {
             Some(address) => Some(rpc::bind(address, &config.rpc_limits).await?),
             None => None,
         };
+        let http = match config.health {
+            Some(address) => Some(HttpServer::bind(address).await?),
+            None => None,
+        };
         let metrics = NodeMetrics::register(&config.metrics)?;
         let open = OpenChain {
             data_dir: config.data_dir.clone(),
@@ -56,14 +62,15 @@ impl Node {
         let chain = Arc::new(chain);
         let module = rpc::module(chain.clone());
         let rpc_address = server.as_ref().map(RpcServer::address);
+        let status = watch::Sender::new(EngineStatus::default());
         let engine = EngineConfig {
             home: config.data_dir.join("consensus"),
             moniker: config.moniker,
             block_interval: config.block_interval,
-            empty_block_interval: config.block_interval,
+            empty_block_interval: config.empty_block_interval.max(config.block_interval),
             net: config.net,
-            role: Role::Validator(config.key),
-            status: watch::Sender::default(),
+            role: config.role,
+            status: status.clone(),
         };
         let cancel = cancel.child_token();
         let mut tasks = JoinSet::new();
@@ -75,6 +82,14 @@ impl Node {
         if let Some(server) = server {
             let handle = server.start(module.clone());
             tasks.spawn(serve(handle, cancel.clone()));
+        }
+        let health_address = http.as_ref().map(HttpServer::address);
+        if let Some(http) = http {
+            let health =
+                Health::new(chain.clone(), status.subscribe(), config.empty_block_interval);
+            let health = Arc::new(health);
+            let running = http.run(health, config.metrics, cancel.clone());
+            tasks.spawn(async move { ("http", running.await) });
         }
         let head = chain.head();
         tracing::info!(
@@ -90,6 +105,7 @@ impl Node {
             chain,
             module,
             rpc_address,
+            health_address,
             guard: cancel.clone().drop_guard(),
             cancel,
             supervisor,
@@ -161,6 +177,7 @@ pub struct NodeHandle {
     chain: Arc<GridChain>,
     module: Module,
     rpc_address: Option<SocketAddr>,
+    health_address: Option<SocketAddr>,
     started_at: u64,
     cancel: CancellationToken,
     guard: DropGuard,
@@ -190,6 +207,12 @@ impl NodeHandle {
     #[must_use]
     pub const fn rpc_address(&self) -> Option<SocketAddr> {
         self.rpc_address
+    }
+
+    /// Where `/livez`, `/readyz` and `/metrics` listen.
+    #[must_use]
+    pub const fn health_address(&self) -> Option<SocketAddr> {
+        self.health_address
     }
 
     /// A handle for in-process calls that can be cloned and outlives a move of this one.

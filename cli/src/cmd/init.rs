@@ -3,28 +3,23 @@
 //! The genesis holds the trusted start of every chain, so the endpoints are asked for it now, once; from then on the
 //! main chain verifies.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::Path,
-    time::{Duration, SystemTime},
-};
+use std::{path::Path, time::Duration};
 
-use alloy_primitives::{Address, U256, hex};
-use eyre::{Result, WrapErr as _, bail, eyre};
+use alloy_primitives::Address;
+use eyre::{Result, WrapErr as _, eyre};
 use grid_core::{
     ChainId, Family, Level, Security,
     bitcoin::{NetworkSpec, network::NetworkParams},
     confirm::ConfirmationRule,
     ethereum::sync,
-    genesis::{self, Genesis},
-    grid::Validator,
     modules::{ChainRecord, ChainStatus, ClientParams, record::DEFAULT_WINDOW},
 };
-use rand::RngCore as _;
 use serde::Serialize;
 
-use super::checkpoint::{self, LightStart};
+use super::{
+    checkpoint::{self, LightStart},
+    genesis,
+};
 use crate::{
     args::InitArgs,
     config::{BeaconSection, ChainKind, ChainSection, Config},
@@ -32,19 +27,10 @@ use crate::{
     keys::{self, KeyInfo},
     output::Output,
     sources,
-    trust::TrustFile,
 };
 
-/// 1 GRID in its smallest unit.
-const GRID: u128 = 1_000_000_000_000_000_000;
-/// GRID that the relayer's and the user's account start with.
-const FUNDS: u128 = 1_000_000;
-/// Gas limit of a block: several full submissions.
-const GAS_LIMIT: u64 = 60_000_000;
 /// How often nodes on this machine are asked: often enough that a new block is in the next Grid block.
 const LOCAL_POLL: Duration = Duration::from_millis(300);
-/// Base fee of the first block.
-const BASE_FEE: u64 = 1_000_000_000;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -60,28 +46,23 @@ struct Made {
 }
 
 pub(super) async fn run(home: &Home, args: &InitArgs, out: Output) -> Result<()> {
-    if home.config_file().exists() {
-        bail!("{} exists; nothing is overwritten", home.config_file().display());
-    }
+    genesis::refuse_existing(home)?;
     // Ask the endpoints first: nothing is written where one of them cannot be used.
     let mut config = configuration(args)?;
     let (records, checkpoints) = records(home, args, &config).await?;
     for (section, record) in config.chains.iter_mut().zip(&records) {
         section.id = record.id.clone();
     }
-    fs::create_dir_all(home.keys_dir())
-        .wrap_err_with(|| format!("cannot create {}", home.keys_dir().display()))?;
     let keys = make_keys(home)?;
     let [validator, relayer, user] = &keys;
-    let records =
+    let funded = [relayer.address, user.address];
+    let mut genesis =
+        genesis::new(args.chain_id, &[validator.address], validator.address, &funded)?;
+    genesis::fund(&mut genesis.alloc, &args.fund)?;
+    genesis.chains =
         records.into_iter().map(|record| with_attester(record, relayer.address)).collect();
-    let genesis = genesis(args, validator.address, &[relayer.address, user.address], records)?;
-    let block = genesis::build(&genesis).wrap_err("the genesis is not usable")?;
-    write(&home.genesis_file(), &(serde_json::to_string_pretty(&genesis)? + "\n"))?;
-    TrustFile { chain_id: genesis.chain_id, validators: genesis.validators.clone() }
-        .write(&home.trust_file())?;
-    // Last: a folder with a configuration is a complete one.
-    write(&home.config_file(), &config_text(&config)?)?;
+    let block = genesis::build(&genesis)?;
+    genesis::write_home(home, &genesis, &config)?;
     let made = Made {
         home: home.dir().display().to_string(),
         chain_id: genesis.chain_id,
@@ -121,7 +102,7 @@ fn people(made: &Made) -> String {
 
 fn configuration(args: &InitArgs) -> Result<Config> {
     let mut config = Config::default();
-    config.node.block_interval = *args.block_interval;
+    config.node.set_interval(*args.block_interval);
     config.node.rpc = args.rpc;
     config.relayer.listen = args.listen;
     config.relayer.main_chain = format!("http://{}", args.rpc);
@@ -309,65 +290,11 @@ fn with_attester(mut record: ChainRecord, attester: Address) -> ChainRecord {
 }
 
 fn make_keys(home: &Home) -> Result<[KeyInfo; 3]> {
-    let password = match std::env::var(keys::PASSWORD_VARIABLE) {
-        Ok(password) => zeroize::Zeroizing::new(password),
-        Err(_) => {
-            let mut bytes = zeroize::Zeroizing::new([0u8; 24]);
-            rand::rngs::OsRng.fill_bytes(bytes.as_mut());
-            let password = zeroize::Zeroizing::new(hex::encode(*bytes));
-            keys::write_private(&home.password_file(), &password)?;
-            password
-        }
-    };
+    let password = genesis::keys_folder(home)?;
     let dir = home.keys_dir();
     Ok([
         keys::create(&dir, "validator", &password)?,
         keys::create(&dir, "relayer", &password)?,
         keys::create(&dir, "user", &password)?,
     ])
-}
-
-fn genesis(
-    args: &InitArgs,
-    validator: Address,
-    funded: &[Address],
-    chains: Vec<ChainRecord>,
-) -> Result<Genesis> {
-    let unit = U256::from(GRID);
-    let mut alloc: BTreeMap<Address, U256> =
-        funded.iter().map(|address| (*address, unit * U256::from(FUNDS))).collect();
-    for text in &args.fund {
-        let (address, amount) = text
-            .split_once('=')
-            .and_then(|(address, amount)| {
-                Some((address.parse::<Address>().ok()?, amount.parse::<u64>().ok()?))
-            })
-            .ok_or_else(|| {
-                eyre!("--fund {text:?}: expected ADDRESS=AMOUNT, the amount in whole GRID")
-            })?;
-        alloc.insert(address, unit * U256::from(amount));
-    }
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .wrap_err("the clock is before 1970")?;
-    Ok(Genesis {
-        chain_id: args.chain_id,
-        time_ms: u64::try_from(now.as_millis()).wrap_err("the clock is too far ahead")?,
-        gas_limit: GAS_LIMIT,
-        base_fee: BASE_FEE,
-        alloc,
-        governor: validator,
-        validators: vec![Validator { account: validator, power: 1 }],
-        chains,
-        staking: None,
-    })
-}
-
-fn config_text(config: &Config) -> Result<String> {
-    let body = toml::to_string_pretty(config).wrap_err("cannot write the configuration")?;
-    Ok(format!("# Every value is explained in config/grid.toml of the Grid sources.\n\n{body}"))
-}
-
-fn write(file: &Path, text: &str) -> Result<()> {
-    fs::write(file, text).wrap_err_with(|| format!("cannot write {}", file.display()))
 }

@@ -5,8 +5,11 @@ mod chains;
 mod checkpoint;
 mod config;
 mod ethereum;
+mod genesis;
 mod init;
 mod keys;
+mod localnet;
+mod node;
 mod prove;
 mod prove_eth;
 mod proven;
@@ -20,10 +23,12 @@ use std::{future::Future, process::ExitCode};
 use eyre::{Result, WrapErr as _};
 
 use crate::{
-    args::{Cli, Command, NodeCommand, RelayerCommand},
+    args::{Cli, Command, RelayerCommand},
     home::Home,
     output::Output,
 };
+
+pub(crate) use genesis::CHAIN_ID;
 
 /// Runs a command.
 pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
@@ -33,7 +38,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Init(args) => done(block_on(init::run(&home, &args, out))),
         Command::Start => done(block_on(run::start(&home, out))),
-        Command::Node(NodeCommand::Run) => done(block_on(run::node(&home, out))),
+        Command::Node(command) => node::run(&home, &command, out),
+        Command::Localnet(args) => done(localnet::run(&args, out)),
         Command::Relayer(RelayerCommand::Run) => done(block_on(run::relayer(&home, out))),
         Command::Config(command) => done(config::run(&home, &command, out)),
         Command::Status(args) => done(block_on(status::run(&home, &args, out))),

@@ -1,12 +1,11 @@
-//! The daemons: `grid start`, `grid node run`, `grid relayer run`.
+//! The daemons with a relayer: `grid start`, `grid relayer run`.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use eyre::{Result, WrapErr as _, bail, eyre};
+use eyre::{Result, WrapErr as _, eyre};
 use grid_adapters::{Endpoint, HttpJsonRpc};
 use grid_core::Level;
-use grid_core::genesis::Genesis;
-use grid_node::{Caller, Node, NodeConfig, NodeHandle};
+use grid_node::Caller;
 use grid_relayer::{
     HttpTransport, LaneConfig, MainChain, Relayer, RelayerConfig, RelayerHandle, RpcMainChain,
     RpcTransport, TransportError,
@@ -15,6 +14,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use super::node;
 use crate::{config::Config, home::Home, keys, logging, output::Output, sources};
 
 /// The relayer's patience with one call to the main chain.
@@ -25,7 +25,7 @@ pub(super) async fn start(home: &Home, out: Output) -> Result<()> {
     let config = home.config()?;
     logging::install(&config.log.filter, config.log.json || out.json)?;
     let cancel = cancel_on_signal()?;
-    let node = start_node(home, &config, &cancel).await?;
+    let node = node::start(home, &config, None, &cancel).await?;
     let main = RpcMainChain::new(InProcess(node.caller()), MAIN_CHAIN_DEADLINE);
     let relayer = start_relayer(home, &config, Arc::new(main), &cancel).await;
     let relayer = match relayer {
@@ -54,16 +54,6 @@ pub(super) async fn start(home: &Home, out: Output) -> Result<()> {
     relayer_result
 }
 
-/// The main chain alone.
-pub(super) async fn node(home: &Home, out: Output) -> Result<()> {
-    let config = home.config()?;
-    logging::install(&config.log.filter, config.log.json || out.json)?;
-    let cancel = cancel_on_signal()?;
-    let node = start_node(home, &config, &cancel).await?;
-    info!(rpc = %config.node.rpc, "the node is running");
-    node.join().await.wrap_err("the main chain stopped")
-}
-
 /// The relayer alone, against a node elsewhere.
 pub(super) async fn relayer(home: &Home, out: Output) -> Result<()> {
     let config = home.config()?;
@@ -75,37 +65,6 @@ pub(super) async fn relayer(home: &Home, out: Output) -> Result<()> {
     let relayer = start_relayer(home, &config, Arc::new(main), &cancel).await?;
     info!(relayer = %config.relayer.listen, "the relayer is running");
     relayer.join().await.wrap_err("the relayer stopped")
-}
-
-async fn start_node(
-    home: &Home,
-    config: &Config,
-    cancel: &CancellationToken,
-) -> Result<NodeHandle> {
-    let file = home.resolve(&config.node.genesis);
-    let text = fs::read_to_string(&file)
-        .wrap_err_with(|| format!("node.genesis: cannot read {}", file.display()))?;
-    let genesis: Genesis = serde_json::from_str(&text)
-        .wrap_err_with(|| format!("node.genesis: {} is not a genesis", file.display()))?;
-    let password = keys::password(Some(&home.resolve(&config.node.password_file)))?;
-    let signer = keys::open(&home.resolve(&config.node.key), &password)
-        .wrap_err("node.key cannot be used")?;
-    if !genesis.validators.iter().any(|validator| validator.account == signer.address()) {
-        bail!(
-            "node.key: {} is not a validator of this chain; the genesis names {}",
-            signer.address(),
-            genesis.validators.iter().map(|v| v.account.to_string()).collect::<Vec<_>>().join(", ")
-        );
-    }
-    let mut node =
-        NodeConfig::new(home.resolve(&config.node.data), genesis, signer.into_credential());
-    node.block_interval = config.node.block_interval;
-    node.rpc = Some(config.node.rpc);
-    // The relayer's /metrics shows the process's default registry beside its own.
-    node.metrics = prometheus::default_registry().clone();
-    node.cache_bytes =
-        usize::try_from(config.node.cache_mib).unwrap_or(32).saturating_mul(1024 * 1024);
-    Node::start(node, cancel.clone()).await.wrap_err("the main chain cannot start")
 }
 
 async fn start_relayer(
@@ -132,7 +91,7 @@ async fn start_relayer(
 }
 
 /// Cancelled by SIGINT and SIGTERM.
-fn cancel_on_signal() -> Result<CancellationToken> {
+pub(super) fn cancel_on_signal() -> Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
     let cancel = CancellationToken::new();
     let mut interrupt =

@@ -16,6 +16,8 @@ use super::{BeaconSection, ChainKind, Config, ConfigError, Fault, SourceSection}
 
 /// Sections that the environment can override.
 const OVERRIDABLE: [&str; 3] = ["node", "relayer", "log"];
+/// Sections inside of these.
+const NESTED: [&str; 2] = ["poll", "p2p"];
 /// More faults than this are not worth listing.
 const MAX_FAULTS: usize = 64;
 
@@ -44,7 +46,8 @@ pub(crate) fn load(
     Err(ConfigError::Faults { file: file.to_owned(), faults })
 }
 
-/// `GRID_NODE_BLOCK_INTERVAL=2s` sets `node.block_interval`; `GRID_RELAYER_POLL_L0` sets `relayer.poll.l0`.
+/// `GRID_NODE_BLOCK_INTERVAL=2s` sets `node.block_interval`; `GRID_RELAYER_POLL_L0` sets `relayer.poll.l0`, and
+/// `GRID_NODE_P2P_LISTEN` sets `node.p2p.listen`.
 fn override_from(table: &mut Table, environment: impl IntoIterator<Item = (String, String)>) {
     for (name, value) in environment {
         let Some(rest) = name.strip_prefix("GRID_") else { continue };
@@ -56,11 +59,15 @@ fn override_from(table: &mut Table, environment: impl IntoIterator<Item = (Strin
             let entry =
                 table.entry(section.to_owned()).or_insert_with(|| Value::Table(Table::new()));
             let Value::Table(entry) = entry else { continue };
-            if let Some(lane) = key.strip_prefix("poll_") {
-                let poll =
-                    entry.entry("poll".to_owned()).or_insert_with(|| Value::Table(Table::new()));
-                if let Value::Table(poll) = poll {
-                    poll.insert(lane.to_owned(), scalar(&value));
+            let inner = NESTED.iter().find_map(|name| {
+                let key = key.strip_prefix(name)?.strip_prefix('_')?;
+                Some((*name, key))
+            });
+            if let Some((name, key)) = inner {
+                let inner =
+                    entry.entry(name.to_owned()).or_insert_with(|| Value::Table(Table::new()));
+                if let Value::Table(inner) = inner {
+                    inner.insert(key.to_owned(), scalar(&value));
                 }
             } else {
                 entry.insert(key.to_owned(), scalar(&value));
@@ -159,12 +166,7 @@ fn remove(table: &mut Table, path: &[String]) -> bool {
 
 /// What types alone cannot say.
 fn check(config: &Config, faults: &mut Vec<Fault>) {
-    if config.node.block_interval.as_millis() < 100 || config.node.block_interval.as_secs() > 60 {
-        faults.push(Fault::new("node.block_interval", "must be between 100ms and 60s"));
-    }
-    if config.node.cache_mib == 0 || config.node.cache_mib > 65_536 {
-        faults.push(Fault::new("node.cache_mib", "must be between 1 and 65536"));
-    }
+    config.node.check(faults);
     if let Err(fault) = http_url(&config.relayer.main_chain) {
         faults.push(Fault::new("relayer.main_chain", fault));
     }

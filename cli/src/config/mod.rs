@@ -5,10 +5,12 @@
 
 mod error;
 mod load;
+mod node;
 mod sections;
 
 pub(crate) use error::{ConfigError, Fault};
 pub(crate) use load::load;
+pub(crate) use node::{NodeRole, NodeSection, P2pSection};
 pub(crate) use sections::{
     AttesterSection, BeaconSection, ChainKind, ChainSection, Config, SourceSection,
 };

@@ -7,6 +7,8 @@ use grid_adapters::bitcoin::p2p::P2pConfig;
 use grid_core::{ChainId, ethereum::sync::Policy};
 use serde::{Deserialize, Serialize};
 
+use super::NodeSection;
+
 /// The whole configuration.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -20,41 +22,6 @@ pub(crate) struct Config {
     /// The foreign chains to follow.
     #[serde(rename = "chain", skip_serializing_if = "Vec::is_empty")]
     pub(crate) chains: Vec<ChainSection>,
-}
-
-/// `[node]`: the Grid chain. Relative paths start at the home folder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct NodeSection {
-    /// Genesis file.
-    pub(crate) genesis: PathBuf,
-    /// Folder of blocks and state.
-    pub(crate) data: PathBuf,
-    /// Encrypted key of the validator.
-    pub(crate) key: PathBuf,
-    /// File that holds the keys' password; `GRID_KEY_PASSWORD` goes first.
-    pub(crate) password_file: PathBuf,
-    /// Time between two blocks.
-    #[serde(with = "humantime_serde")]
-    pub(crate) block_interval: Duration,
-    /// Address of the JSON-RPC server (HTTP and WebSocket).
-    pub(crate) rpc: SocketAddr,
-    /// Memory that the block store may cache, MiB.
-    pub(crate) cache_mib: u32,
-}
-
-impl Default for NodeSection {
-    fn default() -> Self {
-        Self {
-            genesis: "genesis.json".into(),
-            data: "node".into(),
-            key: "keys/validator.json".into(),
-            password_file: "keys/password".into(),
-            block_interval: Duration::from_secs(1),
-            rpc: SocketAddr::from(([127, 0, 0, 1], 8645)),
-            cache_mib: 32,
-        }
-    }
 }
 
 /// `[relayer]`: the daemon that brings headers to the main chain.

@@ -178,3 +178,47 @@ fn broken_syntax_shows_the_place() {
     let Err(error) = load_text("[node\n", &[]) else { panic!("must be refused") };
     assert!(error.to_string().contains("line 1"), "{error}");
 }
+
+#[test]
+fn a_network_is_read_and_every_fault_in_it_is_named() {
+    let good = "[node]\nrole = \"full\"\n[node.p2p]\nlisten = \"/ip4/0.0.0.0/tcp/26656\"\n\
+                peers = [\"/dns4/node0/tcp/1/p2p/12D3KooW\", \"/ip6/::1/tcp/2\"]\n";
+    let config = load_text(good, &[("GRID_NODE_P2P_GOSSIP_LISTEN", "/ip4/0.0.0.0/tcp/7")]).unwrap();
+    assert_eq!(config.node.role, NodeRole::Full);
+    let p2p = config.node.p2p.as_ref().unwrap();
+    assert_eq!(p2p.gossip_listen.as_deref(), Some("/ip4/0.0.0.0/tcp/7"));
+    let again = toml::to_string_pretty(&config).unwrap();
+    assert_eq!(load_text(&again, &[]).unwrap(), config);
+
+    let bad = r#"
+        [node]
+        block_interval = "10s"
+        rpc = "127.0.0.1:5"
+        listen = "127.0.0.1:5"
+        rpc_cors = ["https://app.example", "app.example"]
+        [node.p2p]
+        listen = "127.0.0.1:26656"
+        peers = ["/ip4/127.0.0.1/udp/1", "/ip4/node0/tcp/1", "/dns/10.0.0.1/tcp/1", "/ip4/127.0.0.1/tcp/70000",
+                 "/ip4/127.0.0.1/tcp/1/ws"]
+        gossip_peers = ["/ip4/127.0.0.1/tcp/1"]
+    "#;
+    let mut found = faults(load_text(bad, &[]));
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "node.empty_block_interval",
+            "node.listen",
+            "node.p2p.gossip_listen",
+            "node.p2p.listen",
+            "node.p2p.peers[0]",
+            "node.p2p.peers[1]",
+            "node.p2p.peers[2]",
+            "node.p2p.peers[3]",
+            "node.p2p.peers[4]",
+            "node.rpc_cors[1]",
+        ]
+    );
+    assert_eq!(faults(load_text("[node]\nrole = \"full\"\n", &[])), ["node.role"]);
+    assert_eq!(faults(load_text("[node.p2p]\npeers = []\n", &[])), ["node.p2p"]);
+}

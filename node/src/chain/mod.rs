@@ -252,7 +252,7 @@ fn time_ms(parent: &Parent) -> Result<u64, ChainFailure> {
 }
 
 /// This node's clock, milliseconds since 1970.
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

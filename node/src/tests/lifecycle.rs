@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::support::*;
-use crate::{Node, NodeError, store::StoreError};
+use crate::{Node, NodeError, Role, store::StoreError};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn blocks_advance_and_a_restart_continues_with_all_state() {
@@ -72,7 +72,7 @@ async fn a_second_node_on_the_same_directory_is_refused() {
 async fn a_failed_engine_stops_the_node_with_its_error() {
     let directory = tempfile::tempdir().unwrap();
     let mut config = config(directory.path());
-    config.key = key(9);
+    config.role = Role::Validator(key(9));
     let result = match Node::start(config, CancellationToken::new()).await {
         Ok(node) => {
             assert!(node.wait_ready().await.is_err());

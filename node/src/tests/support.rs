@@ -21,7 +21,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Node, NodeConfig, NodeHandle};
+use crate::{Node, NodeConfig, NodeHandle, Role};
 
 pub(crate) const CHAIN_ID: u64 = 7_117;
 /// Everything in a test must happen within this.
@@ -67,8 +67,10 @@ pub(crate) fn regtest() -> ChainId {
 }
 
 pub(crate) fn config(directory: &Path) -> NodeConfig {
-    let mut config = NodeConfig::new(directory.into(), genesis(), key(1));
+    let mut config = NodeConfig::new(directory.into(), genesis(), Role::Validator(key(1)));
     config.block_interval = Duration::from_millis(20);
+    // Tests wait for blocks without sending anything.
+    config.empty_block_interval = config.block_interval;
     config
 }
 

@@ -1,0 +1,154 @@
+//! The command line.
+
+mod bitcoin;
+mod ethereum;
+mod init;
+mod node;
+mod prove;
+
+use std::path::PathBuf;
+
+use alloy_primitives::B256;
+use clap::{Args, Parser, Subcommand};
+use grid_core::ChainId;
+
+pub(crate) use bitcoin::*;
+pub(crate) use ethereum::*;
+pub(crate) use init::InitArgs;
+pub(crate) use node::*;
+pub(crate) use prove::*;
+
+/// Cross-chain adapters, relayer and main chain: proves on one chain what happened on another.
+#[derive(Debug, Parser)]
+#[command(name = "grid", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Folder with grid.toml, genesis.json, keys and data.
+    #[arg(long, global = true, env = "GRID_HOME", default_value = "grid-home", value_name = "DIR")]
+    pub(crate) home: PathBuf,
+    /// Print JSON for programs instead of text for people.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create a home folder: configuration, genesis, keys.
+    Init(Box<InitArgs>),
+    /// Run the relayer with an embedded main chain.
+    Start,
+    /// The main chain alone.
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// Create the home folders of a new chain with several validators, to run on one machine.
+    Localnet(Box<LocalnetArgs>),
+    /// The relayer alone.
+    #[command(subcommand)]
+    Relayer(RelayerCommand),
+    /// Check or show the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// What the daemon is doing, chain by chain.
+    Status(StatusArgs),
+    /// The chains that the main chain follows.
+    Chains,
+    /// Confirmed headers of a chain, from the main chain's index.
+    Headers(HeadersArgs),
+    /// Make a proof file that anyone can verify.
+    #[command(subcommand)]
+    Prove(ProveCommand),
+    /// Verify a proof file. Needs no network.
+    Verify(VerifyArgs),
+    /// Submit a proof file to the main chain, which verifies and records it.
+    Submit(SubmitArgs),
+    /// Encrypted keys.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Tools for auditors of Bitcoin: files and numbers alone, no home folder and no network.
+    #[command(subcommand)]
+    Bitcoin(BitcoinCommand),
+    /// Ethereum's light clients: where they stand.
+    #[command(subcommand)]
+    Ethereum(EthereumCommand),
+}
+
+/// `grid relayer`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RelayerCommand {
+    /// Run the relayer against the main chain at `relayer.main_chain`.
+    Run,
+}
+
+/// `grid config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check the configuration; every fault at once, each with its path.
+    Check,
+    /// Print the configuration in force, defaults and overrides included.
+    Show,
+}
+
+/// `grid status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Show it again every second until Ctrl-C.
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+/// `grid headers`.
+#[derive(Debug, Args)]
+pub(crate) struct HeadersArgs {
+    /// CAIP-2 id; where absent, the only chain of the configuration.
+    pub(crate) chain: Option<ChainId>,
+    /// First height; where absent, the newest headers.
+    #[arg(long, value_name = "HEIGHT")]
+    pub(crate) from: Option<u64>,
+    /// How many headers, at most 1000.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) count: u64,
+}
+
+/// `grid verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The proof, JSON or binary.
+    pub(crate) file: PathBuf,
+    /// Show logs as events of this ABI: a JSON file, or an event such as
+    /// 'event Transfer(address indexed from, address indexed to, uint256 value)'. It does not change what is proven.
+    #[arg(long, value_name = "FILE|EVENT")]
+    pub(crate) abi: Option<String>,
+    /// Whom to trust: a file with chain id and validators; where absent, trust.json of the home folder.
+    #[arg(long, value_name = "FILE", conflicts_with = "block_hash")]
+    pub(crate) trust: Option<PathBuf>,
+    /// Trust this Grid block hash instead of a validator set.
+    #[arg(long, value_name = "HASH")]
+    pub(crate) block_hash: Option<B256>,
+    /// Number of the Grid chain, where there is no trust file to take it from.
+    #[arg(long, value_name = "ID", requires = "block_hash")]
+    pub(crate) chain_id: Option<u64>,
+}
+
+/// `grid submit`.
+#[derive(Debug, Args)]
+pub(crate) struct SubmitArgs {
+    /// The proof, JSON or binary.
+    pub(crate) file: PathBuf,
+    /// The key that pays, by name in keys/ or as a file.
+    #[arg(long, value_name = "NAME", default_value = "user")]
+    pub(crate) key: String,
+}
+
+/// `grid keys`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Create an encrypted key.
+    New {
+        /// Its name: the file is keys/NAME.json.
+        name: String,
+    },
+    /// List keys with their addresses.
+    List,
+}
