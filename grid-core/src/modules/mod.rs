@@ -18,6 +18,7 @@ mod proofs;
 pub mod record;
 mod registry;
 mod staking;
+mod staking_calls;
 
 use alloy_primitives::{Address, B256, keccak256};
 use alloy_sol_types::SolValue;

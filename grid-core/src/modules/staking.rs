@@ -1,18 +1,18 @@
 //! `Staking`: delegates, stakes, evidence. The rules are [`crate::staking`]'s.
 
-use alloy_primitives::{Address, Bytes, U256};
+use alloy_primitives::{Address, U256};
 use alloy_sol_types::{SolCall, SolInterface};
 
 use super::{
     CallError, Env, Module,
     abi::{STAKING, Staking},
     gas,
+    staking_calls::{certificate, equivocation},
 };
 use crate::{
-    grid::{CommitCertificate, RecoverableSignature, VoteKind, validators::MAX_VALIDATORS},
     staking::{
-        self, Delegate, Equivocation, Holder, SignedVote, StakingError, StakingParams, attendance,
-        candidates, read_params, reserve, stake_of, waiting,
+        self, Delegate, Equivocation, Holder, StakingError, StakingParams, attendance, candidates,
+        read_params, reserve, stake_of, waiting,
     },
     state::{StateRead, keys, system::Constants},
 };
@@ -155,7 +155,7 @@ fn govern(env: &mut Env<'_, '_>, call: Staking::StakingCalls) -> Result<Vec<u8>,
             Ok(reportEquivocationCall::abi_encode_returns(&slashed))
         }
         Calls::recordCommit(call) => {
-            let certificate = certificate(call)?;
+            let certificate = certificate(&call)?;
             env.gas.charge_each(certificate.signatures.len(), gas::SIGNATURE)?;
             charge(env, 6, 2)?;
             let (chain_id, height) = (env.block.chain_id, env.block.height);
@@ -189,33 +189,6 @@ fn report(
     };
     env.log(STAKING, &event);
     Ok(slashed)
-}
-
-fn signature(bytes: &[u8]) -> Result<RecoverableSignature, CallError> {
-    RecoverableSignature::from_slice(bytes).ok_or_else(|| {
-        CallError::Revert(format!("a signature has 65 bytes, found {}", bytes.len()))
-    })
-}
-
-fn vote(vote: &Staking::Vote) -> Result<SignedVote, CallError> {
-    let kind = VoteKind::from_code(vote.kind)
-        .ok_or_else(|| CallError::Revert(format!("there is no vote of kind {}", vote.kind)))?;
-    Ok(SignedVote { kind, block_hash: vote.blockHash, signature: signature(&vote.signature)? })
-}
-
-fn equivocation(call: &Staking::reportEquivocationCall) -> Result<Equivocation, CallError> {
-    let (one, other) = (vote(&call.one)?, vote(&call.other)?);
-    Ok(Equivocation { height: call.height, round: call.round, one, other })
-}
-
-fn certificate(call: Staking::recordCommitCall) -> Result<CommitCertificate, CallError> {
-    let Staking::recordCommitCall { height, round, blockHash: block_hash, signatures } = call;
-    if signatures.len() > MAX_VALIDATORS {
-        return Err(CallError::Revert(format!("at most {MAX_VALIDATORS} signatures")));
-    }
-    let signatures =
-        signatures.iter().map(|bytes: &Bytes| signature(bytes)).collect::<Result<_, _>>()?;
-    Ok(CommitCertificate { height, round, block_hash, signatures })
 }
 
 /// Calls that change nothing.
@@ -280,7 +253,7 @@ pub(crate) fn is_known(state: &dyn StateRead, input: &[u8]) -> Result<bool, Call
         Calls::reportEquivocation(call) => {
             staking::is_punished(state, &equivocation(&call)?, chain_id)?
         }
-        Calls::recordCommit(call) => staking::is_counted(state, &certificate(call)?, chain_id)?,
+        Calls::recordCommit(call) => staking::is_counted(state, &certificate(&call)?, chain_id)?,
         _ => false,
     })
 }

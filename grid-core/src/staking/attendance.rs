@@ -7,7 +7,7 @@ use alloy_primitives::{Address, U256};
 
 use super::{
     error::StakingError,
-    params::{StakingParams, need},
+    params::{StakingParams, need, read},
     records::read_set,
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How many blocks a certificate may be late.
-const RECENT: u64 = 256;
+pub const RECENT: u64 = 256;
 
 /// Counts of the current epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -78,6 +78,18 @@ fn bits_of(set: &ValidatorSet, signers: &[Address]) -> U256 {
         }
     }
     bits
+}
+
+/// Who is known to have signed a block, by increasing address.
+pub(crate) fn counted_signers(
+    state: &dyn StateRead,
+    height: u64,
+) -> Result<Vec<Address>, StorageError> {
+    let Some(params) = read(state)? else { return Ok(Vec::new()) };
+    let Some(seen) = read_seen(state, height)? else { return Ok(Vec::new()) };
+    let Some(set) = read_set(state, params.epoch_of(height))? else { return Ok(Vec::new()) };
+    let validators = set.as_slice().iter().enumerate();
+    Ok(validators.filter(|(at, _)| seen.bit(*at)).map(|(_, one)| one.account).collect())
 }
 
 /// Whether a certificate would add nothing. Only what is stored of its height is looked at.

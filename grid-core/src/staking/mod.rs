@@ -36,6 +36,7 @@ mod records;
 #[cfg(test)]
 mod tests;
 
+pub use attendance::RECENT;
 pub use election::{Candidate, elect};
 pub use error::StakingError;
 pub use evidence::{Equivocation, EquivocationError, SignedVote};
@@ -44,7 +45,7 @@ pub use params::{MAX_CANDIDATES, StakingParams};
 pub use pool::Pool;
 pub use records::Delegate;
 
-pub(crate) use attendance::{attendance, is_counted, record_commit};
+pub(crate) use attendance::{attendance, counted_signers, is_counted, record_commit};
 pub(crate) use epoch::end_block;
 pub(crate) use genesis::apply as apply_genesis;
 pub(crate) use ops::{

@@ -9,6 +9,7 @@ use crate::{
     index::{self, ChainEntry},
     light_client::LightClient,
     modules::{self, ChainRecord},
+    staking::{self, StakingParams},
 };
 
 pub use system::Constants;
@@ -125,4 +126,24 @@ pub fn next_due_ms(state: &dyn StateRead) -> Result<Option<u64>, StorageError> {
 /// [`StorageError`] where the storage fails.
 pub fn recent_block_hash(state: &dyn StateRead, height: u64) -> Result<Option<B256>, StorageError> {
     system::block_hash(state, height)
+}
+
+/// The rules of staking; `None` on a chain without it.
+///
+/// # Errors
+/// [`StorageError`] where the storage fails.
+pub fn staking(state: &dyn StateRead) -> Result<Option<StakingParams>, StorageError> {
+    staking::read_params(state)
+}
+
+/// Who is known to have signed one of the epoch's last 256 blocks, by increasing address; empty where nobody showed a
+/// certificate of it.
+///
+/// # Errors
+/// [`StorageError`] where the storage fails.
+pub fn counted_signers(
+    state: &dyn StateRead,
+    height: u64,
+) -> Result<Vec<Address>, StorageError> {
+    staking::counted_signers(state, height)
 }
