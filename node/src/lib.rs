@@ -9,6 +9,7 @@
 
 pub mod chain;
 mod config;
+mod duties;
 mod error;
 mod health;
 mod http;

@@ -139,6 +139,14 @@ metrics! {
     light_client_bytes: IntGaugeVec = "grid_light_client_bytes" ["chain"];
     /// Size of the database file, bytes.
     store_bytes: IntGauge = "grid_node_store_bytes" [];
+    /// Certificates that this validator has shown the chain since the start, to have signers counted.
+    attendance_sent_total: IntCounter = "grid_node_attendance_sent_total" [];
+    /// Evidence against validators that this validator has sent since the start.
+    evidence_sent_total: IntCounter = "grid_node_evidence_sent_total" [];
+    /// Evidence against validators that the chain does not know yet.
+    evidence_waiting: IntGauge = "grid_node_evidence_waiting" [];
+    /// Transactions of a validator's duties that its account could not pay since the start.
+    duties_unpaid_total: IntCounter = "grid_node_duties_unpaid_total" [];
     /// Answered JSON-RPC calls since the start, in-process calls included.
     rpc_calls_total: IntCounter = "grid_node_rpc_calls_total" [];
 }

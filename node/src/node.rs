@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use grid_consensus::{Chain as _, EngineConfig, EngineStatus, Head};
+use grid_consensus::{Chain as _, EngineConfig, EngineStatus, Head, Role};
 use jsonrpsee::{MethodsError, server::ServerHandle};
 use serde_json::Value;
 use tokio::{
@@ -14,6 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     NodeConfig, NodeError, NodeMetrics, RpcError,
     chain::GridChain,
+    duties::{self, Duties},
     health::Health,
     http::HttpServer,
     mempool::Mempool,
@@ -63,6 +64,10 @@ impl Node {
         let module = rpc::module(chain.clone());
         let rpc_address = server.as_ref().map(RpcServer::address);
         let status = watch::Sender::new(EngineStatus::default());
+        let duties = match &config.role {
+            Role::Validator(key) => Duties::new(chain.clone(), key.clone())?,
+            Role::Full => None,
+        };
         let engine = EngineConfig {
             home: config.data_dir.join("consensus"),
             moniker: config.moniker,
@@ -79,6 +84,10 @@ impl Node {
             let result = grid_consensus::run(engine, engine_chain, engine_cancel).await;
             ("consensus", result.map_err(NodeError::from))
         });
+        if let Some(duties) = duties {
+            let cancel = cancel.clone();
+            tasks.spawn(async move { ("duties", duties::run(duties, cancel).await) });
+        }
         if let Some(server) = server {
             let handle = server.start(module.clone());
             tasks.spawn(serve(handle, cancel.clone()));

@@ -27,7 +27,9 @@ pub(super) fn equivocation(
     Ok(Equivocation { height: call.height, round: call.round, one, other })
 }
 
-pub(super) fn certificate(call: &Staking::recordCommitCall) -> Result<CommitCertificate, CallError> {
+pub(super) fn certificate(
+    call: &Staking::recordCommitCall,
+) -> Result<CommitCertificate, CallError> {
     if call.signatures.len() > MAX_VALIDATORS {
         return Err(CallError::Revert(format!("at most {MAX_VALIDATORS} signatures")));
     }

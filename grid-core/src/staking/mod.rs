@@ -53,4 +53,4 @@ pub(crate) use ops::{
 };
 pub(crate) use params::read as read_params;
 pub(crate) use punish::{is_punished, report};
-pub(crate) use records::{candidates, reserve, stake_of, waiting};
+pub(crate) use records::{candidates, read_offenders, reserve, stake_of, waiting};

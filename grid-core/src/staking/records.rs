@@ -167,7 +167,7 @@ pub(super) fn store_candidates(overlay: &mut Overlay<'_>, list: &[Address]) {
 }
 
 /// Who was slashed for votes of an epoch.
-pub(super) fn read_offenders(
+pub(crate) fn read_offenders(
     state: &dyn StateRead,
     epoch: u64,
 ) -> Result<Vec<Address>, StorageError> {

@@ -136,14 +136,23 @@ pub fn staking(state: &dyn StateRead) -> Result<Option<StakingParams>, StorageEr
     staking::read_params(state)
 }
 
+/// Whether a validator was slashed for votes of an epoch. Known as long as it can be slashed for it.
+///
+/// # Errors
+/// [`StorageError`] where the storage fails.
+pub fn is_punished(
+    state: &dyn StateRead,
+    validator: &Address,
+    epoch: u64,
+) -> Result<bool, StorageError> {
+    Ok(staking::read_offenders(state, epoch)?.contains(validator))
+}
+
 /// Who is known to have signed one of the epoch's last 256 blocks, by increasing address; empty where nobody showed a
 /// certificate of it.
 ///
 /// # Errors
 /// [`StorageError`] where the storage fails.
-pub fn counted_signers(
-    state: &dyn StateRead,
-    height: u64,
-) -> Result<Vec<Address>, StorageError> {
+pub fn counted_signers(state: &dyn StateRead, height: u64) -> Result<Vec<Address>, StorageError> {
     staking::counted_signers(state, height)
 }

@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Instant};
 
 use alloy_primitives::{Address, B256, Bytes};
-use grid_consensus::{Chain, ChainError, Head, MAX_BODY, Origin, ProposedBlock, Verdict};
+use grid_consensus::{
+    Chain, ChainError, Equivocation, Head, MAX_BODY, Origin, ProposedBlock, Verdict,
+};
 use grid_core::{
     grid::{CommitCertificate, Extension},
     transition::{self, Block, MAX_BLOCK_BYTES, TransitionError},
@@ -234,5 +236,11 @@ impl Chain for GridChain {
 
     fn work(&self) -> Arc<Notify> {
         self.mempool.work()
+    }
+
+    fn misbehaviour(&self, evidence: Vec<Equivocation>) {
+        if let Err(error) = self.keep_evidence(&evidence) {
+            tracing::error!(%error, "could not keep the evidence of validators that voted twice");
+        }
     }
 }

@@ -7,6 +7,7 @@
 mod cache;
 mod clients;
 mod consensus;
+mod evidence;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -186,6 +187,7 @@ impl GridChain {
         self.metrics.head_time_ms.set(gauge(head.time_ms));
         self.metrics.store_bytes.set(gauge(self.store.bytes()));
         self.index_metrics(view)?;
+        self.count_evidence()?;
         let names: Vec<_> = self.lock_names().values().cloned().collect();
         for name in names {
             self.metrics.index_reverted_total.with_label_values(&[name.as_str()]).inc_by(0);

@@ -9,6 +9,7 @@
 mod accumulator;
 mod commit;
 mod error;
+mod evidence;
 mod open;
 mod tables;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 
 pub use accumulator::AccumulatorNodes;
 pub use error::StoreError;
+pub use evidence::StoredEvidence;
 pub use open::FILE;
 pub use tables::StoredReceipts;
 pub use view::View;

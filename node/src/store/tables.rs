@@ -64,6 +64,10 @@ pub(crate) const RANGES: TableDefinition<'static, Key32, (u64, u64)> =
 pub(crate) const BODIES: TableDefinition<'static, (u64, Key32), &[u8]> =
     TableDefinition::new("bodies");
 
+/// (Validator, epoch) → call data that proves that it voted twice. Made with the first evidence.
+pub(crate) const EVIDENCE: TableDefinition<'static, (&'static [u8; 20], u64), &[u8]> =
+    TableDefinition::new("evidence");
+
 /// What execution adds to a block's transactions, in their order.
 #[derive(Debug, Clone, PartialEq, Eq, RlpEncodable, RlpDecodable)]
 pub struct StoredReceipts {

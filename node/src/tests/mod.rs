@@ -4,4 +4,5 @@ mod index;
 mod kill;
 mod lifecycle;
 mod rpc;
+mod staking;
 pub(crate) mod support;

@@ -13,9 +13,11 @@ enum Op {
     Leave { from: u8, with: u8, parts: u16 },
     LeaveOwner { with: u8, parts: u16 },
     Take { from: u8, with: u8, back: u64 },
+    TakeOwner { with: u8, back: u64 },
     Accuse { seed: u8, back: u64 },
     Certify { back: u64, signers: u8 },
     Unjail { seed: u8 },
+    Lower { seed: u8, to: u16 },
     Fund { tokens: u128 },
     Block { proposer: u8, tips: u128 },
     Epoch,
@@ -37,7 +39,9 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(from, with, back)| Op::Take { from, with, back }),
         1 => (with.clone(), 0..20u64).prop_map(|(seed, back)| Op::Accuse { seed, back }),
         1 => (0..5u64, 1..16u8).prop_map(|(back, signers)| Op::Certify { back, signers }),
+        1 => (with.clone(), 0..6u64).prop_map(|(with, back)| Op::TakeOwner { with, back }),
         1 => with.clone().prop_map(|seed| Op::Unjail { seed }),
+        1 => (with.clone(), 0..1_000u16).prop_map(|(seed, to)| Op::Lower { seed, to }),
         1 => (1..100 * UNIT).prop_map(|tokens| Op::Fund { tokens }),
         2 => (with, 0..UNIT).prop_map(|(proposer, tips)| Op::Block { proposer, tips }),
         2 => Just(Op::Epoch),
@@ -66,6 +70,14 @@ fn apply(chain: &mut Chain<'_>, op: &Op) {
         Op::Take { from, with, back } => {
             let epoch = chain.epoch().saturating_sub(back);
             chain.take(holder(from), address(with), epoch).map(drop)
+        }
+        Op::TakeOwner { with, back } => {
+            let epoch = chain.epoch().saturating_sub(back);
+            chain.take(owner(with), address(with), epoch).map(drop)
+        }
+        Op::Lower { seed, to } => {
+            let by = chain.by(owner(seed));
+            chain.run(|overlay| lower_commission(overlay, &by, address(seed), to))
         }
         Op::Accuse { seed, back } => {
             let height = chain.height.saturating_sub(back).max(1);
