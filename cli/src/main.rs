@@ -11,6 +11,7 @@ mod keys;
 mod logging;
 mod main_chain;
 mod output;
+mod proof_file;
 #[cfg(test)]
 mod runbooks;
 mod sources;

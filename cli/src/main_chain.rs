@@ -8,6 +8,7 @@ use grid_adapters::{Endpoint, HttpJsonRpc, RpcError};
 use grid_core::{
     ChainId, CompatHeader,
     api::{AccountInfo, ChainInfo, GridTip, ProveAnswer},
+    grid::light::{HandOver, LightBlock},
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -76,6 +77,16 @@ impl GridRpc {
     /// The path from a confirmed header to a final Grid block.
     pub(crate) async fn prove(&self, chain: &ChainId, height: u64) -> Result<ProveAnswer> {
         self.ask("grid_prove", json!([chain, height])).await
+    }
+
+    /// A block with what shows that it is final.
+    pub(crate) async fn light_block(&self, height: u64) -> Result<LightBlock> {
+        self.ask("grid_lightBlock", json!([height])).await
+    }
+
+    /// The headers that lead from one height to another, the newest where absent.
+    pub(crate) async fn hand_over(&self, from: u64, to: Option<u64>) -> Result<HandOver> {
+        self.ask("grid_handOver", json!([from, to])).await
     }
 
     /// Nonce and balance.

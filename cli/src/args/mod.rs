@@ -5,6 +5,7 @@ mod ethereum;
 mod init;
 mod node;
 mod prove;
+mod trust;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub(crate) use ethereum::*;
 pub(crate) use init::InitArgs;
 pub(crate) use node::*;
 pub(crate) use prove::*;
+pub(crate) use trust::*;
 
 /// Cross-chain adapters, relayer and main chain: proves on one chain what happened on another.
 #[derive(Debug, Parser)]
@@ -61,6 +63,9 @@ pub(crate) enum Command {
     Prove(ProveCommand),
     /// Verify a proof file. Needs no network.
     Verify(VerifyArgs),
+    /// The header that `grid verify` trusts: look at it, carry it on to a newer one.
+    #[command(subcommand)]
+    Trust(TrustCommand),
     /// Submit a proof file to the main chain, which verifies and records it.
     Submit(SubmitArgs),
     /// Encrypted keys.
@@ -120,7 +125,8 @@ pub(crate) struct VerifyArgs {
     /// 'event Transfer(address indexed from, address indexed to, uint256 value)'. It does not change what is proven.
     #[arg(long, value_name = "FILE|EVENT")]
     pub(crate) abi: Option<String>,
-    /// Whom to trust: a file with chain id and validators; where absent, trust.json of the home folder.
+    /// Whom to trust: a file with a header of the Grid chain and its validators; where absent, trust.json of the
+    /// home folder.
     #[arg(long, value_name = "FILE", conflicts_with = "block_hash")]
     pub(crate) trust: Option<PathBuf>,
     /// Trust this Grid block hash instead of a validator set.
@@ -129,6 +135,12 @@ pub(crate) struct VerifyArgs {
     /// Number of the Grid chain, where there is no trust file to take it from.
     #[arg(long, value_name = "ID", requires = "block_hash")]
     pub(crate) chain_id: Option<u64>,
+    /// Headers that lead on from the trusted one (`grid trust hand-over`), where the proof does not carry them.
+    #[arg(long, value_name = "FILE", conflicts_with = "block_hash")]
+    pub(crate) hand_over: Option<PathBuf>,
+    /// The time of the verification, seconds since 1970; the clock's where absent.
+    #[arg(long, value_name = "SECS")]
+    pub(crate) now: Option<u64>,
 }
 
 /// `grid submit`.

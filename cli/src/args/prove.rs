@@ -197,4 +197,8 @@ pub(crate) struct ProveArgs {
     /// Write the compact binary form that contracts take, instead of JSON.
     #[arg(long)]
     pub(crate) binary: bool,
+    /// Put in what leads a verifier who trusts the Grid header of this height to the proof's Grid block (its
+    /// `grid trust show` tells the height). Needed where the validators have changed much since.
+    #[arg(long, value_name = "HEIGHT", conflicts_with = "binary")]
+    pub(crate) from: Option<u64>,
 }

@@ -138,8 +138,7 @@ pub(super) fn write_home(home: &Home, genesis: &Genesis, config: &Config) -> Res
     fs::create_dir_all(home.dir())
         .wrap_err_with(|| format!("cannot create {}", home.dir().display()))?;
     write(&home.genesis_file(), &json(genesis)?)?;
-    TrustFile { chain_id: genesis.chain_id, validators: genesis.validators.clone() }
-        .write(&home.trust_file())?;
+    TrustFile::of_genesis(genesis, config.node.block_interval)?.write(&home.trust_file())?;
     let body = toml::to_string_pretty(config).wrap_err("cannot write the configuration")?;
     let head = "# Every value is explained in config/grid.toml of the Grid sources.\n\n";
     write(&home.config_file(), &format!("{head}{body}"))

@@ -16,6 +16,7 @@ mod proven;
 mod run;
 mod status;
 mod submit;
+mod trust;
 mod verify;
 
 use std::{future::Future, process::ExitCode};
@@ -47,6 +48,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Headers(args) => done(block_on(chains::headers(&home, &args, out))),
         Command::Prove(command) => done(block_on(prove::run(&home, &command, out))),
         Command::Verify(args) => verify::run(&home, &args, out),
+        Command::Trust(command) => done(block_on(trust::run(&home, &command, out))),
         Command::Submit(args) => done(block_on(submit::run(&home, &args, out))),
         Command::Keys(command) => done(keys::run(&home, &command, out)),
         Command::Bitcoin(command) => bitcoin::run(&command, out),

@@ -2,11 +2,12 @@
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use eyre::{Result, WrapErr as _, bail};
+use eyre::{OptionExt as _, Result, WrapErr as _, bail};
 use grid_adapters::{ProofRequest, SourceChain};
 use grid_core::{
     ChainId, CompatHeader,
     api::ChainInfo,
+    grid::light::HandOver,
     proof::{
         self, Anchor, Claim, CrossChainProof, Inclusion, Segment, Trust, TrustAnchor,
         ethereum::ancestor::{HISTORY_WINDOW, is_named},
@@ -23,6 +24,7 @@ use crate::{
     home::Home,
     main_chain::GridRpc,
     output::{Output, write_line},
+    proof_file::ProofFile,
     sources,
 };
 
@@ -61,7 +63,7 @@ pub(super) async fn run(home: &Home, command: &ProveCommand, out: Output) -> Res
         }
         ethereum => return super::prove_eth::run(home, &rpc, ethereum, out).await,
     };
-    write(common, common.out.as_deref(), &proof, out)
+    write(&rpc, common, common.out.as_deref(), &proof, out).await
 }
 
 fn each<T>(texts: &[String], read: impl Fn(&str) -> Result<T>) -> Result<Vec<T>> {
@@ -232,6 +234,19 @@ async fn join(
     Ok(proof)
 }
 
+/// The proof with the headers that lead to its Grid block from a trusted height; without any where none is needed.
+async fn led(rpc: &GridRpc, from: u64, proof: &CrossChainProof) -> Result<Vec<u8>> {
+    let (height, _) = proof.grid_block().ok_or_eyre("the proof names no Grid block")?;
+    let way = rpc.hand_over(from, Some(height)).await?;
+    // The last one is the proof's own Grid block, which carries its certificate itself.
+    let blocks = way.blocks.into_iter().filter(|block| block.certificate.height < height).collect();
+    let way = HandOver { blocks, ..way };
+    if way.blocks.is_empty() {
+        return Ok(proof.to_json()?.into_bytes());
+    }
+    ProofFile { proof: proof.clone(), hand_over: Some(way) }.to_json()
+}
+
 /// What `--json` says of a written file.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -244,13 +259,18 @@ struct Written<'a> {
 }
 
 /// Writes the proof to `file`, or to standard output.
-pub(super) fn write(
+pub(super) async fn write(
+    rpc: &GridRpc,
     common: &ProveArgs,
     file: Option<&Path>,
     proof: &CrossChainProof,
     out: Output,
 ) -> Result<()> {
-    let bytes = if common.binary { proof.to_abi().to_vec() } else { proof.to_json()?.into_bytes() };
+    let bytes = match common.from {
+        _ if common.binary => proof.to_abi().to_vec(),
+        None => proof.to_json()?.into_bytes(),
+        Some(from) => led(rpc, from, proof).await?,
+    };
     let Some(file) = file else {
         // Without a file the output is the proof itself, in hexadecimal where it is binary.
         return if common.binary {

@@ -40,7 +40,7 @@ pub(super) async fn run(
             if let Some(abi) = abi {
                 decodes(&abi, &proof)?;
             }
-            return write(common, common.out.as_deref(), &proof, out);
+            return write(rpc, common, common.out.as_deref(), &proof, out).await;
         }
         ProveCommand::EthTx { hashes, common } => {
             let facts = hashes.iter().map(|hash| EthereumFact::Transaction { hash: *hash });
@@ -67,7 +67,7 @@ pub(super) async fn run(
         other => bail!("{other:?} is not about Ethereum"),
     };
     let proof = prove(home, rpc, common, facts, at).await?;
-    write(common, common.out.as_deref(), &proof, out)
+    write(rpc, common, common.out.as_deref(), &proof, out).await
 }
 
 fn receipt(hash: B256, log: Option<u64>, with_transaction: bool) -> Vec<EthereumFact> {
@@ -109,7 +109,7 @@ async fn logs(
         let proof = prove(home, rpc, common, vec![fact], Some(height)).await?;
         let file = common.out.as_deref();
         let numbered = file.filter(|_| several).map(|file| with_height(file, height));
-        write(common, numbered.as_deref().or(file), &proof, out)?;
+        write(rpc, common, numbered.as_deref().or(file), &proof, out).await?;
     }
     Ok(())
 }

@@ -12,13 +12,13 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::verify::read_proof;
 use crate::{
     args::SubmitArgs,
     home::Home,
     keys,
     main_chain::{GridRpc, key_file},
     output::Output,
+    proof_file::ProofFile,
 };
 
 /// A transaction that is in no block after this time is reported as pending.
@@ -37,7 +37,7 @@ struct Submitted {
 }
 
 pub(super) async fn run(home: &Home, args: &SubmitArgs, out: Output) -> Result<()> {
-    let proof = read_proof(&args.file)?;
+    let proof = ProofFile::read(&args.file)?.proof;
     let rpc = GridRpc::of(home)?;
     let chain_id = rpc.tip().await?.chain_id;
     let password = keys::password(Some(&home.password_file()))?;

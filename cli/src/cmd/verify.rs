@@ -1,9 +1,13 @@
 //! `grid verify`: offline; a proof file and a trust anchor are all it reads.
 
-use std::{fs, path::Path, process::ExitCode};
+use std::process::ExitCode;
 
-use eyre::{Result, WrapErr as _, bail};
-use grid_core::proof::{self, CrossChainProof, Trust, TrustAnchor};
+use alloy_primitives::B256;
+use eyre::{Result, WrapErr as _};
+use grid_core::{
+    grid::light::HandOver,
+    proof::{self, Trust, TrustAnchor},
+};
 
 use super::proven::describe;
 use crate::{
@@ -11,31 +15,10 @@ use crate::{
     args::VerifyArgs,
     home::Home,
     output::Output,
-    trust::TrustFile,
+    proof_file::{ProofFile, read_json},
+    trust::{TrustFile, now_ms},
 };
 use serde::Serialize;
-
-/// A proof file larger than this is not read.
-const MAX_FILE: u64 = 32 * 1024 * 1024;
-
-/// Reads a proof file in either form.
-pub(super) fn read_proof(file: &Path) -> Result<CrossChainProof> {
-    let size = fs::metadata(file)
-        .wrap_err_with(|| format!("cannot read the proof {}", file.display()))?
-        .len();
-    if size > MAX_FILE {
-        bail!("{} has {size} bytes; a proof has at most {MAX_FILE}", file.display());
-    }
-    let bytes =
-        fs::read(file).wrap_err_with(|| format!("cannot read the proof {}", file.display()))?;
-    // JSON begins with a brace, the binary form never does: it begins with an ABI offset.
-    let proof = if bytes.first() == Some(&b'{') {
-        CrossChainProof::from_json(&bytes).map_err(eyre::Report::from)
-    } else {
-        CrossChainProof::from_abi(&bytes).map_err(eyre::Report::from)
-    };
-    proof.wrap_err_with(|| format!("{} is not a proof", file.display()))
-}
 
 /// What is proven, and the events of its logs where an ABI is given: one for each log, null for a log that is none.
 #[derive(Debug, Serialize)]
@@ -46,36 +29,66 @@ struct Shown<'a> {
     events: Vec<Option<DecodedEvent>>,
 }
 
+/// What the verification rests on.
+enum Trusted {
+    /// A header of the Grid chain, and the headers of a file that lead on from it.
+    Header { file: Box<TrustFile>, hand_over: Option<HandOver>, now_ms: u64 },
+    /// The hash of a Grid block. The hash replaces the validators, but the signatures in the file are checked all the
+    /// same, and they are made for one Grid chain.
+    Hash { chain_id: u64, hash: B256 },
+}
+
 pub(super) fn run(home: &Home, args: &VerifyArgs, out: Output) -> Result<ExitCode> {
-    let trust = trust(home, args)?;
+    let trusted = trusted(home, args)?;
     let abi = args.abi.as_deref().map(Abi::read).transpose()?;
-    let proof = match read_proof(&args.file) {
-        Ok(proof) => proof,
+    let file = match ProofFile::read(&args.file) {
+        Ok(file) => file,
         Err(error) => return refuse(args, out, &format!("{error:#}")),
     };
-    match proof::verify(&proof, &trust) {
-        Ok(verified) => {
-            let proven = verified.into_inner();
+    match check(&file, &trusted) {
+        Ok(proven) => {
             let logs = abi.iter().flat_map(|_| abi::logs(&proven.claim));
             let events = logs.map(|log| abi.as_ref()?.decode(log)?.ok()).collect();
             let shown = Shown { proven: &proven, events };
-            out.show(&shown, |_| people(&proven, &trust, abi.as_ref()))?;
+            out.show(&shown, |_| people(&proven, &trusted, abi.as_ref()))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => refuse(args, out, &error.to_string()),
     }
 }
 
-fn trust(home: &Home, args: &VerifyArgs) -> Result<Trust> {
+fn check(file: &ProofFile, trusted: &Trusted) -> Result<proof::Proven> {
+    let verified = match trusted {
+        Trusted::Hash { chain_id, hash } => {
+            let anchor = TrustAnchor::BlockHash(*hash);
+            proof::verify(&file.proof, &Trust { chain_id: *chain_id, anchor })?
+        }
+        Trusted::Header { file: trust, hand_over, now_ms } => {
+            let way = hand_over.as_ref().or(file.hand_over.as_ref());
+            proof::verify_from(&file.proof, &trust.state(), way, &trust.policy(), *now_ms)?
+        }
+    };
+    Ok(verified.into_inner())
+}
+
+fn trusted(home: &Home, args: &VerifyArgs) -> Result<Trusted> {
     let file = args.trust.clone().unwrap_or_else(|| home.trust_file());
-    let Some(hash) = args.block_hash else { return TrustFile::read(&file)?.trust() };
-    // The hash replaces the validators, but the signatures in the file are checked all the same, and they
-    // are made for one Grid chain.
+    let Some(hash) = args.block_hash else {
+        let read = |file| read_json(file, "a hand-over (chainId, blocks)");
+        return Ok(Trusted::Header {
+            file: Box::new(TrustFile::read(&file)?),
+            hand_over: args.hand_over.as_deref().map(read).transpose()?,
+            now_ms: now_ms(args.now)?,
+        });
+    };
     let chain_id = match args.chain_id {
         Some(chain_id) => chain_id,
-        None => TrustFile::read(&file).wrap_err("give --chain-id with --block-hash")?.chain_id,
+        None => {
+            let read = TrustFile::read(&file).wrap_err("give --chain-id with --block-hash")?;
+            read.state().chain_id
+        }
     };
-    Ok(Trust { chain_id, anchor: TrustAnchor::BlockHash(hash) })
+    Ok(Trusted::Hash { chain_id, hash })
 }
 
 fn refuse(args: &VerifyArgs, out: Output, reason: &str) -> Result<ExitCode> {
@@ -85,13 +98,19 @@ fn refuse(args: &VerifyArgs, out: Output, reason: &str) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-fn people(proven: &proof::Proven, trust: &Trust, abi: Option<&Abi>) -> String {
-    let whom = match &trust.anchor {
-        TrustAnchor::Validators(set) => {
-            format!("{} validator(s) of Grid chain {}", set.as_slice().len(), trust.chain_id)
+fn people(proven: &proof::Proven, trusted: &Trusted, abi: Option<&Abi>) -> String {
+    let whom = match trusted {
+        Trusted::Hash { hash, .. } => format!("the Grid block hash {hash}"),
+        Trusted::Header { file, .. } => {
+            let state = file.state();
+            format!(
+                "{} validator(s) of Grid chain {} after block {}; until {}",
+                state.validators.as_slice().len(),
+                state.chain_id,
+                state.height,
+                file.until()
+            )
         }
-        TrustAnchor::BlockHash(hash) => format!("the Grid block hash {hash}"),
-        _ => "the given anchor".to_owned(),
     };
     format!("VERIFIED\n{}  trusting      {whom}", describe(proven, abi))
 }

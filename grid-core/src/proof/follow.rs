@@ -10,28 +10,17 @@ use super::{
     types::{Anchor, CrossChainProof},
     verify::{Proven, Trust, TrustAnchor, Verified, VerifyError, verify},
 };
-use crate::grid::light::{LightBlock, LightError, LightPolicy, TrustedState};
+use crate::grid::light::{
+    HandOver, HandOverError, LightBlock, LightError, LightPolicy, TrustedState,
+};
 
 /// Why a proof cannot be reached from a trusted header.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum FollowError {
-    /// More headers than the policy allows.
-    #[error("{found} headers hand the trust over, at most {most} are taken")]
-    TooMany {
-        /// Headers found.
-        found: usize,
-        /// The most.
-        most: u32,
-    },
-    /// A header on the way does not follow.
-    #[error("hand-over at height {height}: {reason}")]
-    HandOver {
-        /// Height of the certificate that was shown.
-        height: u64,
-        /// Why.
-        reason: Box<LightError>,
-    },
+    /// The headers in between do not lead on from the trusted one.
+    #[error(transparent)]
+    HandOver(#[from] HandOverError),
     /// The proof's Grid block does not follow from the last trusted header.
     #[error("the proof's grid block does not follow from trusted block {trusted}: {reason}")]
     GridBlock {
@@ -48,8 +37,8 @@ pub enum FollowError {
     Proof(#[from] VerifyError),
 }
 
-/// Checks a proof against a trusted header below its Grid block. `hand_over` are headers in between, ascending; none are
-/// needed where validators with more than a third of the trusted power signed the proof's block. `now_ms` is
+/// Checks a proof against a trusted header, older or newer than its Grid block. `hand_over` leads on from the trusted
+/// header, where validators with more than a third of the trusted power did not sign the proof's block. `now_ms` is
 /// milliseconds since 1970.
 ///
 /// # Errors
@@ -57,22 +46,16 @@ pub enum FollowError {
 pub fn verify_from(
     proof: &CrossChainProof,
     start: &TrustedState,
-    hand_over: &[LightBlock],
+    hand_over: Option<&HandOver>,
     policy: &LightPolicy,
     now_ms: u64,
 ) -> Result<Verified<Proven>, FollowError> {
-    let most = policy.max_headers;
-    if u32::try_from(hand_over.len()).map_or(true, |count| count > most) {
-        return Err(FollowError::TooMany { found: hand_over.len(), most });
-    }
-    let mut trusted = start.clone();
-    for block in hand_over {
-        trusted = trusted.follow(block, policy, now_ms).map_err(|reason| {
-            FollowError::HandOver { height: block.certificate.height, reason: Box::new(reason) }
-        })?;
-    }
-    let last = grid_block(proof).ok_or(FollowError::NoCertificate)?;
-    let header = trusted.verify(&last, policy, now_ms).map_err(|reason| {
+    let trusted = match hand_over {
+        Some(way) => way.follow(start, policy, now_ms)?,
+        None => start.clone(),
+    };
+    let block = grid_block(proof).ok_or(FollowError::NoCertificate)?;
+    let header = trusted.verify_any(&block, policy, now_ms).map_err(|reason| {
         FollowError::GridBlock { trusted: trusted.height, reason: Box::new(reason) }
     })?;
     let anchor = TrustAnchor::BlockHash(header.hash());
@@ -162,7 +145,8 @@ mod tests {
         let proof = bitcoin_proof(&new, (5, 11));
         let (policy, now) = (LightPolicy::default(), time_of(&proof) + 1_000);
         let from = |start: &TrustedState, way: &[LightBlock]| {
-            verify_from(&proof, start, way, &policy, now).map(Verified::into_inner)
+            let way = HandOver { chain_id: GRID, blocks: way.to_vec() };
+            verify_from(&proof, start, Some(&way), &policy, now).map(Verified::into_inner)
         };
         let direct = verify(&proof, &new.trust()).unwrap().into_inner();
         assert_eq!(from(&trusted(&old, &proof), &[]).unwrap(), direct);
@@ -178,12 +162,55 @@ mod tests {
         let block = hand_over(&strangers, &new, time_of(&proof) - 30_000);
         assert_eq!(from(&start, std::slice::from_ref(&block)).unwrap(), direct);
         let twice = from(&start, &[block.clone(), block.clone()]).unwrap_err();
-        assert!(matches!(twice, FollowError::HandOver { height: 20, .. }), "{twice}");
+        assert!(
+            matches!(twice, FollowError::HandOver(HandOverError::Block { height: 20, .. })),
+            "{twice}"
+        );
         let other = hand_over(&strangers, &old, time_of(&proof) - 30_000);
         assert_eq!(from(&start, &[other]).unwrap(), direct, "half of the new ones are known");
         let few = LightPolicy { max_headers: 0, ..policy };
-        let many = verify_from(&proof, &start, &[block], &few, now).unwrap_err();
-        assert_eq!(many, FollowError::TooMany { found: 1, most: 0 });
+        let way = HandOver { chain_id: GRID, blocks: vec![block] };
+        let many = verify_from(&proof, &start, Some(&way), &few, now).unwrap_err();
+        assert_eq!(many, HandOverError::TooMany { found: 1, most: 0 }.into());
+        let foreign = HandOver { chain_id: GRID + 1, ..way };
+        let error = verify_from(&proof, &start, Some(&foreign), &policy, now).unwrap_err();
+        assert_eq!(error, HandOverError::Chain { trusted: GRID, found: GRID + 1 }.into());
+    }
+
+    #[test]
+    fn a_newer_trusted_header_shows_older_proofs() {
+        let (same, other) = (Validators::new(4), strangers());
+        let proof = bitcoin_proof(&same, (5, 11));
+        let (height, hash) = proof.grid_block().unwrap();
+        let (policy, now) = (LightPolicy::default(), time_of(&proof) + 2_000);
+        let newer = |validators: &Validators, height, block_hash| TrustedState {
+            height,
+            block_hash,
+            time_ms: time_of(&proof) + 1_000,
+            ..trusted(validators, &proof)
+        };
+        let check = |start: &TrustedState| verify_from(&proof, start, None, &policy, now).map(drop);
+        check(&newer(&same, height + 1_000, B256::ZERO)).unwrap();
+        let left = check(&newer(&other, height + 1_000, B256::ZERO)).unwrap_err();
+        assert!(
+            matches!(&left, FollowError::GridBlock { reason, .. }
+            if matches!(**reason, LightError::Overlap { signed: 0, .. })),
+            "{left}"
+        );
+        check(&newer(&other, height, hash)).unwrap();
+        let rival = check(&newer(&same, height, B256::ZERO)).unwrap_err();
+        assert!(
+            matches!(&rival, FollowError::GridBlock { reason, .. }
+            if matches!(**reason, LightError::Other { .. })),
+            "{rival}"
+        );
+        let late = TrustedState { time_ms: time_of(&proof), ..newer(&same, height + 1, hash) };
+        let late = check(&late).unwrap_err();
+        assert!(
+            matches!(&late, FollowError::GridBlock { reason, .. }
+            if matches!(**reason, LightError::NotBelow { .. })),
+            "{late}"
+        );
     }
 
     #[test]
@@ -193,7 +220,7 @@ mod tests {
         let start = trusted(&validators, &good);
         let (policy, now) = (LightPolicy::default(), time_of(&good) + 1_000);
         let refuse = |proof: &CrossChainProof, now| {
-            verify_from(proof, &start, &[], &policy, now).map(drop).unwrap_err()
+            verify_from(proof, &start, None, &policy, now).map(drop).unwrap_err()
         };
         let (_, hash) = good.grid_block().unwrap();
         let bare = CrossChainProof { anchor: Anchor::BlockHash { hash }, ..good.clone() };

@@ -13,6 +13,7 @@ mod context;
 mod error;
 mod fees;
 mod grid;
+mod light;
 mod logs;
 mod net;
 mod prove;
@@ -30,6 +31,7 @@ pub use args::MAX_PARAMS_BYTES;
 use context::Context;
 pub use error::RpcError;
 pub use fees::MAX_FEE_HISTORY;
+pub use light::MAX_HAND_OVER;
 pub use logs::{MAX_LOG_BLOCKS, MAX_LOGS};
 pub(crate) use server::{RpcServer, bind};
 
@@ -49,6 +51,7 @@ pub(crate) fn module(chain: Arc<GridChain>) -> Module {
     fees::register(&mut methods);
     logs::register(&mut methods);
     grid::register(&mut methods);
+    light::register(&mut methods);
     prove::register(&mut methods);
     subscribe::register(&mut methods.0);
     methods.0.into()

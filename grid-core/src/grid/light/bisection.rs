@@ -26,6 +26,8 @@ pub struct Bisection {
     policy: LightPolicy,
     /// Blocks that wait for a nearer start, the target first: each is about half as far as the one before.
     waiting: Vec<LightBlock>,
+    /// The blocks that were verified, ascending.
+    way: Vec<LightBlock>,
     /// The height that was asked for.
     asked: u64,
     /// How many were asked for.
@@ -45,7 +47,8 @@ impl Bisection {
         if target <= trusted.height {
             return Err(LightError::Height { trusted: trusted.height, found: target });
         }
-        let machine = Self { trusted, policy, waiting: Vec::new(), asked: target, count: 1 };
+        let machine =
+            Self { trusted, policy, waiting: Vec::new(), way: Vec::new(), asked: target, count: 1 };
         Ok((machine, Step::Fetch(target)))
     }
 
@@ -53,6 +56,12 @@ impl Bisection {
     #[must_use]
     pub const fn trusted(&self) -> &TrustedState {
         &self.trusted
+    }
+
+    /// The blocks that were verified, ascending: whoever trusts the start can follow them one by one.
+    #[must_use]
+    pub fn into_way(self) -> Vec<LightBlock> {
+        self.way
     }
 
     /// Takes the block that was asked for. After an error the machine is where it was: the same height may be
@@ -67,7 +76,7 @@ impl Bisection {
         }
         match self.trusted.follow(&block, &self.policy, now_ms) {
             Ok(state) => {
-                self.trusted = state;
+                self.advance(state, block);
                 self.resume(now_ms)
             }
             Err(LightError::Overlap { .. }) => self.halve(block),
@@ -75,11 +84,16 @@ impl Bisection {
         }
     }
 
+    fn advance(&mut self, state: TrustedState, block: LightBlock) {
+        self.trusted = state;
+        self.way.push(block);
+    }
+
     /// Takes up the blocks that waited, nearest first.
     fn resume(&mut self, now_ms: u64) -> Result<Step, LightError> {
         while let Some(block) = self.waiting.pop() {
             match self.trusted.follow(&block, &self.policy, now_ms) {
-                Ok(state) => self.trusted = state,
+                Ok(state) => self.advance(state, block),
                 Err(LightError::Overlap { .. }) => return self.halve(block),
                 Err(error) => return Err(error),
             }

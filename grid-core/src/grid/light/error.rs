@@ -50,6 +50,28 @@ pub enum LightError {
         /// Height of the header.
         found: u64,
     },
+    /// Not below the trusted header.
+    #[error(
+        "height {found} at {found_ms} ms is not before the trusted height {trusted} at {trusted_ms} ms"
+    )]
+    NotBelow {
+        /// Trusted height.
+        trusted: u64,
+        /// Trusted time.
+        trusted_ms: u64,
+        /// Height of the header.
+        found: u64,
+        /// Time of the header.
+        found_ms: u64,
+    },
+    /// Another block at the trusted height.
+    #[error("block {found} has the trusted height, trusted is {trusted}")]
+    Other {
+        /// Trusted hash.
+        trusted: B256,
+        /// Hash of the block.
+        found: B256,
+    },
     /// Time does not grow.
     #[error("time {found} ms is not above the trusted header's {trusted} ms")]
     Time {

@@ -4,7 +4,7 @@
 //! - [`LightBlock`] is what it is shown: a header, its certificate, the validators that signed it and, where
 //!   they change, those of the next block.
 //! - [`TrustedState::follow`] is the whole verification; [`Bisection`] says which headers to ask for when the
-//!   target is too far away; [`GridClient`] keeps what was verified and stops at a contradiction ([`Conflict`]).
+//!   target is too far away; [`HandOver`] is the way that was found, as a file; [`GridClient`] keeps what was verified and stops at a contradiction ([`Conflict`]).
 //!
 //! # Rules
 //! A later header counts if more than two thirds of the power of the set that it names signed it, and
@@ -31,6 +31,7 @@ mod block;
 mod client;
 mod conflict;
 mod error;
+mod hand_over;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -40,4 +41,5 @@ pub use block::{LightBlock, LightUpdate, MAX_LIGHT_BLOCK_BYTES};
 pub use client::{Accepted, GridClient, MAX_KEPT};
 pub use conflict::{Conflict, MAX_CONFLICT_BYTES};
 pub use error::LightError;
+pub use hand_over::{HandOver, HandOverError};
 pub use state::{LightPolicy, TrustedState};

@@ -1,5 +1,7 @@
 //! What a light client trusts, and the verification of what follows.
 
+use core::cmp::Ordering;
+
 use alloy_primitives::{Address, B256, keccak256};
 use alloy_sol_types::SolValue;
 use serde::{Deserialize, Serialize};
@@ -106,6 +108,52 @@ impl TrustedState {
             expect_set(next, header.extension.nextValidatorsHash)?;
         }
         Ok(header)
+    }
+
+    /// Checks an earlier block: signers with more than a third of the trusted power are among those that decided
+    /// it. One of them is honest, and an honest validator never signs two blocks of a height, so that no
+    /// headers in between are needed.
+    ///
+    /// # Errors
+    /// The first [`LightError`] met.
+    pub fn verify_below(
+        &self,
+        block: &LightBlock,
+        policy: &LightPolicy,
+        now_ms: u64,
+    ) -> Result<GridHeader, LightError> {
+        self.check_age(policy, now_ms)?;
+        let header = GridHeader::decode(&block.header)?;
+        let (found, found_ms) = (header.header.number, header.extension.timeMs);
+        if found >= self.height || found_ms >= self.time_ms {
+            let (trusted, trusted_ms) = (self.height, self.time_ms);
+            return Err(LightError::NotBelow { trusted, trusted_ms, found, found_ms });
+        }
+        expect_set(&block.validators, header.extension.validatorsHash)?;
+        let signers = check_certificate(&header, block, self.chain_id)?;
+        self.check_overlap(&signers)?;
+        Ok(header)
+    }
+
+    /// Checks a block of any height: above the trusted one, below it, or the trusted one itself.
+    ///
+    /// # Errors
+    /// The first [`LightError`] met.
+    pub fn verify_any(
+        &self,
+        block: &LightBlock,
+        policy: &LightPolicy,
+        now_ms: u64,
+    ) -> Result<GridHeader, LightError> {
+        let header = GridHeader::decode(&block.header)?;
+        match header.header.number.cmp(&self.height) {
+            Ordering::Greater => self.verify(block, policy, now_ms),
+            Ordering::Less => self.verify_below(block, policy, now_ms),
+            Ordering::Equal if header.hash == self.block_hash => Ok(header),
+            Ordering::Equal => {
+                Err(LightError::Other { trusted: self.block_hash, found: header.hash })
+            }
+        }
     }
 
     /// [`verify`](Self::verify), and the state after the block.
