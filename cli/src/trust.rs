@@ -42,13 +42,20 @@ pub(crate) struct TrustFile {
 }
 
 impl TrustFile {
-    /// Trusts the genesis of a chain that makes at most a block in every `block_interval`.
+    /// Trusts the genesis of a chain that makes at most one block in every `block_interval`: two thirds of the time
+    /// for which a stake stays bound.
     pub(crate) fn of_genesis(genesis: &Genesis, block_interval: Duration) -> Result<Self> {
         let block = genesis::build(genesis).wrap_err("the genesis is not usable")?;
         let header = alloy_rlp::encode(&block.block.header);
         let state = TrustedState::new(genesis.chain_id, &header, block.next_validators)?;
-        let _ = block_interval;
-        Ok(Self::new(state, None))
+        let params = genesis.staking.as_ref().map(|staking| &staking.params);
+        let period = params.map(|params| {
+            let blocks = params.epoch_length.saturating_mul(params.unbonding_epochs.into());
+            let interval = u64::try_from(block_interval.as_millis()).unwrap_or(u64::MAX);
+            // A third is left to hear of a contradiction and to have it punished.
+            blocks.saturating_mul(interval) / 3 * 2
+        });
+        Ok(Self::new(state, period))
     }
 
     /// Trusts a header.

@@ -5,7 +5,10 @@ use alloy_primitives::{Address, Bytes, U256, hex};
 use alloy_rpc_types_eth::{Block, FeeHistory, Transaction, TransactionReceipt};
 use grid_core::{
     api::{AccountInfo, GridTip},
-    grid::{CommitCertificate, ValidatorSet},
+    grid::{
+        CommitCertificate, ValidatorSet,
+        light::{HandOver, LightBlock, LightPolicy, TrustedState},
+    },
     modules::abi::REGISTRY,
     state::{keys, tree},
 };
@@ -133,6 +136,7 @@ async fn grid_answers_verify() {
         serde_json::from_value(ask(&node, "grid_certificate", json!([tip.height])).await).unwrap();
     assert_eq!(certificate.block_hash, tip.hash);
     certificate.verify(CHAIN_ID, &set).unwrap();
+    light_client_of_the_chain(&node, &tip).await;
     let account = ask(&node, "grid_account", json!([address(2)])).await;
     let account: AccountInfo = serde_json::from_value(account).unwrap();
     assert_eq!((account.nonce, account.pending_nonce), (0, 0));
@@ -147,6 +151,33 @@ async fn grid_answers_verify() {
     let answer = ask(&node, "grid_proveState", json!([absent])).await;
     assert!(answer["value"].is_null());
     stop(node).await;
+}
+
+/// From genesis to the newest block by what the node says of itself.
+async fn light_client_of_the_chain(node: &crate::NodeHandle, tip: &GridTip) {
+    let block = grid_core::genesis::build(&genesis()).unwrap();
+    let header = alloy_rlp::encode(&block.block.header);
+    let start = TrustedState::new(CHAIN_ID, &header, block.next_validators).unwrap();
+    let policy = LightPolicy { trusting_period_ms: u64::MAX, ..LightPolicy::default() };
+    let way = ask(node, "grid_handOver", json!([0, tip.height])).await;
+    let way: HandOver = serde_json::from_value(way).unwrap();
+    let state = way.follow(&start, &policy, tip.time_ms).unwrap();
+    assert_eq!((state.height, state.block_hash, way.blocks.len()), (tip.height, tip.hash, 1));
+    let shown = ask(node, "grid_lightBlock", json!([1])).await;
+    let first: LightBlock = serde_json::from_value(shown).unwrap();
+    assert_eq!(start.verify(&first, &policy, tip.time_ms).unwrap().header().number, 1);
+    let here = ask(node, "grid_handOver", json!([tip.height, tip.height])).await;
+    assert_eq!(here["blocks"], json!([]));
+    for (method, params) in [
+        ("grid_lightBlock", json!([0])),
+        ("grid_lightBlock", json!([u64::MAX])),
+        ("grid_handOver", json!([])),
+        ("grid_handOver", json!([2, 1])),
+        ("grid_handOver", json!([u64::MAX - 1, u64::MAX])),
+    ] {
+        let refused = node.call(method, params.clone()).await;
+        assert!(refused.is_err(), "{method} {params}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -35,6 +35,15 @@ async fn a_payment_and_an_event_are_proven_and_verified_offline() {
     let file = payment.display().to_string();
     world.home.run(&["submit", &file]).await.expect("the main chain takes its own proof");
 
+    let (newer, way) = (world.home.beside("newer.json"), world.home.beside("way.json"));
+    std::fs::copy(world.home.path().join("trust.json"), &newer).expect("copy");
+    let [newer, way] = [newer, way].map(|file| file.display().to_string());
+    world.home.run(&["trust", "hand-over", "--from", "0", "--out", &way]).await.expect("hand-over");
+    let update = ["--json", "trust", "update", "--trust", &newer];
+    let updated = world.home.run(&update).await.expect("the trust goes on");
+    let updated: Value = serde_json::from_str(&updated).expect("JSON");
+    assert!(updated["height"].as_u64() > Some(0) && updated["expired"] == false, "{updated}");
+
     // Everything is off from here on.
     world.grid.stop().await.expect("stop");
     world.chains.anvil.stop().await.expect("stop");
@@ -47,6 +56,12 @@ async fn a_payment_and_an_event_are_proven_and_verified_offline() {
         text.contains(internal(&txid).trim_start_matches("0x")) || text.contains(&txid),
         "{text}"
     );
+    // The same from a newer header, and from genesis over headers in a file.
+    assert_eq!(verify_elsewhere(&newer, &payment).await.expect("verified"), shown);
+    let old = world.home.path().join("trust.json").display().to_string();
+    let led = ["--json", "verify", &file, "--trust", &old, "--hand-over", &way];
+    let led = world.home.run(&led).await.expect("verified");
+    assert_eq!(serde_json::from_str::<Value>(&led).expect("JSON"), shown);
     for (proof, word) in [(&event, "attested"), (&transaction, "attested"), (&storage, "attested")]
     {
         let shown = verify_elsewhere(&trust, proof).await.expect("verified");
