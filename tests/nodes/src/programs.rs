@@ -50,6 +50,22 @@ pub fn cast() -> Result<PathBuf, NodeError> {
     find("cast", "GRID_CAST")
 }
 
+/// Foundry's builder and tester of contracts.
+///
+/// # Errors
+/// [`NodeError::ProgramMissing`].
+pub fn forge() -> Result<PathBuf, NodeError> {
+    find("forge", "GRID_FORGE")
+}
+
+/// The Solidity compiler, as a program that speaks standard JSON.
+///
+/// # Errors
+/// [`NodeError::ProgramMissing`].
+pub fn solc() -> Result<PathBuf, NodeError> {
+    find("solc", "GRID_SOLC")
+}
+
 /// Prometheus, from Debian's package.
 ///
 /// # Errors
