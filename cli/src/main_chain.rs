@@ -7,13 +7,17 @@ use eyre::{Result, WrapErr as _, eyre};
 use grid_adapters::{Endpoint, HttpJsonRpc, RpcError};
 use grid_core::{
     ChainId, CompatHeader,
-    api::{AccountInfo, ChainInfo, GridTip, ProveAnswer},
+    api::{AccountInfo, ChainInfo, GridTip, NodePeers, NodeStatus, ProveAnswer},
     grid::light::{HandOver, LightBlock},
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::home::Home;
+
+/// The fix where a node does not answer.
+const NO_NODE: &str =
+    "the node does not answer; is `grid node run` running, and is this its JSON-RPC (--rpc)?";
 
 /// A Grid node's JSON-RPC, as the commands use it.
 #[derive(Debug)]
@@ -50,6 +54,16 @@ impl GridRpc {
         self.ask("grid_tip", json!([])).await.wrap_err(
             "the Grid node does not answer; is `grid start` running, and is relayer.main_chain its address?",
         )
+    }
+
+    /// How the node itself stands.
+    pub(crate) async fn node_status(&self) -> Result<NodeStatus> {
+        self.ask("grid_status", json!([])).await.wrap_err(NO_NODE)
+    }
+
+    /// The node's peers.
+    pub(crate) async fn node_peers(&self) -> Result<NodePeers> {
+        self.ask("grid_peers", json!([])).await.wrap_err(NO_NODE)
     }
 
     /// The registered chains.

@@ -24,6 +24,9 @@ use crate::error::EngineError;
 /// thread, a commit under way) to let go of the directory.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
+/// File name of the libp2p identity.
+pub(crate) const NETWORK_KEY: &str = "network.key";
+
 /// File name of the engine's log.
 const WAL: &str = "consensus.wal";
 
@@ -77,7 +80,7 @@ impl Home {
 
     /// Where the engine keeps its files.
     pub(crate) fn paths(&self) -> Paths {
-        Paths { wal: self.path.join("wal").join(WAL), network_key: self.path.join("network.key") }
+        Paths { wal: self.path.join("wal").join(WAL), network_key: self.path.join(NETWORK_KEY) }
     }
 
     /// The last height this node proposed a block for.

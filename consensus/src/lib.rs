@@ -38,6 +38,7 @@ pub use chain::{Chain, ChainError, Head, MAX_BODY, Origin, ProposedBlock, Verdic
 pub use config::{EngineConfig, Net, Role};
 pub use error::EngineError;
 pub use grid_core::staking::Equivocation;
+pub use p2p::peer_id;
 pub use status::{EnginePeer, EngineStatus};
 
 use app::{App, check_authority};

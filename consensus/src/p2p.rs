@@ -22,7 +22,7 @@ use crate::{
     context::{Grid, Scheme},
     engine::{Settings, not_started},
     error::EngineError,
-    home::{Paths, failed, replace},
+    home::{NETWORK_KEY, Paths, failed, replace},
     sign::Keyring,
 };
 
@@ -65,6 +65,16 @@ async fn identity(
     let proof = Borsh.encode(&proof).map_err(|error| not_started(&error))?;
     let address = keyring.address().to_string();
     Ok(NetworkIdentity::new_validator(moniker, keypair, address, proof))
+}
+
+/// The libp2p identity of the engine whose home this is, in base 58; made where there is none yet.
+///
+/// # Errors
+/// [`EngineError::Home`] where the file can't be read or written.
+pub fn peer_id(home: &Path) -> Result<String, EngineError> {
+    std::fs::create_dir_all(home).map_err(|source| failed(home, source))?;
+    let keypair = keypair(&home.join(NETWORK_KEY))?;
+    Ok(PeerId::from_public_key(&keypair.public()).to_base58())
 }
 
 /// Reads the key, or makes one.

@@ -153,3 +153,65 @@ pub struct AccountInfo {
     /// Balance in the smallest unit of GRID.
     pub balance: U256,
 }
+
+/// `grid_status`: how the asked node stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStatus {
+    /// EIP-155 chain id.
+    pub chain_id: u64,
+    /// Height of the newest block.
+    pub height: u64,
+    /// Its hash.
+    pub block_hash: B256,
+    /// Its time, milliseconds since 1970.
+    pub time_ms: u64,
+    /// `validator` for a node with a validator's key, else `full`.
+    pub role: String,
+    /// Address of that key.
+    pub validator: Option<Address>,
+    /// Whether the validators of the next block include it.
+    pub in_set: bool,
+    /// Round of the height that is being decided; above 0 a proposer did not make it.
+    pub round: u32,
+    /// Connected peers of the consensus network.
+    pub peers: u64,
+    /// Connected peers that gossip transactions.
+    pub gossip_peers: u64,
+    /// Height of the newest block that a peer says it has; absent where none says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_height: Option<u64>,
+    /// Transactions that wait in the mempool.
+    pub mempool: u64,
+    /// Why the node is not ready, as `/readyz` says it; empty where it is.
+    pub problems: Vec<String>,
+}
+
+/// `grid_peers`: the connected peers of the asked node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodePeers {
+    /// Votes and blocks.
+    pub consensus: Vec<NodePeer>,
+    /// Transactions.
+    pub gossip: Vec<NodePeer>,
+}
+
+/// One connected peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodePeer {
+    /// Its libp2p identity.
+    pub peer_id: String,
+    /// Multiaddress of the connection.
+    pub address: String,
+    /// What it calls itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moniker: Option<String>,
+    /// The validator's address that it has proved to have the key of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validator: Option<Address>,
+    /// The newest block that it says it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u64>,
+}

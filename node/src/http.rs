@@ -126,7 +126,6 @@ async fn readyz(State(pages): State<Pages>) -> Response {
 }
 
 async fn metrics(State(pages): State<Pages>) -> Response {
-    pages.health.refresh();
     match TextEncoder::new().encode_to_string(&pages.registry.gather()) {
         Ok(text) => {
             let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];

@@ -18,12 +18,13 @@ mod metrics;
 mod node;
 pub mod rpc;
 pub mod store;
+mod tasks;
 
 pub use config::{GossipConfig, NodeConfig, RpcLimits};
 pub use error::NodeError;
 pub use grid_consensus::{Net, Role};
 pub use metrics::{MetricInfo, NodeMetrics};
-pub use node::{Caller, Node, NodeHandle};
+pub use node::{Caller, Node, NodeHandle, peer_id};
 pub use rpc::RpcError;
 
 #[cfg(test)]

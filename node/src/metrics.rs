@@ -115,6 +115,18 @@ metrics! {
     head_age_seconds: IntGauge = "grid_node_head_age_seconds" [];
     /// 1 while the node is ready: consensus goes on and the node has caught up.
     ready: IntGauge = "grid_node_ready" [];
+    /// Consensus peers that the node is connected to.
+    peers: IntGauge = "grid_node_peers" [];
+    /// Consensus peers that the configuration names.
+    configured_peers: IntGauge = "grid_node_configured_peers" [];
+    /// Round of the height that is being decided; above 0 a proposer did not make it.
+    round: IntGauge = "grid_node_round" [];
+    /// Validators of the next block.
+    validators: IntGauge = "grid_node_validators" [];
+    /// 1 while the validators of the next block include the node's key.
+    in_validator_set: IntGauge = "grid_node_in_validator_set" [];
+    /// Turns to propose a committed block that a validator let pass, since the start, by validator.
+    missed_proposals_total: IntCounterVec = "grid_node_missed_proposals_total" ["validator"];
     /// Time between committed blocks by their headers, seconds.
     block_interval_seconds: Histogram = "grid_node_block_interval_seconds" [] buckets INTERVALS;
     /// Time to make a decided block durable, seconds.
@@ -170,6 +182,7 @@ mod tests {
             gauge.with_label_values(&["eip155:1"]);
         }
         metrics.index_reverted_total.with_label_values(&["eip155:1"]);
+        metrics.missed_proposals_total.with_label_values(&["0x01"]);
         let families = registry.gather();
         assert_eq!(families.len(), NodeMetrics::TABLE.len());
         for MetricInfo { name, kind, labels, help } in NodeMetrics::TABLE {

@@ -1,14 +1,11 @@
 //! Starting, supervising and stopping a node.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use grid_consensus::{Chain as _, EngineConfig, EngineStatus, Head, Role};
+use grid_consensus::{Chain as _, EngineConfig, EngineStatus, Head, Net, Role};
 use jsonrpsee::{MethodsError, server::ServerHandle};
 use serde_json::Value;
-use tokio::{
-    sync::watch,
-    task::{JoinHandle, JoinSet},
-};
+use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
@@ -18,10 +15,14 @@ use crate::{
     health::Health,
     http::HttpServer,
     mempool::Mempool,
+    metrics::gauge,
     rpc::{self, Module, RpcServer},
     store::Store,
+    tasks::Tasks,
 };
 
+/// The consensus engine's folder inside a node's.
+const CONSENSUS: &str = "consensus";
 /// How long running calls may take to end when the node stops.
 const RPC_GRACE: Duration = Duration::from_secs(2);
 /// Longest time to the first block after a start; a single validator needs less than a second.
@@ -50,6 +51,9 @@ impl Node {
             None => None,
         };
         let metrics = NodeMetrics::register(&config.metrics)?;
+        if let Net::P2p { peers, .. } = &config.net {
+            metrics.configured_peers.set(gauge(peers.len()));
+        }
         let open = OpenChain {
             data_dir: config.data_dir.clone(),
             genesis: config.genesis,
@@ -61,45 +65,45 @@ impl Node {
             .await
             .map_err(|error| NodeError::Task { task: "store", reason: error.to_string() })??;
         let chain = Arc::new(chain);
-        let module = rpc::module(chain.clone());
+        let engine = watch::Sender::new(EngineStatus::default());
+        let empty_block_interval = config.empty_block_interval.max(config.block_interval);
+        let health = Arc::new(Health {
+            chain: chain.clone(),
+            engine: engine.subscribe(),
+            validator: config.role.address(),
+            empty_block_interval,
+        });
+        let module = rpc::module(chain.clone(), health.clone());
         let rpc_address = server.as_ref().map(RpcServer::address);
-        let status = watch::Sender::new(EngineStatus::default());
+        let health_address = http.as_ref().map(HttpServer::address);
         let duties = match &config.role {
             Role::Validator(key) => Duties::new(chain.clone(), key.clone())?,
             Role::Full => None,
         };
         let engine = EngineConfig {
-            home: config.data_dir.join("consensus"),
+            home: config.data_dir.join(CONSENSUS),
             moniker: config.moniker,
             block_interval: config.block_interval,
-            empty_block_interval: config.empty_block_interval.max(config.block_interval),
+            empty_block_interval,
             net: config.net,
             role: config.role,
-            status: status.clone(),
+            status: engine,
         };
-        let cancel = cancel.child_token();
-        let mut tasks = JoinSet::new();
-        let (engine_chain, engine_cancel) = (chain.clone(), cancel.clone());
-        tasks.spawn(async move {
-            let result = grid_consensus::run(engine, engine_chain, engine_cancel).await;
-            ("consensus", result.map_err(NodeError::from))
-        });
+
+        let mut tasks = Tasks::new(cancel.child_token());
+        let cancel = tasks.cancel().clone();
+        let run = grid_consensus::run(engine, chain.clone(), cancel.clone());
+        tasks.spawn("consensus", async move { run.await.map_err(NodeError::from) });
         if let Some(duties) = duties {
-            let cancel = cancel.clone();
-            tasks.spawn(async move { ("duties", duties::run(duties, cancel).await) });
+            tasks.spawn("duties", duties::run(duties, cancel.clone()));
         }
         if let Some(server) = server {
-            let handle = server.start(module.clone());
-            tasks.spawn(serve(handle, cancel.clone()));
+            tasks.spawn("rpc", serve(server.start(module.clone()), cancel.clone()));
         }
-        let health_address = http.as_ref().map(HttpServer::address);
         if let Some(http) = http {
-            let health =
-                Health::new(chain.clone(), status.subscribe(), config.empty_block_interval);
-            let health = Arc::new(health);
-            let running = http.run(health, config.metrics, cancel.clone());
-            tasks.spawn(async move { ("http", running.await) });
+            tasks.spawn("http", http.run(health.clone(), config.metrics, cancel.clone()));
         }
+        tasks.spawn("health", watch_health(health, cancel.clone()));
         let head = chain.head();
         tracing::info!(
             height = head.height,
@@ -108,7 +112,6 @@ impl Node {
             rpc = rpc_address.map(|address| address.to_string()),
             "node started"
         );
-        let supervisor = tokio::spawn(supervise(tasks, cancel.clone()));
         Ok(NodeHandle {
             started_at: head.height,
             chain,
@@ -117,9 +120,18 @@ impl Node {
             health_address,
             guard: cancel.clone().drop_guard(),
             cancel,
-            supervisor,
+            supervisor: tokio::spawn(tasks.supervise()),
         })
     }
+}
+
+/// The libp2p identity of the node whose folder this is, in base 58; made where there is none yet. Peers that name it
+/// in its address, as `/p2p/…`, talk with nobody else there.
+///
+/// # Errors
+/// Where the file can't be read or written.
+pub fn peer_id(data_dir: &Path) -> Result<String, NodeError> {
+    Ok(grid_consensus::peer_id(&data_dir.join(CONSENSUS))?)
 }
 
 /// What opening the chain needs; it reads and writes files.
@@ -141,43 +153,28 @@ impl OpenChain {
     }
 }
 
-type Ended = (&'static str, Result<(), NodeError>);
-
 /// Runs the server until the node is cancelled.
-async fn serve(handle: ServerHandle, cancel: CancellationToken) -> Ended {
+async fn serve(handle: ServerHandle, cancel: CancellationToken) -> Result<(), NodeError> {
     let stopped = handle.clone().stopped();
     tokio::select! {
         () = cancel.cancelled() => {}
         () = stopped => {
             let reason = "the server stopped".to_owned();
-            return ("rpc", Err(NodeError::Task { task: "rpc", reason }));
+            return Err(NodeError::Task { task: "rpc", reason });
         }
     }
     if handle.stop().is_ok() && tokio::time::timeout(RPC_GRACE, handle.stopped()).await.is_err() {
         tracing::warn!("calls were still running when the node stopped");
     }
-    ("rpc", Ok(()))
+    Ok(())
 }
 
-/// Waits for the tasks: the first failure, or an end that nobody asked for, stops all of them.
-async fn supervise(mut tasks: JoinSet<Ended>, cancel: CancellationToken) -> Result<(), NodeError> {
-    let mut outcome = Ok(());
-    while let Some(ended) = tasks.join_next().await {
-        let failure = match ended {
-            Ok((_, Ok(()))) if cancel.is_cancelled() => None,
-            Ok((task, Ok(()))) => Some(NodeError::Task { task, reason: "it returned".into() }),
-            Ok((_, Err(error))) => Some(error),
-            Err(error) => Some(NodeError::Task { task: "unknown", reason: error.to_string() }),
-        };
-        cancel.cancel();
-        if let Some(error) = failure {
-            tracing::error!(%error, "the node stops");
-            if outcome.is_ok() {
-                outcome = Err(error);
-            }
-        }
+/// Keeps the metrics up to date until the node is cancelled.
+async fn watch_health(health: Arc<Health>, cancel: CancellationToken) -> Result<(), NodeError> {
+    tokio::select! {
+        () = cancel.cancelled() => Ok(()),
+        never = health.watch() => match never {},
     }
-    outcome
 }
 
 /// A running node. Dropping the handle stops the node as [`Self::stop`] does.

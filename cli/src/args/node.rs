@@ -1,15 +1,64 @@
 //! `grid node` and `grid localnet`.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Subcommand};
 
 /// `grid node`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum NodeCommand {
+    /// Create the home folder of a node that joins an existing chain.
+    Init(Box<NodeInitArgs>),
     /// Run the node. Exit codes: 0 stopped on purpose, 1 a fault that a restart may cure, 3 a danger to safety: never
     /// restart it automatically.
     Run,
+    /// Where a running node stands: head, role, peers, mempool.
+    Status(NodeAskArgs),
+    /// The peers of a running node.
+    Peers(NodeAskArgs),
+}
+
+/// `grid node init`.
+#[derive(Debug, Args)]
+pub(crate) struct NodeInitArgs {
+    /// The chain's genesis, from somebody you trust: everything the node accepts follows from it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) genesis: PathBuf,
+    /// A peer of the consensus network, for example /ip4/192.0.2.7/tcp/26656. May be repeated; one is enough.
+    #[arg(long, value_name = "MULTIADDR", required = true)]
+    pub(crate) peer: Vec<String>,
+    /// A peer that gossips transactions. May be repeated.
+    #[arg(long, value_name = "MULTIADDR")]
+    pub(crate) gossip_peer: Vec<String>,
+    /// Follow and serve the chain without a validator's key.
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// What the node calls itself to its peers.
+    #[arg(long, value_name = "NAME", default_value = "grid")]
+    pub(crate) moniker: String,
+    /// Where the node listens for consensus peers.
+    #[arg(long, value_name = "MULTIADDR", default_value = "/ip4/0.0.0.0/tcp/26656")]
+    pub(crate) listen: String,
+    /// Where the node listens for transactions of its peers.
+    #[arg(long, value_name = "MULTIADDR", default_value = "/ip4/0.0.0.0/tcp/26657")]
+    pub(crate) gossip_listen: String,
+    /// Address of JSON-RPC.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8645")]
+    pub(crate) rpc: SocketAddr,
+    /// Address of /livez, /readyz and /metrics.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9641")]
+    pub(crate) health: SocketAddr,
+    /// Time between two blocks; the same on every validator.
+    #[arg(long, value_name = "TIME", default_value = "1s")]
+    pub(crate) block_interval: humantime::Duration,
+}
+
+/// `grid node status` and `grid node peers`.
+#[derive(Debug, Args)]
+pub(crate) struct NodeAskArgs {
+    /// JSON-RPC of the node; `node.rpc` of the configuration where absent.
+    #[arg(long, value_name = "URL")]
+    pub(crate) rpc: Option<String>,
 }
 
 /// `grid localnet`.

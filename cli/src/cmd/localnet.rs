@@ -170,6 +170,7 @@ impl<'a> Plan<'a> {
         let mut config = Config::default();
         let node = &mut config.node;
         node.role = if n < self.args.nodes { NodeRole::Validator } else { NodeRole::Full };
+        node.moniker = Self::name(n);
         node.block_interval = *self.args.block_interval;
         node.empty_block_interval = (*self.args.empty_block_interval).max(node.block_interval);
         node.rpc = self.socket(n, 2)?;

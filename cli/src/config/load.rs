@@ -164,7 +164,13 @@ fn remove(table: &mut Table, path: &[String]) -> bool {
     }
 }
 
-/// What types alone cannot say.
+/// What is wrong with values that types alone allow.
+pub(crate) fn faults(config: &Config) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    check(config, &mut faults);
+    faults
+}
+
 fn check(config: &Config, faults: &mut Vec<Fault>) {
     config.node.check(faults);
     if let Err(fault) = http_url(&config.relayer.main_chain) {

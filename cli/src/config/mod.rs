@@ -9,7 +9,7 @@ mod node;
 mod sections;
 
 pub(crate) use error::{ConfigError, Fault};
-pub(crate) use load::load;
+pub(crate) use load::{faults, load};
 pub(crate) use node::{NodeRole, NodeSection, P2pSection};
 pub(crate) use sections::{
     AttesterSection, BeaconSection, ChainKind, ChainSection, Config, SourceSection,

@@ -14,6 +14,8 @@ use super::Fault;
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 /// Blocks are never further apart than this.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
+/// Longest name of a node, bytes.
+const MAX_MONIKER: usize = 64;
 /// Most peers that can be named.
 const MAX_PEERS: usize = 64;
 
@@ -23,6 +25,8 @@ const MAX_PEERS: usize = 64;
 pub(crate) struct NodeSection {
     /// Whether it votes where its key is elected, or only follows.
     pub(crate) role: NodeRole,
+    /// What the node calls itself to its peers and in logs.
+    pub(crate) moniker: String,
     /// Genesis file.
     pub(crate) genesis: PathBuf,
     /// Folder of blocks and state.
@@ -85,6 +89,7 @@ impl Default for NodeSection {
     fn default() -> Self {
         Self {
             role: NodeRole::Validator,
+            moniker: "grid".into(),
             genesis: "genesis.json".into(),
             data: "node".into(),
             key: "keys/validator.json".into(),
@@ -117,6 +122,9 @@ impl NodeSection {
         if !(self.block_interval..=LONGEST_INTERVAL).contains(&self.empty_block_interval) {
             let text = "must be between node.block_interval and 60s".into();
             fault("empty_block_interval", text);
+        }
+        if self.moniker.is_empty() || self.moniker.len() > MAX_MONIKER {
+            fault("moniker", format!("must have 1 to {MAX_MONIKER} bytes"));
         }
         if self.cache_mib == 0 || self.cache_mib > 65_536 {
             fault("cache_mib", "must be between 1 and 65536".into());

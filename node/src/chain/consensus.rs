@@ -7,7 +7,7 @@ use grid_consensus::{
     Chain, ChainError, Equivocation, Head, MAX_BODY, Origin, ProposedBlock, Verdict,
 };
 use grid_core::{
-    grid::{CommitCertificate, Extension},
+    grid::{CommitCertificate, Extension, proposer},
     transition::{self, Block, MAX_BLOCK_BYTES, TransitionError},
 };
 use tokio::sync::Notify;
@@ -19,6 +19,9 @@ use super::{
 
 /// Room that a body's header and list prefixes take beside the transactions.
 const _: () = assert!(MAX_BLOCK_BYTES + 64 * 1024 <= MAX_BODY);
+
+/// Turns of one height that are looked at to count who missed them.
+const MOST_TURNS: u32 = 64;
 
 fn fail(what: &str, source: impl std::error::Error + Send + Sync + 'static) -> ChainError {
     ChainError::with_source(format!("{what}: {source}"), source)
@@ -154,6 +157,7 @@ impl GridChain {
         let started = Instant::now();
         self.store.commit(&executed, certificate)?;
         self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+        self.count_missed_turns(certificate);
         let head = read_head(&self.store.view()?)?;
         self.after_commit(&executed, head.clone())?;
         tracing::debug!(
@@ -164,6 +168,17 @@ impl GridChain {
             "committed"
         );
         Ok(head)
+    }
+
+    /// Counts who did not propose in the rounds before the one that decided. Before the head changes: it names who
+    /// decided the block.
+    fn count_missed_turns(&self, certificate: &CommitCertificate) {
+        let head = self.head.borrow();
+        for round in 0..certificate.round.min(MOST_TURNS) {
+            let missed = proposer(&head.next_validators, certificate.height, round).account;
+            let label = missed.to_string();
+            self.metrics.missed_proposals_total.with_label_values(&[label.as_str()]).inc();
+        }
     }
 
     fn execute_stored(&self, height: u64, hash: B256) -> Result<Executed, ChainFailure> {

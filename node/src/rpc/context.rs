@@ -7,12 +7,13 @@ use alloy_eips::{BlockId, BlockNumberOrTag, RpcBlockHash};
 use alloy_primitives::B256;
 
 use super::RpcError;
-use crate::{chain::GridChain, store::View};
+use crate::{chain::GridChain, health::Health, store::View};
 
 /// Shared by all calls.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(super) chain: Arc<GridChain>,
+    pub(super) health: Arc<Health>,
 }
 
 impl Context {

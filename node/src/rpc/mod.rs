@@ -16,6 +16,7 @@ mod grid;
 mod light;
 mod logs;
 mod net;
+mod node;
 mod prove;
 mod server;
 mod subscribe;
@@ -35,14 +36,14 @@ pub use light::MAX_HAND_OVER;
 pub use logs::{MAX_LOG_BLOCKS, MAX_LOGS};
 pub(crate) use server::{RpcServer, bind};
 
-use crate::chain::GridChain;
+use crate::{chain::GridChain, health::Health};
 
 /// The finished methods: cheap to clone, served and called in-process.
 pub(crate) type Module = jsonrpsee::Methods;
 
 /// All methods.
-pub(crate) fn module(chain: Arc<GridChain>) -> Module {
-    let mut methods = Methods(RpcModule::new(Context { chain }));
+pub(crate) fn module(chain: Arc<GridChain>, health: Arc<Health>) -> Module {
+    let mut methods = Methods(RpcModule::new(Context { chain, health }));
     net::register(&mut methods);
     blocks::register(&mut methods);
     transactions::register(&mut methods);
@@ -52,6 +53,7 @@ pub(crate) fn module(chain: Arc<GridChain>) -> Module {
     logs::register(&mut methods);
     grid::register(&mut methods);
     light::register(&mut methods);
+    node::register(&mut methods);
     prove::register(&mut methods);
     subscribe::register(&mut methods.0);
     methods.0.into()

@@ -33,6 +33,7 @@ pub(in crate::cmd) async fn start(
     let section = &config.node;
     let genesis = genesis::read(&home.resolve(&section.genesis), "node.genesis")?;
     let mut node = NodeConfig::new(home.resolve(&section.data), genesis, role(home, config)?);
+    node.moniker.clone_from(&section.moniker);
     node.block_interval = section.block_interval;
     node.empty_block_interval = section.empty_block_interval;
     node.rpc = Some(section.rpc);
