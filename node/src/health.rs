@@ -91,9 +91,15 @@ impl Health {
     /// Keeps the metrics up to date; never ends.
     pub(crate) async fn watch(&self) -> Infallible {
         let mut beat = tokio::time::interval(REFRESH);
+        let mut known = 0;
         loop {
             beat.tick().await;
             self.refresh();
+            let peers = self.engine.borrow().peers.len();
+            if peers != known {
+                tracing::info!(peers, before = known, "connections of the consensus network");
+                known = peers;
+            }
         }
     }
 

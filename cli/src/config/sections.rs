@@ -102,7 +102,7 @@ pub(crate) struct LogSection {
 impl Default for LogSection {
     fn default() -> Self {
         Self {
-            filter: "info,arc_malachitebft=warn,arc_malachitebft_engine::node=error,libp2p=warn"
+            filter: "info,arc_malachitebft=warn,arc_malachitebft_engine::node=error,arc_malachitebft_network=off,libp2p=warn"
                 .into(),
             json: false,
         }
