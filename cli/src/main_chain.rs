@@ -7,7 +7,7 @@ use eyre::{Result, WrapErr as _, eyre};
 use grid_adapters::{Endpoint, HttpJsonRpc, RpcError};
 use grid_core::{
     ChainId, CompatHeader,
-    api::{AccountInfo, ChainInfo, GridTip, NodePeers, NodeStatus, ProveAnswer},
+    api::{AccountInfo, ChainInfo, GridTip, NodePeers, NodeStatus, ProveAnswer, RawBlock},
     grid::light::{HandOver, LightBlock},
 };
 use serde::de::DeserializeOwned;
@@ -101,6 +101,11 @@ impl GridRpc {
     /// The headers that lead from one height to another, the newest where absent.
     pub(crate) async fn hand_over(&self, from: u64, to: Option<u64>) -> Result<HandOver> {
         self.ask("grid_handOver", json!([from, to])).await
+    }
+
+    /// Consecutive blocks with their certificates, at most `most`.
+    pub(crate) async fn raw_blocks(&self, from: u64, most: u64) -> Result<Vec<RawBlock>> {
+        self.ask("grid_rawBlocks", json!([from, most])).await
     }
 
     /// Nonce and balance.

@@ -140,6 +140,19 @@ pub type Validators = ValidatorSet;
 /// `grid_certificate(height)`.
 pub type Certificate = CommitCertificate;
 
+/// One block of `grid_rawBlocks(from, most)`: all that [`Auditor`](crate::audit::Auditor) needs of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RawBlock {
+    /// The block's RLP.
+    pub block: Bytes,
+    /// Why it is final.
+    pub certificate: CommitCertificate,
+    /// Who decides the next block, where they are not those who decided this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_validators: Option<ValidatorSet>,
+}
+
 /// `grid_account(address)`: what a submitter needs to continue its nonce sequence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -18,6 +18,7 @@
 )]
 
 pub mod api;
+pub mod audit;
 pub mod bitcoin;
 pub mod chain;
 pub mod compat;

@@ -66,6 +66,8 @@ pub(crate) enum Command {
     /// The header that `grid verify` trusts: look at it, carry it on to a newer one.
     #[command(subcommand)]
     Trust(TrustCommand),
+    /// Verify every block of a Grid chain from its genesis: links, certificates, hand-overs of validators.
+    Audit(AuditArgs),
     /// Submit a proof file to the main chain, which verifies and records it.
     Submit(SubmitArgs),
     /// Encrypted keys.
@@ -141,6 +143,23 @@ pub(crate) struct VerifyArgs {
     /// The time of the verification, seconds since 1970; the clock's where absent.
     #[arg(long, value_name = "SECS")]
     pub(crate) now: Option<u64>,
+}
+
+/// `grid audit`.
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// JSON-RPC of any node of the chain. It only serves the blocks; nothing it says is believed.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8645")]
+    pub(crate) rpc: String,
+    /// The chain's genesis file, from somebody you trust.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) genesis: PathBuf,
+    /// Up to this block; the node's newest where absent.
+    #[arg(long, value_name = "HEIGHT")]
+    pub(crate) to: Option<u64>,
+    /// Execute every block again and compare state and receipts. The whole state is kept in memory.
+    #[arg(long)]
+    pub(crate) execute: bool,
 }
 
 /// `grid submit`.

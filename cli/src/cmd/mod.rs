@@ -1,5 +1,6 @@
 //! The commands. Each calls the libraries and prints; none decides anything of its own.
 
+mod audit;
 mod bitcoin;
 mod chains;
 mod checkpoint;
@@ -49,6 +50,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Prove(command) => done(block_on(prove::run(&home, &command, out))),
         Command::Verify(args) => verify::run(&home, &args, out),
         Command::Trust(command) => done(block_on(trust::run(&home, &command, out))),
+        Command::Audit(args) => block_on(audit::run(&args, out)),
         Command::Submit(args) => done(block_on(submit::run(&home, &args, out))),
         Command::Keys(command) => done(keys::run(&home, &command, out)),
         Command::Bitcoin(command) => bitcoin::run(&command, out),
@@ -56,7 +58,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
     }
 }
 
-fn block_on(future: impl Future<Output = Result<()>>) -> Result<()> {
+fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     grid_adapters::install_crypto_provider();
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -18,6 +18,7 @@ mod logs;
 mod net;
 mod node;
 mod prove;
+mod raw_blocks;
 mod server;
 mod subscribe;
 mod transactions;
@@ -34,6 +35,7 @@ pub use error::RpcError;
 pub use fees::MAX_FEE_HISTORY;
 pub use light::MAX_HAND_OVER;
 pub use logs::{MAX_LOG_BLOCKS, MAX_LOGS};
+pub use raw_blocks::MAX_RAW_BLOCKS;
 pub(crate) use server::{RpcServer, bind};
 
 use crate::{chain::GridChain, health::Health};
@@ -55,6 +57,7 @@ pub(crate) fn module(chain: Arc<GridChain>, health: Arc<Health>) -> Module {
     light::register(&mut methods);
     node::register(&mut methods);
     prove::register(&mut methods);
+    raw_blocks::register(&mut methods);
     subscribe::register(&mut methods.0);
     methods.0.into()
 }

@@ -1,5 +1,6 @@
 //! A whole node: real engine, real database, real sockets.
 
+mod audit;
 mod index;
 mod kill;
 mod lifecycle;

@@ -84,6 +84,17 @@ pub enum NodeError {
         /// The answer, shortened.
         answer: String,
     },
+    /// A chain did what it must never do.
+    #[error("a promise of the chain is broken: {0}")]
+    Broken(String),
+    /// A configuration file of a node is not what was expected.
+    #[error("{}: {reason}", file.display())]
+    Config {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A command run to its end failed.
     #[error("{command} failed ({status}): {output}")]
     Command {

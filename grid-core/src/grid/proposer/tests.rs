@@ -73,7 +73,7 @@ proptest! {
         pass in 0u32..1_000,
     ) {
         let validators = set(&powers);
-        let count = powers.len() as u32;
+        let count = u32::try_from(powers.len()).unwrap();
         let mut seen: Vec<_> = (pass * count..(pass + 1) * count)
             .map(|round| proposer(&validators, height, round).account)
             .collect();
