@@ -6,7 +6,7 @@ use grid_consensus::{Net, Role};
 use grid_core::genesis::Genesis;
 use prometheus::Registry;
 
-use crate::mempool::MempoolLimits;
+use crate::{gossip::GossipConfig, mempool::MempoolLimits};
 
 /// Configuration of one node.
 pub struct NodeConfig {
@@ -81,15 +81,6 @@ impl fmt::Debug for NodeConfig {
             .field("rpc", &self.rpc)
             .finish_non_exhaustive()
     }
-}
-
-/// How transactions travel between nodes. Addresses are multiaddresses such as `/ip4/127.0.0.1/tcp/26657`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GossipConfig {
-    /// Where the node listens.
-    pub listen: String,
-    /// Peers to stay connected with.
-    pub peers: Vec<String>,
 }
 
 /// Limits of the JSON-RPC server.

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr};
 use grid_consensus::EngineError;
 use thiserror::Error;
 
-use crate::{chain::ChainFailure, store::StoreError};
+use crate::{chain::ChainFailure, gossip::GossipError, store::StoreError};
 
 /// Why a node did not start, or stopped. None of these heals by itself in the same process.
 #[derive(Debug, Error)]
@@ -41,6 +41,9 @@ pub enum NodeError {
     /// The consensus engine stopped.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The gossip of transactions did not start.
+    #[error(transparent)]
+    Gossip(#[from] GossipError),
     /// A task ended that must run as long as the node does.
     #[error("the node's task {task} ended unexpectedly: {reason}")]
     Task {

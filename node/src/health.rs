@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::{
     chain::{GridChain, now_ms},
+    gossip::GossipHandle,
     metrics::gauge,
 };
 
@@ -27,6 +28,8 @@ pub(crate) struct Health {
     pub(crate) engine: watch::Receiver<EngineStatus>,
     /// Address of the node's key; `None` for a full node.
     pub(crate) validator: Option<Address>,
+    /// The exchange of transactions; `None` where the node has no peers.
+    pub(crate) gossip: Option<GossipHandle>,
     /// The pace without transactions.
     pub(crate) empty_block_interval: Duration,
 }
@@ -68,7 +71,7 @@ impl Health {
             validator: self.validator,
             round,
             peers: count(peers),
-            gossip_peers: 0,
+            gossip_peers: count(self.gossip.as_ref().map_or(0, |gossip| gossip.peers().len())),
             peer_height: self.peer_height(),
             mempool: count(self.chain.mempool().size().count),
             problems: self.problems(),
@@ -85,7 +88,14 @@ impl Health {
             validator: peer.validator,
             height: peer.height,
         });
-        NodePeers { consensus: consensus.collect(), gossip: Vec::new() }
+        let gossip = self.gossip.iter().flat_map(GossipHandle::peers).map(|peer| NodePeer {
+            peer_id: peer.peer_id,
+            address: peer.address,
+            moniker: None,
+            validator: None,
+            height: None,
+        });
+        NodePeers { consensus: consensus.collect(), gossip: gossip.collect() }
     }
 
     /// Keeps the metrics up to date; never ends.

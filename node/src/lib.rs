@@ -11,6 +11,7 @@ pub mod chain;
 mod config;
 mod duties;
 mod error;
+pub mod gossip;
 mod health;
 mod http;
 pub mod mempool;
@@ -20,8 +21,9 @@ pub mod rpc;
 pub mod store;
 mod tasks;
 
-pub use config::{GossipConfig, NodeConfig, RpcLimits};
+pub use config::{NodeConfig, RpcLimits};
 pub use error::NodeError;
+pub use gossip::GossipConfig;
 pub use grid_consensus::{Net, Role};
 pub use metrics::{MetricInfo, NodeMetrics};
 pub use node::{Caller, Node, NodeHandle, peer_id};

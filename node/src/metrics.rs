@@ -141,6 +141,12 @@ metrics! {
     mempool_bytes: IntGauge = "grid_node_mempool_bytes" [];
     /// Transactions that the mempool refused since the start.
     mempool_refused_total: IntCounter = "grid_node_mempool_refused_total" [];
+    /// Peers that transactions are exchanged with.
+    gossip_peers: IntGauge = "grid_node_gossip_peers" [];
+    /// Transactions from peers since the start, by outcome: accepted, refused, useless or invalid.
+    gossip_received_total: IntCounterVec = "grid_node_gossip_received_total" ["outcome"];
+    /// Peers dropped since the start, by reason: chain, silent, invalid or useless.
+    gossip_dropped_total: IntCounterVec = "grid_node_gossip_dropped_total" ["reason"];
     /// Confirmed headers in the index, by chain.
     index_headers: IntGaugeVec = "grid_node_index_headers" ["chain"];
     /// Confirmed headers taken back by reorganisations since the start, by chain.
@@ -183,6 +189,8 @@ mod tests {
         }
         metrics.index_reverted_total.with_label_values(&["eip155:1"]);
         metrics.missed_proposals_total.with_label_values(&["0x01"]);
+        metrics.gossip_received_total.with_label_values(&["accepted"]);
+        metrics.gossip_dropped_total.with_label_values(&["silent"]);
         let families = registry.gather();
         assert_eq!(families.len(), NodeMetrics::TABLE.len());
         for MetricInfo { name, kind, labels, help } in NodeMetrics::TABLE {

@@ -12,6 +12,7 @@ use crate::{
     NodeConfig, NodeError, NodeMetrics, RpcError,
     chain::GridChain,
     duties::{self, Duties},
+    gossip::{Gossip, GossipConfig, GossipHandle},
     health::Health,
     http::HttpServer,
     mempool::Mempool,
@@ -65,12 +66,15 @@ impl Node {
             .await
             .map_err(|error| NodeError::Task { task: "store", reason: error.to_string() })??;
         let chain = Arc::new(chain);
+        let gossip = start_gossip(config.gossip, &config.data_dir, &chain).await?;
+        let gossip_handle = gossip.as_ref().map(Gossip::handle);
         let engine = watch::Sender::new(EngineStatus::default());
         let empty_block_interval = config.empty_block_interval.max(config.block_interval);
         let health = Arc::new(Health {
             chain: chain.clone(),
             engine: engine.subscribe(),
             validator: config.role.address(),
+            gossip: gossip_handle.clone(),
             empty_block_interval,
         });
         let module = rpc::module(chain.clone(), health.clone());
@@ -94,6 +98,9 @@ impl Node {
         let cancel = tasks.cancel().clone();
         let run = grid_consensus::run(engine, chain.clone(), cancel.clone());
         tasks.spawn("consensus", async move { run.await.map_err(NodeError::from) });
+        if let Some(gossip) = gossip {
+            tasks.spawn("gossip", gossip.run(cancel.clone()));
+        }
         if let Some(duties) = duties {
             tasks.spawn("duties", duties::run(duties, cancel.clone()));
         }
@@ -118,11 +125,22 @@ impl Node {
             module,
             rpc_address,
             health_address,
+            gossip: gossip_handle,
             guard: cancel.clone().drop_guard(),
             cancel,
             supervisor: tokio::spawn(tasks.supervise()),
         })
     }
+}
+
+/// The exchange of transactions, where it is configured; its identity lies in the data folder.
+async fn start_gossip(
+    config: Option<GossipConfig>,
+    data_dir: &Path,
+    chain: &Arc<GridChain>,
+) -> Result<Option<Gossip>, NodeError> {
+    let Some(config) = config else { return Ok(None) };
+    Ok(Some(Gossip::start(config, data_dir.join("gossip.key"), chain.clone()).await?))
 }
 
 /// The libp2p identity of the node whose folder this is, in base 58; made where there is none yet. Peers that name it
@@ -184,6 +202,7 @@ pub struct NodeHandle {
     module: Module,
     rpc_address: Option<SocketAddr>,
     health_address: Option<SocketAddr>,
+    gossip: Option<GossipHandle>,
     started_at: u64,
     cancel: CancellationToken,
     guard: DropGuard,
@@ -219,6 +238,12 @@ impl NodeHandle {
     #[must_use]
     pub const fn health_address(&self) -> Option<SocketAddr> {
         self.health_address
+    }
+
+    /// The exchange of transactions with other nodes; `None` where this node has no peers.
+    #[must_use]
+    pub const fn gossip(&self) -> Option<&GossipHandle> {
+        self.gossip.as_ref()
     }
 
     /// A handle for in-process calls that can be cloned and outlives a move of this one.

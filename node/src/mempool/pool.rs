@@ -191,6 +191,9 @@ impl Pool {
         entry: &Entry,
         account: Account,
     ) -> Result<(), MempoolError> {
+        if self.fits(limits, entry) {
+            return Ok(());
+        }
         let rank = match self.by_sender.get(sender) {
             Some(queue) => queue.rank(nonce, entry, self.base_fee, limits.protected),
             None => Queue { account, ..Queue::default() }.rank(
@@ -201,9 +204,7 @@ impl Pool {
             ),
         };
         let mut pushed_out = Vec::new();
-        while self.by_hash.len() >= limits.count
-            || self.bytes.saturating_add(entry.size) > limits.bytes
-        {
+        while !self.fits(limits, entry) {
             let victim = self.victim(&rank, sender).filter(|_| pushed_out.len() < MOST_PUSHED_OUT);
             let gone = victim.and_then(|victim| {
                 let queue = self.by_sender.get(&victim)?;
@@ -220,6 +221,11 @@ impl Pool {
             pushed_out.push(gone);
         }
         Ok(())
+    }
+
+    fn fits(&self, limits: &MempoolLimits, entry: &Entry) -> bool {
+        self.by_hash.len() < limits.count
+            && self.bytes.saturating_add(entry.size) <= limits.bytes
     }
 
     /// Whose last transaction goes for a newcomer of that rank: a blocked one for any that is not, and

@@ -93,6 +93,18 @@ pub(crate) fn sign(
     input: Bytes,
     gas_limit: u64,
 ) -> TxEnvelope {
+    sign_by(2, nonce, to, value, input, gas_limit)
+}
+
+/// Signs an EIP-1559 transaction with the key of a seed.
+pub(crate) fn sign_by(
+    seed: u8,
+    nonce: u64,
+    to: Address,
+    value: u64,
+    input: Bytes,
+    gas_limit: u64,
+) -> TxEnvelope {
     let body = TxEip1559 {
         chain_id: CHAIN_ID,
         nonce,
@@ -105,7 +117,7 @@ pub(crate) fn sign(
         ..TxEip1559::default()
     };
     let (signature, recovery) =
-        key(2).sign_prehash_recoverable(body.signature_hash().as_slice()).unwrap();
+        key(seed).sign_prehash_recoverable(body.signature_hash().as_slice()).unwrap();
     let signature = Signature::from((signature, recovery));
     body.into_signed(signature).into()
 }

@@ -48,7 +48,7 @@ pub(in crate::cmd) async fn start(
         node.gossip = p2p
             .gossip_listen
             .as_ref()
-            .map(|listen| GossipConfig { listen: listen.clone(), peers: p2p.gossip_peers.clone() });
+            .map(|listen| GossipConfig::new(listen, p2p.gossip_peers.clone()));
     }
     // The relayer's /metrics shows the process's default registry beside its own.
     node.metrics = prometheus::default_registry().clone();
