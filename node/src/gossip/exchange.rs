@@ -6,9 +6,7 @@ use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::B256;
 use libp2p::{
     PeerId,
-    request_response::{
-        Event, Message, OutboundFailure, OutboundRequestId, ResponseChannel,
-    },
+    request_response::{Event, Message, OutboundFailure, OutboundRequestId, ResponseChannel},
 };
 
 use super::{

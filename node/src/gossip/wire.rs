@@ -137,8 +137,7 @@ impl request_response::Codec for Codec {
         if bytes.is_empty() {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "no answer"));
         }
-        Answer::decode(&bytes)
-            .map_err(|reason| io::Error::new(io::ErrorKind::InvalidData, reason))
+        Answer::decode(&bytes).map_err(|reason| io::Error::new(io::ErrorKind::InvalidData, reason))
     }
 
     async fn write_request<T>(

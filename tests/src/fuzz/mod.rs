@@ -5,6 +5,7 @@
 //! in `fuzz/` run them under libFuzzer.
 
 mod ethereum;
+mod gossip;
 mod headers;
 mod light_client;
 mod mutate;
@@ -17,6 +18,7 @@ mod spv;
 use std::path::Path;
 
 pub use ethereum::{execution_header, receipts, trie_nodes};
+pub use gossip::{gossip_messages, grid_transaction};
 pub use headers::headers;
 pub use light_client::{
     light_client_conflict, light_client_json, light_client_ssz, light_client_store, sync_data,
@@ -74,5 +76,7 @@ pub const TARGETS: &[Target] = &[
         seeds: seeds_ethereum::execution_headers,
     },
     Target { name: "trie_nodes", run: trie_nodes, seeds: seeds_ethereum::trie_nodes },
+    Target { name: "gossip_messages", run: gossip_messages, seeds: gossip::messages },
+    Target { name: "grid_transaction", run: grid_transaction, seeds: gossip::transactions },
     Target { name: "receipts", run: receipts, seeds: seeds_ethereum::receipts },
 ];

@@ -119,9 +119,9 @@ impl Rogue {
                     SwarmEvent::Behaviour(Event::Message { message, .. }) => match message {
                         Message::Request { request, channel, .. } => {
                             match react(Request::decode(&request).unwrap()) {
-                                Some(answer) => drop(
-                                    self.swarm.behaviour_mut().send_response(channel, answer),
-                                ),
+                                Some(answer) => {
+                                    drop(self.swarm.behaviour_mut().send_response(channel, answer))
+                                }
                                 None => unanswered.push(channel),
                             }
                         }
