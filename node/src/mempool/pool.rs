@@ -224,8 +224,7 @@ impl Pool {
     }
 
     fn fits(&self, limits: &MempoolLimits, entry: &Entry) -> bool {
-        self.by_hash.len() < limits.count
-            && self.bytes.saturating_add(entry.size) <= limits.bytes
+        self.by_hash.len() < limits.count && self.bytes.saturating_add(entry.size) <= limits.bytes
     }
 
     /// Whose last transaction goes for a newcomer of that rank: a blocked one for any that is not, and
