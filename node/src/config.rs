@@ -28,7 +28,7 @@ pub struct NodeConfig {
     pub gossip: Option<GossipConfig>,
     /// Where JSON-RPC listens; `None` for in-process calls only. Port 0 takes a free one.
     pub rpc: Option<SocketAddr>,
-    /// Origins of web pages that may call JSON-RPC from a browser; `*` for all.
+    /// Web pages that may use JSON-RPC from a browser, as `scheme://host[:port]`, or `*` for all.
     pub rpc_cors: Vec<String>,
     /// Where `/livez`, `/readyz` and `/metrics` listen; `None` where another part of the process has them.
     pub health: Option<SocketAddr>,
@@ -94,15 +94,37 @@ pub struct RpcLimits {
     pub connections: u32,
     /// Most calls in one batch.
     pub batch: u32,
+    /// Most plain reads that run at once.
+    pub reads: usize,
+    /// Most executions, scans and proofs that run at once, beside the reads.
+    pub heavy: usize,
+    /// Most calls that wait for their turn, in each of the two groups; more are refused.
+    pub waiting: usize,
+    /// Longest wait for a turn.
+    pub wait: Duration,
+    /// Longest run of a call that scans.
+    pub call_time: Duration,
+    /// Most filters of `eth_newFilter` and its kind.
+    pub filters: usize,
+    /// How long a filter lives that nobody asks.
+    pub filter_lifetime: Duration,
 }
 
 impl Default for RpcLimits {
     fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
             request_bytes: 4 * 1024 * 1024,
             response_bytes: 16 * 1024 * 1024,
             connections: 128,
             batch: 256,
+            reads: cores.max(2),
+            heavy: (cores / 2).max(1),
+            waiting: 1_024,
+            wait: Duration::from_secs(5),
+            call_time: Duration::from_secs(5),
+            filters: 1_024,
+            filter_lifetime: Duration::from_secs(5 * 60),
         }
     }
 }

@@ -38,6 +38,11 @@ pub enum NodeError {
         /// Why.
         source: io::Error,
     },
+    /// A configured web origin is none.
+    #[error(
+        "node.cors: {0:?} is no origin; write scheme://host[:port], for example \"https://app.example\", or \"*\" for any page"
+    )]
+    RpcCors(String),
     /// The consensus engine stopped.
     #[error(transparent)]
     Engine(#[from] EngineError),

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use grid_consensus::{Chain as _, EngineConfig, EngineStatus, Head, Net, Role};
-use jsonrpsee::{MethodsError, server::ServerHandle};
+use jsonrpsee::MethodsError;
 use serde_json::Value;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -24,8 +24,6 @@ use crate::{
 
 /// The consensus engine's folder inside a node's.
 const CONSENSUS: &str = "consensus";
-/// How long running calls may take to end when the node stops.
-const RPC_GRACE: Duration = Duration::from_secs(2);
 /// Longest time to the first block after a start; a single validator needs less than a second.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
@@ -44,7 +42,7 @@ impl Node {
         cancel: CancellationToken,
     ) -> Result<NodeHandle, NodeError> {
         let server = match config.rpc {
-            Some(address) => Some(rpc::bind(address, &config.rpc_limits).await?),
+            Some(address) => Some(rpc::bind(address, &config.rpc_limits, &config.rpc_cors)?),
             None => None,
         };
         let http = match config.health {
@@ -77,7 +75,7 @@ impl Node {
             gossip: gossip_handle.clone(),
             empty_block_interval,
         });
-        let module = rpc::module(chain.clone(), health.clone());
+        let module = rpc::module(chain.clone(), health.clone(), &config.rpc_limits);
         let rpc_address = server.as_ref().map(RpcServer::address);
         let health_address = http.as_ref().map(HttpServer::address);
         let duties = match &config.role {
@@ -105,7 +103,9 @@ impl Node {
             tasks.spawn("duties", duties::run(duties, cancel.clone()));
         }
         if let Some(server) = server {
-            tasks.spawn("rpc", serve(server.start(module.clone()), cancel.clone()));
+            // A module of its own: callers in this process never wait for those outside.
+            let module = rpc::module(chain.clone(), health.clone(), &config.rpc_limits);
+            tasks.spawn("rpc", server.serve(module, cancel.clone()));
         }
         if let Some(http) = http {
             tasks.spawn("http", http.run(health.clone(), config.metrics, cancel.clone()));
@@ -169,22 +169,6 @@ impl OpenChain {
         let chain_id = self.genesis.chain_id;
         Ok(GridChain::new(chain_id, store, self.mempool, self.metrics)?)
     }
-}
-
-/// Runs the server until the node is cancelled.
-async fn serve(handle: ServerHandle, cancel: CancellationToken) -> Result<(), NodeError> {
-    let stopped = handle.clone().stopped();
-    tokio::select! {
-        () = cancel.cancelled() => {}
-        () = stopped => {
-            let reason = "the server stopped".to_owned();
-            return Err(NodeError::Task { task: "rpc", reason });
-        }
-    }
-    if handle.stop().is_ok() && tokio::time::timeout(RPC_GRACE, handle.stopped()).await.is_err() {
-        tracing::warn!("calls were still running when the node stopped");
-    }
-    Ok(())
 }
 
 /// Keeps the metrics up to date until the node is cancelled.

@@ -6,48 +6,81 @@ use alloy_primitives::{B256, U64, U256};
 use alloy_rpc_types_eth::{Block, BlockTransactions, Header, Transaction, TransactionInfo};
 
 use super::{
-    Methods, RpcError,
-    args::quantity,
-    context::{find, height_of},
+    Method, Methods, RpcError,
+    args::{Args, quantity},
+    context::{Context, find, height_of},
+    method::Param,
+    optional, required,
 };
 use crate::store::View;
 
+const NUMBER: Param = required("block", "BlockNumberOrTag");
+const HASH: Param = required("block hash", "Hash");
+const FULL: Param = optional("full transactions", "Boolean");
+const INDEX: Param = required("index", "Quantity");
+
 pub(super) fn register(methods: &mut Methods) {
-    methods.add("eth_blockNumber", 0, |context, _| Ok(quantity(context.view()?.height())));
-    methods.add("eth_getBlockByNumber", 2, |context, args| {
+    let number = Method::new("eth_blockNumber", &[], "Quantity", "The height of the newest block.");
+    methods.add(number, |context, _| Ok(quantity(context.view()?.height())));
+    let of_block = "A block, with hashes of its transactions or with all of them; null if there is none. Every block is final, so latest, safe, finalized and pending name the same one.";
+    let by_number = Method::new("eth_getBlockByNumber", &[NUMBER, FULL], "Block?", of_block);
+    methods.add(by_number, |context, args| {
         let view = context.view()?;
-        let height = height_of(&view, args.required::<BlockNumberOrTag>("block")?);
-        block(&view, height, args.optional("full transactions")?.unwrap_or(false))
+        let height = height_of(&view, args.required()?);
+        block(&view, height, args.optional()?.unwrap_or(false))
     });
-    methods.add("eth_getBlockByHash", 2, |context, args| {
+    let by_hash = Method::new("eth_getBlockByHash", &[HASH, FULL], "Block?", of_block);
+    methods.add(by_hash, |context, args| {
         let view = context.view()?;
-        let hash = args.required::<B256>("block hash")?;
-        let full = args.optional("full transactions")?.unwrap_or(false);
+        let hash = args.required::<B256>()?;
+        let full = args.optional()?.unwrap_or(false);
         match view.block_height(&hash)? {
             Some(height) => block(&view, height, full),
             None => Ok(None),
         }
     });
-    methods.add("eth_getBlockTransactionCountByNumber", 1, |context, args| {
-        let view = context.view()?;
-        let id = args.required::<BlockNumberOrTag>("block")?.into();
-        transaction_count(&view, id)
+    let count = "How many transactions a block has; null if there is no such block.";
+    let by_number =
+        Method::new("eth_getBlockTransactionCountByNumber", &[NUMBER], "Quantity?", count);
+    methods.add(by_number, |context, args| transaction_count(&context.view()?, numbered(args)?));
+    let by_hash = Method::new("eth_getBlockTransactionCountByHash", &[HASH], "Quantity?", count);
+    methods.add(by_hash, |context, args| transaction_count(&context.view()?, hashed(args)?));
+    uncles(methods);
+}
+
+/// There are none, as everywhere since proof of stake.
+fn uncles(methods: &mut Methods) {
+    fn count(context: &Context, id: BlockId) -> Result<Option<U64>, RpcError> {
+        Ok(find(&context.view()?, id)?.map(|_| U64::ZERO))
+    }
+    let summary = "Zero: there are no uncles; null if there is no such block.";
+    let by_number = Method::new("eth_getUncleCountByBlockNumber", &[NUMBER], "Quantity?", summary);
+    methods.add(by_number, |context, args| count(context, numbered(args)?));
+    let by_hash = Method::new("eth_getUncleCountByBlockHash", &[HASH], "Quantity?", summary);
+    methods.add(by_hash, |context, args| count(context, hashed(args)?));
+    let summary = "Null: there are no uncles.";
+    let params = &[NUMBER, INDEX];
+    let by_number = Method::new("eth_getUncleByBlockNumberAndIndex", params, "Null", summary);
+    methods.add(by_number, |_, args| {
+        numbered(args)?;
+        args.required::<U64>().map(|_| ())
     });
-    methods.add("eth_getBlockTransactionCountByHash", 1, |context, args| {
-        let view = context.view()?;
-        let id = args.required::<B256>("block hash")?.into();
-        transaction_count(&view, id)
+    let params = &[HASH, INDEX];
+    let by_hash = Method::new("eth_getUncleByBlockHashAndIndex", params, "Null", summary);
+    methods.add(by_hash, |_, args| {
+        hashed(args)?;
+        args.required::<U64>().map(|_| ())
     });
-    methods.add("eth_getUncleCountByBlockNumber", 1, |context, args| {
-        let view = context.view()?;
-        let id = args.required::<BlockNumberOrTag>("block")?.into();
-        Ok(find(&view, id)?.map(|_| U64::ZERO))
-    });
-    methods.add("eth_getUncleCountByBlockHash", 1, |context, args| {
-        let view = context.view()?;
-        let id = args.required::<B256>("block hash")?.into();
-        Ok(find(&view, id)?.map(|_| U64::ZERO))
-    });
+}
+
+/// The next parameter as the number or tag of a block.
+pub(super) fn numbered(args: &mut Args) -> Result<BlockId, RpcError> {
+    Ok(args.required::<BlockNumberOrTag>()?.into())
+}
+
+/// The next parameter as the hash of a block.
+pub(super) fn hashed(args: &mut Args) -> Result<BlockId, RpcError> {
+    Ok(args.required::<B256>()?.into())
 }
 
 fn transaction_count(view: &View, id: BlockId) -> Result<Option<U64>, RpcError> {

@@ -4,19 +4,48 @@ use std::sync::Arc;
 
 use alloy_consensus::Header;
 use alloy_eips::{BlockId, BlockNumberOrTag, RpcBlockHash};
-use alloy_primitives::B256;
+use alloy_primitives::{B256, U256};
+use alloy_rpc_types_eth::{SyncInfo, SyncStatus};
 
-use super::RpcError;
-use crate::{chain::GridChain, health::Health, store::View};
+use super::{RpcError, budget::Budget, filters::Filters};
+use crate::{RpcLimits, chain::GridChain, health::Health, store::View};
 
 /// Shared by all calls.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(super) chain: Arc<GridChain>,
     pub(super) health: Arc<Health>,
+    pub(super) budget: Budget,
+    pub(super) filters: Filters,
+    /// The newest block when the node started.
+    started_at: u64,
 }
 
+/// A node so many blocks behind its peers is syncing; within that, blocks are on their way.
+const MOST_BEHIND: u64 = 10;
+
 impl Context {
+    pub(super) fn new(chain: Arc<GridChain>, health: Arc<Health>, limits: &RpcLimits) -> Self {
+        let filters = Filters::new(limits.filters, limits.filter_lifetime);
+        let started_at = chain.heads().borrow().height;
+        Self { chain, health, budget: Budget::new(limits), filters, started_at }
+    }
+
+    /// As `eth_syncing` answers.
+    pub(super) fn syncing(&self) -> SyncStatus {
+        let status = self.health.status();
+        let highest = status.peer_height.unwrap_or_default();
+        if highest <= status.height.saturating_add(MOST_BEHIND) {
+            return SyncStatus::None;
+        }
+        SyncStatus::Info(Box::new(SyncInfo {
+            starting_block: U256::from(self.started_at),
+            current_block: U256::from(status.height),
+            highest_block: U256::from(highest),
+            ..SyncInfo::default()
+        }))
+    }
+
     /// A snapshot for one call.
     pub(super) fn view(&self) -> Result<View, RpcError> {
         Ok(self.chain.store().view()?)

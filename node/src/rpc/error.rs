@@ -26,10 +26,32 @@ pub struct RpcError {
 
 /// EIP-1474: the requested thing does not exist.
 pub(super) const NOT_FOUND: i32 = -32001;
+/// EIP-1474: the method is not supported.
+pub(super) const UNSUPPORTED: i32 = -32004;
 /// EIP-1474: a limit is exceeded.
 pub(super) const LIMIT: i32 = -32005;
+/// A refusal by the chain.
+pub(super) const REFUSED: i32 = codes::CALL_EXECUTION_FAILED_CODE;
 /// A call was reverted.
 pub(super) const REVERTED: i32 = 3;
+/// Codes that every method may answer with.
+pub(super) const COMMON: [i32; 3] = [codes::INVALID_PARAMS_CODE, codes::INTERNAL_ERROR_CODE, LIMIT];
+
+/// A code's name in the OpenRPC document, and what it means.
+pub(super) const fn describe(code: i32) -> (&'static str, &'static str) {
+    match code {
+        codes::INVALID_PARAMS_CODE => ("InvalidParams", "a parameter is missing or not usable"),
+        codes::INTERNAL_ERROR_CODE => ("Internal", "the node failed"),
+        NOT_FOUND => ("NotFound", "what is asked for does not exist, or not yet"),
+        UNSUPPORTED => ("Unsupported", "Grid does not have this; the message says what it has"),
+        LIMIT => {
+            ("LimitExceeded", "a limit is exceeded or the node is busy; ask for less or later")
+        }
+        REFUSED => ("Refused", "the chain refuses it; data.refusal is the class"),
+        REVERTED => ("Reverted", "execution reverted; data is the return data"),
+        _ => ("Other", "another error"),
+    }
+}
 
 impl RpcError {
     fn new(code: i32, message: impl Into<String>) -> Self {
@@ -51,9 +73,19 @@ impl RpcError {
         Self::new(LIMIT, message)
     }
 
+    /// The node has no room for the call now.
+    pub(super) fn busy(why: &str) -> Self {
+        Self::new(LIMIT, format!("the node is busy: {why}; try again in a moment"))
+    }
+
+    /// Something that Grid does not have.
+    pub(super) fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(UNSUPPORTED, message)
+    }
+
     /// A refusal by the chain.
     pub(super) fn refused(message: impl Into<String>) -> Self {
-        Self::new(codes::CALL_EXECUTION_FAILED_CODE, message)
+        Self::new(REFUSED, message)
     }
 
     /// A revert with its return data.
@@ -112,7 +144,7 @@ impl From<SubmitError> for RpcError {
         match error {
             SubmitError::Chain(failure) => failure.into(),
             SubmitError::Decode(_) => Self::refusal(codes::INVALID_PARAMS_CODE, &error),
-            other => Self::refusal(codes::CALL_EXECUTION_FAILED_CODE, &other),
+            other => Self::refusal(REFUSED, &other),
         }
     }
 }

@@ -5,12 +5,12 @@ use alloy_eips::BlockNumberOrTag;
 use alloy_primitives::U256;
 use alloy_rpc_types_eth::FeeHistory;
 use grid_core::transition::next_base_fee;
-use serde_json::Value;
 
 use super::{
-    Methods, RpcError,
-    args::{Args, number},
+    Method, Methods, RpcError,
+    args::Args,
     context::{Context, header, height_of},
+    error, optional, required,
 };
 use crate::store::View;
 
@@ -22,28 +22,41 @@ const MAX_PERCENTILES: usize = 100;
 const SUGGESTED_TIP: u64 = 1;
 
 pub(super) fn register(methods: &mut Methods) {
-    methods.add("eth_gasPrice", 0, |context, _| {
+    let summary = "A price for type 0: the next base fee, an eighth for its rise, and the suggested tip, in the smallest unit.";
+    methods.add(Method::new("eth_gasPrice", &[], "Quantity", summary), |context, _| {
         let view = context.view()?;
         let (header, _) = header(&view, view.height())?;
         let base = next_base_fee(&header);
         // The base fee may rise by an eighth a block before the transaction gets in.
         Ok(U256::from(base.saturating_add(base / 8).saturating_add(SUGGESTED_TIP)))
     });
-    methods.add("eth_maxPriorityFeePerGas", 0, |_, _| Ok(U256::from(SUGGESTED_TIP)));
-    methods.add("eth_blobBaseFee", 0, |_, _| Ok(U256::ZERO));
-    methods.add("eth_feeHistory", 3, history);
+    let summary = "The suggested tip, in the smallest unit.";
+    methods.add(Method::new("eth_maxPriorityFeePerGas", &[], "Quantity", summary), |_, _| {
+        Ok(U256::from(SUGGESTED_TIP))
+    });
+    let summary = "Zero: there are no blobs.";
+    methods.add(Method::new("eth_blobBaseFee", &[], "Quantity", summary), |_, _| Ok(U256::ZERO));
+    let summary = "Base fees and used gas of the blocks up to one, the base fee after it, and the tips at percentiles of each block's gas.";
+    let params = &[
+        required("block count", "Number"),
+        required("newest block", "BlockNumberOrTag"),
+        optional("percentiles", "Percentiles"),
+    ];
+    let method = Method::new("eth_feeHistory", params, "FeeHistory", summary);
+    let limits = format!(
+        "the newest {MAX_FEE_HISTORY} blocks of the range, {MAX_PERCENTILES} percentiles in rising order"
+    );
+    methods.add(method.heavy().fails(&[error::NOT_FOUND]).limits(limits), history);
 }
 
 fn history(context: &Context, args: &mut Args) -> Result<FeeHistory, RpcError> {
-    let count = number(&args.required::<Value>("block count")?)
-        .ok_or_else(|| RpcError::params("parameter 1 (block count) must be a number"))?;
-    if count == 0 || count > MAX_FEE_HISTORY {
-        return Err(RpcError::params(format!(
-            "block count {count} must be 1 to {MAX_FEE_HISTORY}"
-        )));
+    // As Ethereum's clients do: more than can be had is cut, not refused.
+    let count = args.height()?.min(MAX_FEE_HISTORY);
+    if count == 0 {
+        return Err(RpcError::params(format!("block count 0 must be 1 to {MAX_FEE_HISTORY}")));
     }
-    let newest = args.required::<BlockNumberOrTag>("newest block")?;
-    let percentiles = args.optional::<Vec<f64>>("percentiles")?;
+    let newest = args.required::<BlockNumberOrTag>()?;
+    let percentiles = args.optional::<Vec<f64>>()?;
     if let Some(list) = &percentiles {
         let sorted = list.is_sorted() && list.iter().all(|one| (0.0..=100.0).contains(one));
         if list.len() > MAX_PERCENTILES || !sorted {
@@ -64,6 +77,7 @@ fn history(context: &Context, args: &mut Args) -> Result<FeeHistory, RpcError> {
     let mut answer = FeeHistory { oldest_block: first, ..FeeHistory::default() };
     let mut rewards = Vec::new();
     for height in first..=last {
+        args.deadline().check(|| format!("block {height}"))?;
         let (header, _) = header(&view, height)?;
         answer.base_fee_per_gas.push(header.base_fee_per_gas.unwrap_or(0).into());
         answer.gas_used_ratio.push(ratio(header.gas_used, header.gas_limit));

@@ -1,7 +1,7 @@
 //! `grid_*`: the index, the light clients and the chain's own certificates. Shapes are those of
 //! [`grid_core::api`].
 
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, B256};
 use grid_core::{
     ChainId, ChainKey, CompatHeader,
     api::{AccountInfo, BlockRef, ChainInfo, GridTip, Locator},
@@ -15,23 +15,50 @@ use grid_core::{
 use serde_json::Value;
 
 use super::{
-    Methods, RpcError,
+    Method, Methods, RpcError,
     args::{Args, number},
     context::{Context, header},
+    error,
+    method::Param,
+    optional, required,
 };
 use crate::store::View;
 
+/// A chain's CAIP-2 id or its key.
+pub(super) const CHAIN: Param = required("chain", "Chain");
+
 pub(super) fn register(methods: &mut Methods) {
-    methods.add("grid_chains", 0, |context, _| chains(context));
-    methods.add("grid_locator", 1, locator);
-    methods.add("grid_tip", 0, |context, _| tip(context));
-    methods.add("grid_header", 2, confirmed_header);
-    methods.add("grid_entries", 0, |context, _| -> Result<Vec<ChainEntry>, RpcError> {
+    let unknown = [error::NOT_FOUND];
+    let summary = "Every registered chain with the state of its light client.";
+    methods.add(Method::new("grid_chains", &[], "[ChainInfo]", summary).heavy(), |context, _| {
+        chains(context)
+    });
+    let summary =
+        "Hashes of a chain's best tracked branch, tip first, at distances that double after ten.";
+    let method = Method::new("grid_locator", &[CHAIN], "Locator", summary);
+    methods.add(method.heavy().fails(&unknown), locator);
+    let summary = "The newest block of this chain.";
+    methods.add(Method::new("grid_tip", &[], "GridTip", summary), |context, _| tip(context));
+    let summary =
+        "A confirmed header of a chain, by height or by hash in the chain's internal byte order.";
+    let params = &[CHAIN, required("height or block hash", "HeightOrHash")];
+    let method = Method::new("grid_header", params, "CompatHeader", summary);
+    methods.add(method.fails(&unknown), confirmed_header);
+    let summary = "The entries of the index after the newest block: active chains, sorted by key.";
+    let method = Method::new("grid_entries", &[], "[ChainEntry]", summary);
+    methods.add(method, |context, _| -> Result<Vec<ChainEntry>, RpcError> {
         Ok(state::query::entries(&context.view()?)?)
     });
-    methods.add("grid_validators", 1, validators);
-    methods.add("grid_certificate", 1, certificate);
-    methods.add("grid_account", 1, account);
+    let summary = "Who decides a height; without one, the next.";
+    let params = &[optional("height", "Number")];
+    let method = Method::new("grid_validators", params, "ValidatorSet", summary);
+    methods.add(method.fails(&unknown), validators);
+    let summary = "The certificate of a block; without a height, of the newest.";
+    let method = Method::new("grid_certificate", params, "CommitCertificate", summary);
+    methods.add(method.fails(&unknown), certificate);
+    let summary = "Nonce, nonce after the waiting transactions, and balance of an account.";
+    let params = &[required("address", "Address")];
+    methods.add(Method::new("grid_account", params, "AccountInfo", summary), account);
 }
 
 fn block_ref(tracked: HeaderRef<'_>) -> BlockRef {
@@ -124,7 +151,7 @@ fn tip(context: &Context) -> Result<GridTip, RpcError> {
 
 /// The chain that the next parameter names: its CAIP-2 id or its key.
 pub(super) fn chain(view: &View, args: &mut Args) -> Result<ChainRecord, RpcError> {
-    let name = args.required::<String>("chain")?;
+    let name = args.required::<String>()?;
     let key = if name.starts_with("0x") {
         let key: B256 = name
             .parse()
@@ -148,7 +175,7 @@ pub(super) fn chain(view: &View, args: &mut Args) -> Result<ChainRecord, RpcErro
 fn confirmed_header(context: &Context, args: &mut Args) -> Result<CompatHeader, RpcError> {
     let view = context.view()?;
     let record = chain(&view, args)?;
-    let at = args.required::<Value>("height or block hash")?;
+    let at = args.required::<Value>()?;
     find_confirmed(context, &view, &record, &at)
 }
 
@@ -222,7 +249,7 @@ fn decided_height(view: &View, height: Option<u64>) -> Result<u64, RpcError> {
 
 fn validators(context: &Context, args: &mut Args) -> Result<ValidatorSet, RpcError> {
     let view = context.view()?;
-    let height = args.height("height")?.unwrap_or_else(|| view.height().saturating_add(1));
+    let height = args.optional_height()?.unwrap_or_else(|| view.height().saturating_add(1));
     view.validators(height)?.ok_or_else(|| {
         RpcError::not_found(format!(
             "the validators of height {height} are not known; known are those of 1 to {}",
@@ -233,7 +260,7 @@ fn validators(context: &Context, args: &mut Args) -> Result<ValidatorSet, RpcErr
 
 fn certificate(context: &Context, args: &mut Args) -> Result<CommitCertificate, RpcError> {
     let view = context.view()?;
-    let height = decided_height(&view, args.height("height")?)?;
+    let height = decided_height(&view, args.optional_height()?)?;
     view.certificate(height)?.ok_or_else(|| {
         RpcError::not_found(format!(
             "block {height} has no certificate; genesis is agreed on by configuration"
@@ -242,21 +269,9 @@ fn certificate(context: &Context, args: &mut Args) -> Result<CommitCertificate, 
 }
 
 fn account(context: &Context, args: &mut Args) -> Result<AccountInfo, RpcError> {
-    let address = args.required::<Address>("address")?;
+    let address = args.required::<Address>()?;
     let view = context.view()?;
     let Account { nonce, balance } = Account::read(&view, &address)?;
     let pending_nonce = context.chain.mempool().pending_nonce(&address, nonce);
     Ok(AccountInfo { address, nonce, pending_nonce, balance })
-}
-
-/// A byte string parameter of at most `most` bytes.
-pub(super) fn bounded(args: &mut Args, name: &str, most: usize) -> Result<Bytes, RpcError> {
-    let bytes = args.required::<Bytes>(name)?;
-    if bytes.len() > most {
-        return Err(RpcError::params(format!(
-            "{name} of {} bytes is over the limit of {most}",
-            bytes.len()
-        )));
-    }
-    Ok(bytes)
 }

@@ -3,9 +3,10 @@
 use grid_core::grid::light::{HandOver, LightBlock, LightError, TrustedState};
 
 use super::{
-    Methods, RpcError,
+    Method, Methods, RpcError,
     args::Args,
     context::{Context, header},
+    error, optional, required,
 };
 use crate::store::View;
 
@@ -13,21 +14,29 @@ use crate::store::View;
 pub const MAX_HAND_OVER: u32 = 128;
 
 pub(super) fn register(methods: &mut Methods) {
-    methods.add("grid_lightBlock", 1, light_block);
-    methods.add("grid_handOver", 2, hand_over);
+    let unknown = [error::NOT_FOUND];
+    let summary =
+        "All that a light client of this chain needs of a block; without a height, of the newest.";
+    let params = &[optional("height", "Number")];
+    let method = Method::new("grid_lightBlock", params, "LightBlock", summary);
+    methods.add(method.fails(&unknown), light_block);
+    let summary = "The blocks that lead a light client from a trusted height to another; without one, to the newest.";
+    let params = &[required("from", "Number"), optional("to", "Number")];
+    let method = Method::new("grid_handOver", params, "HandOver", summary);
+    let limits = format!("{MAX_HAND_OVER} blocks looked at");
+    methods.add(method.heavy().fails(&unknown).limits(limits), hand_over);
 }
 
 fn light_block(context: &Context, args: &mut Args) -> Result<LightBlock, RpcError> {
     let view = context.view()?;
-    let height = args.height("height")?.unwrap_or_else(|| view.height());
+    let height = args.optional_height()?.unwrap_or_else(|| view.height());
     read_block(&view, height)
 }
 
 fn hand_over(context: &Context, args: &mut Args) -> Result<HandOver, RpcError> {
     let view = context.view()?;
-    let missing = || RpcError::params("parameter 1 (from) is missing: the trusted height");
-    let from = args.height("from")?.ok_or_else(missing)?;
-    let to = args.height("to")?.unwrap_or_else(|| view.height());
+    let from = args.height()?;
+    let to = args.optional_height()?.unwrap_or_else(|| view.height());
     if to < from {
         return Err(RpcError::params(format!("to {to} is below from {from}")));
     }
@@ -37,7 +46,9 @@ fn hand_over(context: &Context, args: &mut Args) -> Result<HandOver, RpcError> {
         return Ok(HandOver { chain_id, blocks: Vec::new() });
     }
     let start = trusted(&view, chain_id, from)?;
+    let deadline = args.deadline();
     HandOver::find(start, to, MAX_HAND_OVER, |height| {
+        deadline.check(|| format!("block {height}")).map_err(Unavailable::Block)?;
         read_block(&view, height).map_err(Unavailable::Block)
     })
     .map_err(|error| match error {

@@ -5,9 +5,10 @@ use alloy_primitives::B256;
 use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log};
 
 use super::{
-    Methods, RpcError,
-    args::Args,
-    context::{Context, header, height_of},
+    Method, Methods, RpcError,
+    budget::Deadline,
+    context::{header, height_of},
+    error, required,
 };
 use crate::store::View;
 
@@ -19,17 +20,36 @@ pub const MAX_LOGS: usize = 10_000;
 const MAX_ALTERNATIVES: usize = 1_000;
 
 pub(super) fn register(methods: &mut Methods) {
-    methods.add("eth_getLogs", 1, search);
+    let summary = "The logs that match a filter, in the chain's order. A range may end above the newest block.";
+    let method = Method::new("eth_getLogs", &[required("filter", "Filter")], "[Log]", summary);
+    methods.add(method.heavy().fails(&[error::NOT_FOUND]).limits(limits()), |context, args| {
+        let filter = args.required::<Filter>()?;
+        check_size(&filter)?;
+        let view = context.view()?;
+        let (first, last) = range(&view, &filter)?;
+        search(&view, &filter, first, last, args.deadline())
+    });
 }
 
-fn search(context: &Context, args: &mut Args) -> Result<Vec<Log>, RpcError> {
-    let filter = args.required::<Filter>("filter")?;
-    check_size(&filter)?;
-    let view = context.view()?;
-    let (first, last) = range(&view, &filter)?;
+/// The limits of a search, in words.
+pub(super) fn limits() -> String {
+    format!(
+        "{MAX_LOG_BLOCKS} blocks, {MAX_LOGS} logs, {MAX_ALTERNATIVES} addresses and topics at one position"
+    )
+}
+
+/// The matching logs of some blocks, whatever range the filter names.
+pub(super) fn search(
+    view: &View,
+    filter: &Filter,
+    first: u64,
+    last: u64,
+    deadline: Deadline,
+) -> Result<Vec<Log>, RpcError> {
     let mut found = Vec::new();
     for height in first..=last {
-        found.append(&mut logs_of(&view, &filter, height)?);
+        deadline.check(|| format!("block {height}"))?;
+        found.append(&mut logs_of(view, filter, height)?);
         if found.len() > MAX_LOGS {
             return Err(RpcError::limit(format!(
                 "more than {MAX_LOGS} logs match up to block {height}; ask for fewer blocks at once"
@@ -69,7 +89,7 @@ pub(super) fn logs_of(view: &View, filter: &Filter, height: u64) -> Result<Vec<L
 }
 
 /// The heights to search, within the chain.
-fn range(view: &View, filter: &Filter) -> Result<(u64, u64), RpcError> {
+pub(super) fn range(view: &View, filter: &Filter) -> Result<(u64, u64), RpcError> {
     let (from, to) = match filter.block_option {
         FilterBlockOption::AtBlockHash(hash) => return at_hash(view, hash),
         FilterBlockOption::Range { from_block, to_block } => (from_block, to_block),
@@ -87,6 +107,18 @@ fn range(view: &View, filter: &Filter) -> Result<(u64, u64), RpcError> {
         )));
     }
     Ok((first, last))
+}
+
+/// The part of some heights that a filter's numbers allow.
+pub(super) fn within(filter: &Filter, first: u64, last: u64) -> (u64, u64) {
+    let FilterBlockOption::Range { from_block, to_block } = filter.block_option else {
+        return (first, last);
+    };
+    let number = |tag: Option<BlockNumberOrTag>| tag.and_then(|tag| tag.as_number());
+    (
+        number(from_block).map_or(first, |from| first.max(from)),
+        number(to_block).map_or(last, |to| last.min(to)),
+    )
 }
 
 fn at_hash(view: &View, hash: B256) -> Result<(u64, u64), RpcError> {

@@ -6,10 +6,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    Methods, RpcError,
+    Method, Methods, RpcError,
     args::Args,
     context::{Context, header},
-    grid::{bounded, chain, find_confirmed},
+    error,
+    grid::{CHAIN, chain, find_confirmed},
+    required,
 };
 
 /// The most bytes of a state key; the longest that the state uses has 48.
@@ -29,14 +31,19 @@ struct StateProofAnswer {
 }
 
 pub(super) fn register(methods: &mut Methods) {
-    methods.add("grid_prove", 2, prove);
-    methods.add("grid_proveState", 1, prove_state);
+    let summary = "Everything of a proof but its inclusion part: the confirmed header, a segment up to the newest block, its certificate and validators.";
+    let params = &[CHAIN, required("height or block hash", "HeightOrHash")];
+    let method = Method::new("grid_prove", params, "ProveAnswer", summary);
+    methods.add(method.heavy().fails(&[error::NOT_FOUND]), prove);
+    let summary = "A value of the newest state, or that there is none, with its proof.";
+    let method = Method::new("grid_proveState", &[required("key", "Bytes")], "StateProof", summary);
+    methods.add(method.heavy().limits(format!("a key of {MAX_KEY} bytes")), prove_state);
 }
 
 fn prove(context: &Context, args: &mut Args) -> Result<ProveAnswer, RpcError> {
     let view = context.view()?;
     let record = chain(&view, args)?;
-    let at = args.required::<Value>("height or block hash")?;
+    let at = args.required::<Value>()?;
     let header_of_source = find_confirmed(context, &view, &record, &at)?;
     let key = record.key();
     let entries = state::query::entries(&view)?;
@@ -81,7 +88,7 @@ fn prove(context: &Context, args: &mut Args) -> Result<ProveAnswer, RpcError> {
 }
 
 fn prove_state(context: &Context, args: &mut Args) -> Result<StateProofAnswer, RpcError> {
-    let key = bounded(args, "key", MAX_KEY)?;
+    let key = args.bytes(MAX_KEY)?;
     let view = context.view()?;
     let (header, block_hash) = header(&view, view.height())?;
     let (value, proof) = state::tree::prove(&view, &key)?;

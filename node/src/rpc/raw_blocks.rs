@@ -2,7 +2,7 @@
 
 use grid_core::api::RawBlock;
 
-use super::{Methods, RpcError, args::Args, context::Context};
+use super::{Method, Methods, RpcError, args::Args, context::Context, optional, required};
 use crate::store::View;
 
 /// The most blocks of one answer.
@@ -13,15 +13,18 @@ const MAX_RAW_BYTES: usize = 4 * 1024 * 1024;
 const SIGNER_BYTES: usize = 72;
 
 pub(super) fn register(methods: &mut Methods) {
-    methods.add("grid_rawBlocks", 2, raw_blocks);
+    let summary = "Consecutive blocks with their certificates, for auditors; fewer than asked for at the head and where they are large.";
+    let params = &[required("from", "Number"), optional("most", "Number")];
+    let method = Method::new("grid_rawBlocks", params, "[RawBlock]", summary);
+    let limits = format!("{MAX_RAW_BLOCKS} blocks, {MAX_RAW_BYTES} bytes");
+    methods.add(method.heavy().limits(limits), raw_blocks);
 }
 
 /// `grid_rawBlocks(from, most)`: consecutive blocks, fewer than asked for at the head and where they are large;
 /// none above the head. Genesis has no certificate and is agreed on by configuration, so `from` is 1 or above.
 fn raw_blocks(context: &Context, args: &mut Args) -> Result<Vec<RawBlock>, RpcError> {
-    let missing = || RpcError::params("parameter 1 (from) is missing");
-    let from = args.height("from")?.ok_or_else(missing)?;
-    let most = args.height("most")?.unwrap_or(MAX_RAW_BLOCKS);
+    let from = args.height()?;
+    let most = args.optional_height()?.unwrap_or(MAX_RAW_BLOCKS);
     if from == 0 {
         return Err(RpcError::params("block 0 follows from the genesis file; ask from 1"));
     }
@@ -35,6 +38,7 @@ fn raw_blocks(context: &Context, args: &mut Args) -> Result<Vec<RawBlock>, RpcEr
     let mut blocks = Vec::new();
     let mut bytes = 0usize;
     for height in from..last {
+        args.deadline().check(|| format!("block {height}"))?;
         let block = raw_block(&view, height)?;
         bytes = bytes.saturating_add(size(&block));
         blocks.push(block);

@@ -1,21 +1,41 @@
 //! Transactions and receipts.
 
 use alloy_consensus::{Transaction as _, TxEnvelope, transaction::Recovered};
-use alloy_eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718 as _};
+use alloy_eips::{BlockId, eip2718::Encodable2718 as _};
 use alloy_primitives::{B256, Bytes, U64};
 use alloy_rpc_types_eth::{Log, Transaction, TransactionInfo, TransactionReceipt};
-use grid_core::transition::Block;
+use grid_core::transition::{Block, MAX_TRANSACTION_BYTES};
 
-use super::{Methods, RpcError, context::find};
+use super::{
+    Method, Methods, RpcError,
+    blocks::{hashed, numbered},
+    budget::Lane,
+    context::find,
+    error,
+    method::Param,
+    required,
+};
 use crate::store::{StoredReceipts, View};
 
+const HASH: Param = required("transaction hash", "Hash");
+const INDEX: Param = required("index", "Quantity");
+
 pub(super) fn register(methods: &mut Methods) {
-    methods.add("eth_sendRawTransaction", 1, |context, args| {
-        let raw = args.required::<Bytes>("signed transaction")?;
-        Ok(context.chain.submit(&raw)?)
-    });
-    methods.add("eth_getTransactionByHash", 1, |context, args| {
-        let hash = args.required::<B256>("transaction hash")?;
+    let summary = "Takes a signed transaction of type 0, 1 or 2 into the mempool and answers its hash. A refusal costs nothing; its class is in the error's data. A submission of headers or of a proof that the chain has already is refused as \"already-known\".";
+    let params = &[required("signed transaction", "Bytes")];
+    let method = Method::new("eth_sendRawTransaction", params, "Hash", summary);
+    let limits = format!("{MAX_TRANSACTION_BYTES} bytes, and the limits of the mempool");
+    methods.add(
+        method.in_lane(Lane::Submit).fails(&[error::REFUSED]).limits(limits),
+        |context, args| {
+            let raw = args.required::<Bytes>()?;
+            Ok(context.chain.submit(&raw)?)
+        },
+    );
+    let summary = "A transaction of a block, or one that waits for a block; null if neither.";
+    let method = Method::new("eth_getTransactionByHash", &[HASH], "Transaction?", summary);
+    methods.add(method, |context, args| {
+        let hash = args.required::<B256>()?;
         let view = context.view()?;
         match view.transaction(&hash)? {
             Some((height, index)) => transaction(&view, height, index),
@@ -26,8 +46,11 @@ pub(super) fn register(methods: &mut Methods) {
             }
         }
     });
-    methods.add("eth_getRawTransactionByHash", 1, |context, args| {
-        let hash = args.required::<B256>("transaction hash")?;
+    let summary =
+        "The EIP-2718 encoding of a transaction of a block, or of one that waits; null if neither.";
+    let method = Method::new("eth_getRawTransactionByHash", &[HASH], "Bytes?", summary);
+    methods.add(method, |context, args| {
+        let hash = args.required::<B256>()?;
         let view = context.view()?;
         let Some((height, index)) = view.transaction(&hash)? else {
             let waiting = context.chain.mempool().get(&hash);
@@ -36,25 +59,31 @@ pub(super) fn register(methods: &mut Methods) {
         let block = view.block(height)?;
         Ok(block.and_then(|block| Some(nth(&block, index)?.encoded_2718().into())))
     });
-    methods.add("eth_getTransactionByBlockNumberAndIndex", 2, |context, args| {
-        let view = context.view()?;
-        let id = args.required::<BlockNumberOrTag>("block")?.into();
-        by_index(&view, id, args.required("index")?)
+    let summary = "The transaction at a place of a block, counted from 0; null if there is none.";
+    let params = &[required("block", "BlockNumberOrTag"), INDEX];
+    let name = "eth_getTransactionByBlockNumberAndIndex";
+    methods.add(Method::new(name, params, "Transaction?", summary), |context, args| {
+        by_index(&context.view()?, numbered(args)?, args.required()?)
     });
-    methods.add("eth_getTransactionByBlockHashAndIndex", 2, |context, args| {
-        let view = context.view()?;
-        let id = args.required::<B256>("block hash")?.into();
-        by_index(&view, id, args.required("index")?)
+    let params = &[required("block hash", "Hash"), INDEX];
+    let name = "eth_getTransactionByBlockHashAndIndex";
+    methods.add(Method::new(name, params, "Transaction?", summary), |context, args| {
+        by_index(&context.view()?, hashed(args)?, args.required()?)
     });
-    methods.add("eth_getTransactionReceipt", 1, |context, args| {
-        let hash = args.required::<B256>("transaction hash")?;
+    let summary = "What a transaction did, once it is in a block; null before.";
+    let method = Method::new("eth_getTransactionReceipt", &[HASH], "Receipt?", summary);
+    methods.add(method, |context, args| {
+        let hash = args.required::<B256>()?;
         let view = context.view()?;
         let Some((height, index)) = view.transaction(&hash)? else { return Ok(None) };
         Ok(receipts(&view, height)?.and_then(|all| all.into_iter().nth(index as usize)))
     });
-    methods.add("eth_getBlockReceipts", 1, |context, args| {
+    let summary = "All receipts of a block, in order; null if there is no such block.";
+    let params = &[required("block", "BlockId")];
+    let method = Method::new("eth_getBlockReceipts", params, "[Receipt]?", summary);
+    methods.add(method.heavy(), |context, args| {
         let view = context.view()?;
-        let id = args.required::<BlockId>("block")?;
+        let id = args.required::<BlockId>()?;
         match find(&view, id)? {
             Some(height) => receipts(&view, height),
             None => Ok(None),

@@ -196,19 +196,36 @@ pub(crate) async fn post_announcing(
     body: &str,
     length: usize,
 ) -> (String, String) {
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
+    let answer = exchange(address, &request).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.lines().next().unwrap().to_owned(), body.to_owned())
+}
+
+/// Everything that is answered to a request which asks to close the connection.
+pub(crate) async fn exchange(address: SocketAddr, request: &str) -> String {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!(
-            "POST / HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-        );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.unwrap();
         String::from_utf8(answer).unwrap()
     };
-    let answer = tokio::time::timeout(DEADLINE, exchange).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.lines().next().unwrap().to_owned(), body.to_owned())
+    tokio::time::timeout(DEADLINE, exchange).await.unwrap()
+}
+
+/// The status line of the answer to a request; the connection is dropped then.
+pub(crate) async fn first_line(address: SocketAddr, request: &str) -> String {
+    let exchange = async {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.unwrap();
+        String::from_utf8(status.into()).unwrap()
+    };
+    tokio::time::timeout(DEADLINE, exchange).await.unwrap()
 }
 
 /// A call over HTTP.
