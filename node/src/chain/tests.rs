@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use alloy_consensus::transaction::Recovered;
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, Bytes, U256};
 use grid_consensus::{Chain as _, Origin, ProposedBlock, Verdict};
@@ -127,4 +128,25 @@ fn a_certificate_for_what_is_not_there_fails_and_changes_nothing() {
     chain.replace_certificate(better.clone()).unwrap();
     assert_eq!(chain.decided(1).unwrap().unwrap().1, better);
     assert!(chain.commit(certificate(1, &unknown)).is_err(), "another block at a decided height");
+}
+
+#[test]
+fn the_sender_of_a_waiting_transaction_is_not_recovered_again() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (proposer, judge) = (chain(one.path()), chain(two.path()));
+    proposer.submit(&transfer(0)).unwrap();
+    let block = proposer.build(1, address(1)).unwrap();
+    // The judge's mempool was told a wrong sender; that it believes it shows that it does not look again.
+    let transaction = sign(0, Address::repeat_byte(7), 1, Bytes::new(), 21_000);
+    let wrong = Recovered::new_unchecked(transaction, address(9));
+    let hash = *wrong.tx_hash();
+    let account = Account { nonce: 0, balance: U256::MAX };
+    judge.mempool().add(wrong, account).unwrap();
+    let judged = |chain: &GridChain| {
+        chain.validate(1, address(1), block.hash, block.body.clone(), Origin::Live).unwrap()
+    };
+    let reason = refused(judged(&judge));
+    assert!(reason.contains(&address(9).to_string()), "{reason}");
+    judge.mempool().remove([&hash]);
+    assert_eq!(judged(&judge), Verdict::Valid);
 }

@@ -1,6 +1,9 @@
 //! What is said to peers, and what is made of their words.
 
-use std::{collections::HashSet, time::Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::B256;
@@ -21,19 +24,20 @@ const MOST_FETCHED: usize = 256;
 impl Gossip {
     /// Queues the announcement of what has arrived in the mempool.
     pub(super) fn tell(&mut self) {
+        let now = Instant::now();
         self.arrived.borrow_and_update();
         loop {
             let (news, next) = self.chain.mempool().since(self.told, MAX_HASHES);
             for transaction in &news {
                 let hash = *transaction.tx_hash();
-                self.peers.values_mut().for_each(|peer| peer.tell(hash));
+                self.peers.values_mut().for_each(|peer| peer.tell(hash, now));
             }
             self.told = next;
             if news.len() < MAX_HASHES {
                 break;
             }
         }
-        self.announce(Instant::now());
+        self.announce(now);
     }
 
     /// Sends the announcements whose time has come.
@@ -81,7 +85,7 @@ impl Gossip {
             let intake = &self.intake;
             // A hash that was announced twice is asked for once.
             let mut chosen = HashSet::new();
-            let mut hashes = peer.wish(most, |hash| intake.wish(hash));
+            let mut hashes = peer.wish(most, |hash| intake.wish(hash, now));
             hashes.retain(|hash| chosen.insert(*hash));
             if hashes.is_empty() {
                 continue;
@@ -89,7 +93,7 @@ impl Gossip {
             let count = u32::try_from(hashes.len()).unwrap_or(u32::MAX);
             peer.budget.take(count, now);
             self.budget.take(count, now);
-            self.intake.asked(id, &hashes);
+            self.intake.asked(&hashes, now);
             let request = Request::Fetch(hashes.clone());
             let request = self.swarm.behaviour_mut().exchange.send_request(&id, Ok(request));
             peer.fetching = Some((request, hashes));
@@ -128,7 +132,7 @@ impl Gossip {
         let now = Instant::now();
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let (first, intake) = (!peer.proven, &self.intake);
-        match peer.hears(hashes, channel, now, |hash| intake.is_news(hash)) {
+        match peer.hears(hashes, channel, now, |hash| intake.is_news(hash, now)) {
             Ok(Some(channel)) => {
                 let exchange = &mut self.swarm.behaviour_mut().exchange;
                 drop(exchange.send_response(channel, Answer::Noted));
@@ -173,11 +177,17 @@ impl Gossip {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let fetched = peer.fetching.take_if(|(fetching, _)| *fetching == request);
         let broken = match (answer, fetched) {
-            (Answer::Noted, None) if peer.noted(request) => {
-                self.dials.iter_mut().for_each(|dial| dial.succeeded(&id));
-                self.show();
-                return self.announce(Instant::now());
-            }
+            (Answer::Noted, None) => match peer.noted(request) {
+                Some(first) => {
+                    if first {
+                        peer.tell_all(self.chain.mempool().waiting(Duration::ZERO));
+                    }
+                    self.dials.iter_mut().for_each(|dial| dial.succeeded(&id));
+                    self.show();
+                    return self.announce(Instant::now());
+                }
+                None => None,
+            },
             (Answer::Transactions(transactions), Some((_, hashes)))
                 if (1..=hashes.len()).contains(&transactions.len()) =>
             {

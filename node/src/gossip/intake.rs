@@ -17,8 +17,11 @@ use crate::{
     mempool::MempoolError,
 };
 
-/// Batches that are fetched or wait to be judged at once, each at most an answer long.
+/// Batches that wait to be judged, each at most an answer long, after which no peer is asked for more. Those
+/// who were asked before, one batch each, may still answer.
 const MOST_BATCHES: usize = 8;
+/// After this, another peer is asked for what one was asked for and did not send.
+const SECOND_TRY: Duration = Duration::from_secs(1);
 /// How long a transaction that was judged is not asked for again, and how many are remembered.
 const JUDGED_FOR: Duration = Duration::from_secs(20);
 const MOST_JUDGED: usize = 32_768;
@@ -53,9 +56,8 @@ pub(super) struct Intake {
     chain: Arc<GridChain>,
     queue: VecDeque<Batch>,
     judging: JoinSet<Judged>,
-    /// Asked for, or being judged, and the peer.
-    under_way: HashMap<B256, PeerId>,
-    fetches: usize,
+    /// Asked for, or waiting to be judged, and since when.
+    under_way: HashMap<B256, Instant>,
     judged: Recent,
 }
 
@@ -66,25 +68,25 @@ impl Intake {
             queue: VecDeque::new(),
             judging: JoinSet::new(),
             under_way: HashMap::new(),
-            fetches: 0,
             judged: Recent::new(JUDGED_FOR, MOST_JUDGED, now),
         }
     }
 
     /// Whether nothing more may be asked for now.
     pub(super) fn is_full(&self) -> bool {
-        self.fetches + self.queue.len() + self.judging.len() >= MOST_BATCHES
+        self.queue.len() + self.judging.len() >= MOST_BATCHES
     }
 
     /// Whether a transaction neither waits nor was judged lately.
-    pub(super) fn is_news(&self, hash: &B256) -> bool {
-        !self.judged.contains(hash) && !self.chain.mempool().contains(hash)
+    pub(super) fn is_news(&self, hash: &B256, now: Instant) -> bool {
+        !self.judged.contains(hash, now) && !self.chain.mempool().contains(hash)
     }
 
-    pub(super) fn wish(&self, hash: &B256) -> Wish {
-        if self.under_way.contains_key(hash) {
+    pub(super) fn wish(&self, hash: &B256, now: Instant) -> Wish {
+        let asked = self.under_way.get(hash);
+        if asked.is_some_and(|asked| now.saturating_duration_since(*asked) < SECOND_TRY) {
             Wish::Wait
-        } else if self.is_news(hash) {
+        } else if self.is_news(hash, now) {
             Wish::Ask
         } else {
             Wish::Forget
@@ -92,14 +94,12 @@ impl Intake {
     }
 
     /// A peer is asked.
-    pub(super) fn asked(&mut self, peer: PeerId, hashes: &[B256]) {
-        self.fetches += 1;
-        self.under_way.extend(hashes.iter().map(|hash| (*hash, peer)));
+    pub(super) fn asked(&mut self, hashes: &[B256], now: Instant) {
+        self.under_way.extend(hashes.iter().map(|hash| (*hash, now)));
     }
 
     /// A peer's answer ended, with a batch or without; `left` are the hashes that it did not answer.
     pub(super) fn answered(&mut self, left: &[B256], batch: Option<Batch>) {
-        self.fetches = self.fetches.saturating_sub(1);
         for hash in left {
             self.under_way.remove(hash);
         }

@@ -224,9 +224,7 @@ impl Gossip {
         }
         let link =
             Link { address: endpoint.get_remote_address().clone(), outbound: endpoint.is_dialer() };
-        let (mempool, limits) = (self.chain.mempool(), &self.limits);
-        let new = || Peer::new(limits, mempool.waiting(Duration::ZERO), now);
-        let peer = self.peers.entry(id).or_insert_with(new);
+        let peer = self.peers.entry(id).or_insert_with(|| Peer::new(&self.limits, now));
         peer.links.insert(connection, link);
         self.announce(now);
         self.show();

@@ -47,7 +47,7 @@ pub(super) struct Link {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wish {
     Ask,
-    /// Another peer was asked for it.
+    /// Another peer was asked for it a moment ago.
     Wait,
     /// It came.
     Forget,
@@ -67,6 +67,8 @@ pub(super) struct Peer {
     outbox: VecDeque<B256>,
     announcing: Option<OutboundRequestId>,
     greeted: bool,
+    /// Whether it noted the first announcement.
+    introduced: bool,
     next_announcement: Instant,
     /// Hashes to fetch.
     wanted: VecDeque<B256>,
@@ -83,8 +85,8 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// A new peer to which everything that waits is to be announced.
-    pub(super) fn new(limits: &GossipLimits, waiting: Vec<B256>, now: Instant) -> Self {
+    /// A new peer, of which nothing is known.
+    pub(super) fn new(limits: &GossipLimits, now: Instant) -> Self {
         let GossipLimits { peer_rate, forgiven_rate, forgiven, .. } = *limits;
         let hashes = peer_rate.saturating_mul(4);
         Self {
@@ -92,9 +94,10 @@ impl Peer {
             proven: false,
             known: Recent::new(KNOWN_FOR, MOST_KNOWN, now),
             offered: Recent::new(KNOWN_FOR, MOST_KNOWN, now),
-            outbox: waiting.into(),
+            outbox: VecDeque::new(),
             announcing: None,
             greeted: false,
+            introduced: false,
             next_announcement: now,
             wanted: VecDeque::new(),
             fetching: None,
@@ -111,8 +114,8 @@ impl Peer {
     }
 
     /// A transaction that waits here is to be announced, unless the peer has it.
-    pub(super) fn tell(&mut self, hash: B256) {
-        if !self.known.contains(&hash) {
+    pub(super) fn tell(&mut self, hash: B256, now: Instant) {
+        if !self.known.contains(&hash, now) {
             self.remind(hash);
         }
     }
@@ -125,7 +128,12 @@ impl Peer {
         self.outbox.push_back(hash);
     }
 
-    /// The next announcement, if its time has come; the first one may be empty: it shows that the peer
+    /// All that is to be announced, once the peer has shown that it speaks the protocol.
+    pub(super) fn tell_all(&mut self, waiting: Vec<B256>) {
+        self.outbox = waiting.into();
+    }
+
+    /// The next announcement, if its time has come; the first one may be empty: it shows whether the peer
     /// speaks the protocol. `waits` says whether a transaction still waits.
     pub(super) fn announcement(
         &mut self,
@@ -154,14 +162,11 @@ impl Peer {
         self.next_announcement = now + BETWEEN_ANNOUNCEMENTS;
     }
 
-    /// Its answer to an announcement; says whether it was asked.
-    pub(super) fn noted(&mut self, id: OutboundRequestId) -> bool {
-        let expected = self.announcing == Some(id);
-        if expected {
-            self.announcing = None;
-            self.proven = true;
-        }
-        expected
+    /// Its answer to an announcement: whether it is its first, or nothing where it was not asked.
+    pub(super) fn noted(&mut self, id: OutboundRequestId) -> Option<bool> {
+        self.announcing.take_if(|announcing| *announcing == id)?;
+        self.proven = true;
+        Some(!std::mem::replace(&mut self.introduced, true))
     }
 
     /// Its announcement of transactions; `news` says which are not here. Answers at once where there is

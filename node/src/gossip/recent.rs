@@ -23,8 +23,10 @@ impl Recent {
         Self { young: HashSet::new(), old: HashSet::new(), turned: now, span, most }
     }
 
-    pub(super) fn contains(&self, hash: &B256) -> bool {
-        self.young.contains(hash) || self.old.contains(hash)
+    pub(super) fn contains(&self, hash: &B256, now: Instant) -> bool {
+        let age = now.saturating_duration_since(self.turned);
+        (age < self.span && self.old.contains(hash))
+            || (age < self.span * 2 && self.young.contains(hash))
     }
 
     /// Forgets a hash; says whether it was there.
@@ -33,9 +35,10 @@ impl Recent {
     }
 
     pub(super) fn insert(&mut self, hash: B256, now: Instant) {
-        if self.young.len() >= self.most || now.saturating_duration_since(self.turned) >= self.span
-        {
-            self.old = std::mem::take(&mut self.young);
+        let age = now.saturating_duration_since(self.turned);
+        if self.young.len() >= self.most || age >= self.span {
+            let young = std::mem::take(&mut self.young);
+            self.old = if age < self.span * 2 { young } else { HashSet::new() };
             self.turned = now;
         }
         self.young.insert(hash);
@@ -52,15 +55,19 @@ mod tests {
         let span = Duration::from_secs(30);
         let mut recent = Recent::new(span, 100, start);
         let hash = |byte| B256::repeat_byte(byte);
+        let at = |spans| start + span * spans;
         recent.insert(hash(1), start);
-        recent.insert(hash(2), start + span);
-        assert!(recent.contains(&hash(1)) && recent.contains(&hash(2)));
-        recent.insert(hash(3), start + span * 2);
-        assert!(!recent.contains(&hash(1)));
-        assert!(recent.contains(&hash(2)) && recent.contains(&hash(3)));
-        assert!(recent.remove(&hash(3)) && !recent.remove(&hash(3)));
+        recent.insert(hash(2), at(1));
+        assert!(recent.contains(&hash(1), at(1)) && recent.contains(&hash(2), at(1)));
+        assert!(!recent.contains(&hash(1), at(2)), "time goes on without insertions, too");
+        recent.insert(hash(3), at(2));
+        assert!(!recent.contains(&hash(1), at(2)));
+        assert!(recent.contains(&hash(2), at(2)) && recent.contains(&hash(3), at(3)));
+        recent.insert(hash(4), at(9));
+        assert!(!recent.contains(&hash(3), at(9)));
+        assert!(recent.remove(&hash(4)) && !recent.remove(&hash(4)));
         for number in 0..1_000u64 {
-            recent.insert(B256::left_padding_from(&number.to_be_bytes()), start + span * 2);
+            recent.insert(B256::left_padding_from(&number.to_be_bytes()), at(9));
             assert!(recent.young.len() + recent.old.len() <= 200);
         }
     }

@@ -21,7 +21,7 @@ pub const MAX_HASHES: usize = 1_024;
 /// Most bytes of a request: 33 for each hash, and some for the list.
 pub(super) const MAX_REQUEST: usize = MAX_HASHES * 33 + 16;
 /// Bytes of transactions after which an answer is full. One transaction always fits in.
-pub(super) const FULL_ANSWER: usize = 1024 * 1024;
+pub(super) const FULL_ANSWER: usize = 512 * 1024;
 /// Most bytes of an answer: a full one and the transaction that filled it, with their RLP prefixes.
 pub(super) const MAX_ANSWER: usize = FULL_ANSWER + MAX_TRANSACTION_BYTES + MAX_HASHES * 4 + 16;
 
@@ -178,7 +178,7 @@ mod tests {
             assert_eq!(Request::decode(&request.encode()), Ok(request));
         }
         let large = Bytes::from(vec![1; MAX_TRANSACTION_BYTES]);
-        let mut full = vec![Bytes::from(vec![2; 1_024]); MAX_HASHES - 1];
+        let mut full = vec![Bytes::from(vec![2; 512]); MAX_HASHES - 1];
         full.push(large);
         for answer in [Answer::Noted, Answer::Transactions(vec![]), Answer::Transactions(full)] {
             assert!(answer.encode().len() <= MAX_ANSWER);

@@ -193,3 +193,23 @@ async fn connections_of_others_are_bounded() {
     assert_eq!(node.handle.peers().len(), 2);
     drop((one, two));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_never_answers_withholds_nothing() {
+    let node = node().await;
+    let wanted = transfer(2, 0);
+    let rogue = Rogue::dial(&node.handle, &node.chain).await;
+    let announce = Request::Announce(vec![*wanted.tx_hash()]).encode();
+    let honest = async {
+        node.connected(1).await;
+        let friend = Gossiper::new(&[&node]).await;
+        friend.submit(&wanted);
+        node.has(1).await;
+    };
+    tokio::select! {
+        () = rogue.until_dropped(vec![announce], |_| None, || None) => {
+            panic!("the silent peer was waited for")
+        }
+        () = honest => {}
+    }
+}
