@@ -2,13 +2,12 @@
 //!
 //! Every question is answered or ends the run: an unanswered one would stall the engine silently.
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
-use alloy_primitives::{B256, Bytes};
 use arc_malachitebft_app_channel::{
-    AppMsg, Channels, NetworkMsg,
+    AppMsg, Channels, NetworkMsg, Reply,
     app::{
-        engine::host::{HeightParams, Next, SyncedValueOutcome},
+        engine::host::{HeightParams, Next},
         types::{
             LocallyProposedValue, ProposedValue,
             streaming::{Sequence, StreamId, StreamMessage},
@@ -16,25 +15,40 @@ use arc_malachitebft_app_channel::{
     },
 };
 use arc_malachitebft_core_consensus::{MisbehaviorEvidence, VoteExtensionError};
-use arc_malachitebft_core_types::{CommitCertificate, LinearTimeouts, Round, Validity};
+use arc_malachitebft_core_types::{CommitCertificate, LinearTimeouts};
 use arc_malachitebft_engine::util::streaming::StreamContent;
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info};
 
 use crate::{
     certificate,
-    chain::{Chain, ChainError, Head, MAX_BODY, Origin, Verdict},
-    context::{Address, BlockHash, Grid, Height, Part, ValidatorSet},
-    desk::{Desk, Failure},
+    chain::{Chain, ChainError, Head},
+    context::{Grid, Height, Part, ValidatorSet},
+    desk::Desk,
     error::EngineError,
     evidence,
     idle::{Due, Idle},
     pace,
-    parts::{Assembler, Proposed, split},
-    sign::{Keyring, Recovery},
+    parts::{Assembler, Proposed},
+    sign::Keyring,
     status::EngineStatus,
     sync,
 };
+
+mod blocks;
+
+/// How a run of the loop ends in good order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The engine asks no more: it died.
+    Died,
+    /// The node was asked to stop.
+    Stopped,
+    /// Go on without the key until the head has this height.
+    Follow(u64),
+    /// The head has the height that was waited for.
+    CaughtUp,
+}
 
 /// State of the loop; owned by the one task that runs it.
 pub(crate) struct App {
@@ -43,6 +57,8 @@ pub(crate) struct App {
     pub(crate) keyring: Option<Keyring>,
     pub(crate) chain_id: u64,
     pub(crate) interval: Duration,
+    /// How long the steps of a round wait.
+    pub(crate) timeouts: LinearTimeouts,
     /// Whether this node decides alone.
     pub(crate) solo: bool,
     /// The last committed block.
@@ -53,6 +69,12 @@ pub(crate) struct App {
     pub(crate) assembler: Assembler,
     /// Judged blocks that the engine could not be told of yet.
     pub(crate) judged: Vec<ProposedValue<Grid>>,
+    /// Ends with the newest height that peers show, where this key may have signed before without a record here.
+    pub(crate) doubt: Option<Pin<Box<dyn Future<Output = u64> + Send + Sync>>>,
+    /// The engine's wait for its first height, as long as there is a doubt.
+    pub(crate) ready: Option<Reply<(Height, HeightParams<Grid>)>>,
+    /// Follow only, until the head has this height.
+    pub(crate) follow: Option<u64>,
     /// The pause before a height without work.
     pub(crate) idle: Idle,
     /// How the engine stands.
@@ -62,19 +84,39 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Answers until the engine stops asking (`Ok`: it died) or something fails.
-    pub(crate) async fn drive(mut self, mut channels: Channels<Grid>) -> Result<(), EngineError> {
+    /// Answers until the engine stops asking, something fails, or the node is to go on in another way.
+    pub(crate) async fn drive(mut self, mut channels: Channels<Grid>) -> Result<End, EngineError> {
         loop {
+            if self.follow.is_some_and(|height| self.head.height >= height) {
+                return Ok(End::CaughtUp);
+            }
             let next = self.next();
             tokio::select! {
                 biased;
                 message = channels.consensus.recv() => match message {
                     Some(message) => self.answer(message, &channels.network).await?,
-                    None => return Ok(()),
+                    None => return Ok(End::Died),
                 },
+                tip = async { self.doubt.as_mut()?.as_mut().await.into() }, if self.doubt.is_some() => {
+                    if let Some(end) = self.resolve(tip)? {
+                        return Ok(end);
+                    }
+                }
                 due = self.idle.due(next) => self.on_due(due, &channels.network).await?,
             }
         }
+    }
+
+    /// Ends the doubt whether this key signed on this chain before.
+    fn resolve(&mut self, tip: Option<u64>) -> Result<Option<End>, EngineError> {
+        self.doubt = None;
+        if let Some(tip) = tip.filter(|tip| *tip > self.head.height) {
+            return Ok(Some(End::Follow(tip.saturating_add(1))));
+        }
+        if let Some(reply) = self.ready.take() {
+            send(reply, (Height(self.next()), self.params()?));
+        }
+        Ok(None)
     }
 
     async fn on_due(
@@ -131,7 +173,11 @@ impl App {
         match message {
             AppMsg::ConsensusReady { reply } => {
                 info!(height = self.next(), "consensus starts");
-                send(reply, (Height(self.next()), self.params()?));
+                if self.doubt.is_some() {
+                    self.ready = Some(reply);
+                } else {
+                    send(reply, (Height(self.next()), self.params()?));
+                }
             }
             AppMsg::StartedRound { height, round, reply_value, .. } => {
                 debug!(%height, %round, "round");
@@ -200,138 +246,7 @@ impl App {
         let target = (!self.interval.is_zero())
             .then(|| pace::target(self.interval, self.head.time_ms, pace::now_ms()));
         let validators = ValidatorSet::from(&self.head.next_validators);
-        Ok(HeightParams::new(validators, LinearTimeouts::default(), target))
-    }
-
-    /// Blocks for this height that arrived before it started.
-    async fn waiting(&mut self, height: Height) -> Result<Vec<ProposedValue<Grid>>, EngineError> {
-        let mut values = std::mem::take(&mut self.judged);
-        values.retain(|value| value.height == height);
-        if height.0 == self.next() {
-            for (proposed, body) in self.assembler.take(height.0) {
-                values.push(self.judge(proposed, body).await?);
-            }
-        }
-        Ok(values)
-    }
-
-    /// The block to propose: the one already proposed for this height and round, or a new one.
-    async fn propose(
-        &self,
-        height: Height,
-        round: Round,
-    ) -> Result<(BlockHash, Vec<Part>), EngineError> {
-        let safety =
-            |reason: &str| EngineError::Safety { height: height.0, reason: reason.to_owned() };
-        if height.0 != self.next() {
-            return Err(safety("a proposal was asked for that is not for the next height"));
-        }
-        let number = round.as_u32().ok_or_else(|| safety("a proposal without a round"))?;
-        let keyring = self.keyring.clone();
-        let keyring = keyring.ok_or_else(|| safety("a proposal was asked of a full node"))?;
-        let (proposer, solo) = (keyring.address(), self.solo);
-        self.desk
-            .ask("build a block", height.0, move |chain, home| {
-                let (hash, body) = if let Some(hash) = home.proposed(height.0, number) {
-                    info!(%height, %round, %hash, "proposing the same block again");
-                    let body = chain.body(height.0, hash)?;
-                    (hash, body.ok_or_else(|| lost(height.0, hash))?)
-                } else {
-                    let block = chain.build(height.0, proposer.0)?;
-                    home.remember(height.0, number, block.hash)?;
-                    (block.hash, block.body)
-                };
-                let value = BlockHash(hash);
-                let proposed = Proposed { height, round, pol_round: Round::Nil, proposer, value };
-                let parts = if solo { Vec::new() } else { cut(&keyring, proposed, &body)? };
-                Ok((value, parts))
-            })
-            .await
-    }
-
-    /// Parts of a block that the engine wants its peers to see again.
-    async fn repeat(&self, proposed: Proposed) -> Result<Vec<Part>, EngineError> {
-        let Some(keyring) = self.keyring.clone().filter(|_| !self.solo) else {
-            return Ok(Vec::new());
-        };
-        let (height, hash) = (proposed.height.0, proposed.value.0);
-        self.desk
-            .ask("read a body", height, move |chain, _| {
-                let Some(body) = chain.body(height, hash)? else {
-                    warn!(height, %hash, "no body to send again");
-                    return Ok(Vec::new());
-                };
-                cut(&keyring, proposed, &body)
-            })
-            .await
-    }
-
-    /// Takes a part; answers with the block that it completes, if that block's turn has come.
-    async fn received(
-        &mut self,
-        message: StreamMessage<Part>,
-    ) -> Result<Option<ProposedValue<Grid>>, EngineError> {
-        let StreamContent::Data(part) = message.content else {
-            return Ok(None);
-        };
-        let recovery = Recovery::new(self.chain_id);
-        let next = self.next();
-        let (height, is_call) = (part.height.0, part.is_call());
-        if let Err(reason) = self.assembler.add(part, recovery, &self.head.next_validators, next) {
-            debug!(reason, "refused a part");
-            return Ok(None);
-        }
-        self.idle.want(height);
-        if is_call {
-            return Ok(None);
-        }
-        for (proposed, body) in self.assembler.take(next) {
-            let value = self.judge(proposed, body).await?;
-            self.judged.push(value);
-        }
-        // More than one can be here only if they came in while the height before was decided; the
-        // others are told at the start of the next round.
-        Ok(self.judged.pop())
-    }
-
-    /// Judges a proposed block on top of the head.
-    async fn judge(
-        &self,
-        proposed: Proposed,
-        body: Bytes,
-    ) -> Result<ProposedValue<Grid>, EngineError> {
-        let Proposed { height, round, pol_round, proposer, value } = proposed;
-        // A block that is proposed again has a quorum of prevotes from an earlier round (without
-        // them the engine votes nil on it), an older time and perhaps another builder.
-        let origin = if pol_round.is_nil() { Origin::Live } else { Origin::Sync };
-        let verdict = self.validate(height, proposer, value, body, origin).await?;
-        let validity = match verdict {
-            Verdict::Valid => Validity::Valid,
-            Verdict::Invalid(reason) => {
-                warn!(%height, %round, %proposer, hash = %value, reason, "proposed block is invalid");
-                Validity::Invalid
-            }
-        };
-        Ok(ProposedValue { height, round, valid_round: pol_round, proposer, value, validity })
-    }
-
-    async fn validate(
-        &self,
-        height: Height,
-        proposer: Address,
-        value: BlockHash,
-        body: Bytes,
-        origin: Origin,
-    ) -> Result<Verdict, EngineError> {
-        self.desk
-            .ask("validate a block", height.0, move |chain, _| {
-                // A block that is proposed again in a later round was judged before.
-                if chain.body(height.0, value.0)?.is_some() {
-                    return Ok(Verdict::Valid);
-                }
-                Ok(chain.validate(height.0, proposer.0, value.0, body, origin)?)
-            })
-            .await
+        Ok(HeightParams::new(validators, self.timeouts, target))
     }
 
     /// Commits what the engine decided.
@@ -407,36 +322,6 @@ impl App {
             })
             .await
     }
-
-    /// Judges a block that a peer sent as already decided.
-    async fn synced(
-        &self,
-        height: Height,
-        round: Round,
-        proposer: Address,
-        bytes: Bytes,
-    ) -> Result<SyncedValueOutcome<Grid>, EngineError> {
-        if height.0 != self.next() {
-            return Ok(SyncedValueOutcome::LocalTransientError);
-        }
-        let Some((value, body)) = sync::unpack(&bytes) else {
-            return Ok(SyncedValueOutcome::PeerFault);
-        };
-        match self.validate(height, proposer, value, body, Origin::Sync).await? {
-            Verdict::Valid => Ok(SyncedValueOutcome::Verdict(ProposedValue {
-                height,
-                round,
-                valid_round: Round::Nil,
-                proposer,
-                value,
-                validity: Validity::Valid,
-            })),
-            Verdict::Invalid(reason) => {
-                error!(%height, hash = %value, reason, "a peer sent an invalid block as decided");
-                Ok(SyncedValueOutcome::PeerFault)
-            }
-        }
-    }
 }
 
 /// A node without a network must be able to decide alone; with one, a node that is not (yet) a
@@ -489,23 +374,4 @@ async fn publish(network: &mpsc::Sender<NetworkMsg<Grid>>, parts: Vec<Part>) {
             return;
         }
     }
-}
-
-fn cut(keyring: &Keyring, proposed: Proposed, body: &[u8]) -> Result<Vec<Part>, Failure> {
-    if body.len() > MAX_BODY {
-        return Err(ChainError::new(format!(
-            "a block body has at most {MAX_BODY} bytes, this one has {}",
-            body.len()
-        ))
-        .into());
-    }
-    split(keyring, proposed, body)
-        .map_err(|error| ChainError::with_source("could not sign a part", error).into())
-}
-
-fn lost(height: u64, hash: B256) -> EngineError {
-    let reason = format!(
-        "the chain lost block {hash}, which this node has proposed; proposing another would be an equivocation"
-    );
-    EngineError::Safety { height, reason }
 }

@@ -6,7 +6,7 @@ use alloy_primitives::Address;
 use k256::ecdsa::SigningKey;
 use tokio::sync::watch;
 
-use crate::status::EngineStatus;
+use crate::{bus::BusPort, status::EngineStatus};
 
 /// Configuration of one engine.
 pub struct EngineConfig {
@@ -60,7 +60,8 @@ impl fmt::Debug for Role {
 }
 
 /// How votes and blocks travel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Net {
     /// No sockets: this node alone has a quorum.
     Solo,
@@ -73,6 +74,16 @@ pub enum Net {
         /// Whether to talk with these peers only and turn everybody else away.
         peers_only: bool,
     },
+    /// Memory shared with the other engines of this process: for tests.
+    Bus(BusPort),
+}
+
+impl Net {
+    /// Whether nobody else is there.
+    #[must_use]
+    pub const fn is_solo(&self) -> bool {
+        matches!(self, Self::Solo)
+    }
 }
 
 impl fmt::Debug for EngineConfig {

@@ -10,10 +10,12 @@ use arc_malachitebft_app_channel::{
     WalContext,
     app::config::{ConsensusConfig, NodeConfig, ValueSyncConfig},
 };
+use arc_malachitebft_core_types::LinearTimeouts;
 use arc_malachitebft_engine::node::NodeRef;
 use tokio::{sync::watch, time::timeout};
 
 use crate::{
+    bus,
     codec::Borsh,
     config::Net,
     context::{Address, Grid},
@@ -73,7 +75,7 @@ pub(crate) async fn start(
     keyring: Option<&Keyring>,
 ) -> Result<(Channels<Grid>, Running), EngineError> {
     let mut consensus = match net {
-        Net::Solo => p2p::solo(),
+        Net::Solo | Net::Bus(_) => p2p::solo(),
         Net::P2p { listen, peers, peers_only } => {
             p2p::config(chain_id, listen, peers, *peers_only)?
         }
@@ -81,13 +83,14 @@ pub(crate) async fn start(
     consensus.enabled = keyring.is_some();
     // Peers say every second how far they are: what a node that fell behind waits for.
     let sync = ValueSyncConfig {
-        enabled: *net != Net::Solo,
+        enabled: !net.is_solo(),
         status_update_interval: Duration::from_secs(1),
         ..Default::default()
     };
     let settings = Settings { moniker: unique(moniker), consensus, sync };
     let (network, publisher) = match net {
         Net::Solo => solo::spawn().await.map_err(|error| not_started(&error))?,
+        Net::Bus(port) => bus::spawn(port).await.map_err(|error| not_started(&error))?,
         Net::P2p { .. } => p2p::spawn(moniker, &settings, home, keyring).await?,
     };
     let observed = observe(&network).await;
@@ -96,9 +99,10 @@ pub(crate) async fn start(
         .with_custom_network(network.clone(), publisher)
         .with_default_consensus(voter(chain_id, keyring))
         .with_default_request(RequestContext::new(REQUESTS));
-    let built = match net {
-        Net::Solo => builder.with_no_sync().build().await,
-        Net::P2p { .. } => builder.with_default_sync(SyncContext::new(Borsh)).build().await,
+    let built = if net.is_solo() {
+        builder.with_no_sync().build().await
+    } else {
+        builder.with_default_sync(SyncContext::new(Borsh)).build().await
     };
     match (built, observed) {
         (Ok((channels, handle)), Ok((observer, progress))) => {
@@ -114,6 +118,19 @@ pub(crate) async fn start(
             let reason = reason.or_else(|| observed.err().map(|error| error.to_string()));
             Err(EngineError::Start(reason.unwrap_or_default()))
         }
+    }
+}
+
+/// How long the steps of a round wait for messages: the engine's own choice, which suits a network around the globe.
+/// A bus is faster, and its tests live on rounds that fail.
+pub(crate) fn timeouts(net: &Net) -> LinearTimeouts {
+    let usual = LinearTimeouts::default();
+    match net {
+        Net::Bus(_) => {
+            let (propose, rebroadcast) = (Duration::from_secs(1), Duration::from_secs(2));
+            LinearTimeouts { propose, rebroadcast, ..usual }
+        }
+        Net::Solo | Net::P2p { .. } => usual,
     }
 }
 

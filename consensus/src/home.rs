@@ -3,6 +3,7 @@
 //! ```text
 //! lock          held while an engine lives
 //! proposals     the blocks this node proposed for its last height
+//! votes         what this node signed at its last heights
 //! wal/          the engine's write-ahead log
 //! network.key   libp2p identity (ed25519), bound to the validator's key by a signed proof
 //! ```
@@ -18,7 +19,7 @@ use alloy_primitives::B256;
 use borsh::{BorshDeserialize, BorshSerialize};
 use tokio::time::{Instant, sleep};
 
-use crate::error::EngineError;
+use crate::{error::EngineError, guard::Guard};
 
 /// How long a starting engine waits for the parts of a stopped one in the same process (its log
 /// thread, a commit under way) to let go of the directory.
@@ -48,6 +49,19 @@ pub(crate) struct Paths {
     pub(crate) wal: PathBuf,
     /// The libp2p identity.
     pub(crate) network_key: PathBuf,
+    /// What this node signed.
+    pub(crate) votes: PathBuf,
+}
+
+/// What a node did with its key before, by its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Past {
+    /// The last height it signed a vote for; `None` where it has no record of ever signing.
+    pub(crate) signed: Option<u64>,
+    /// The last height it signed anything for.
+    pub(crate) last: u64,
+    /// The height that the engine's log is about.
+    pub(crate) log: Option<u64>,
 }
 
 /// The open and locked home directory.
@@ -80,12 +94,22 @@ impl Home {
 
     /// Where the engine keeps its files.
     pub(crate) fn paths(&self) -> Paths {
-        Paths { wal: self.path.join("wal").join(WAL), network_key: self.path.join(NETWORK_KEY) }
+        Paths {
+            wal: self.path.join("wal").join(WAL),
+            network_key: self.path.join(NETWORK_KEY),
+            votes: self.path.join("votes"),
+        }
     }
 
-    /// The last height this node proposed a block for.
-    pub(crate) const fn last_proposal(&self) -> u64 {
-        self.proposals.height
+    /// What this node did with its key before.
+    pub(crate) fn past(&self) -> Result<Past, EngineError> {
+        let Paths { votes, wal, .. } = self.paths();
+        let last = Guard::last_height(&votes).map_err(|source| failed(&votes, source))?;
+        Ok(Past {
+            signed: last,
+            last: last.unwrap_or_default().max(self.proposals.height),
+            log: log_height(&wal).map_err(|source| failed(&wal, source))?,
+        })
     }
 
     /// What this node proposed for a height and round, in this process or an earlier one.
@@ -133,8 +157,20 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
 }
 
+/// The height that a log of the engine is about: its header is a version (u32) and that height (u64), big endian.
+fn log_height(path: &Path) -> io::Result<Option<u64>> {
+    match fs::read(path) {
+        Ok(bytes) => {
+            let height = bytes.get(4..12).and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
+            Ok(height.map(u64::from_be_bytes))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Creates a file that only its owner reads: one of them is a key.
-fn private(path: &Path) -> io::Result<File> {
+pub(crate) fn private(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]

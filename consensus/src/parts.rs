@@ -22,7 +22,7 @@ pub(crate) const PART_SIZE: usize = 64 * 1024;
 const LOOKAHEAD: u64 = 2;
 
 /// How many unfinished or waiting bodies one sender may have here; its oldest makes room.
-const BODIES_PER_SENDER: usize = 3;
+pub(crate) const BODIES_PER_SENDER: usize = 3;
 
 /// How a proposed block is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,6 +148,12 @@ impl Assembler {
         let parts = BTreeMap::from([(part.index, part.data)]);
         bodies.push_back(Body { proposed, length: part.length, parts });
         Ok(())
+    }
+
+    /// The bytes of all parts that are kept.
+    pub(crate) fn bytes(&self) -> usize {
+        let bodies = self.senders.values().flatten();
+        bodies.flat_map(|body| body.parts.values()).map(Vec::len).sum()
     }
 
     /// Takes out the complete bodies for `height` and forgets everything below it.

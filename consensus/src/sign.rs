@@ -7,7 +7,10 @@ use async_trait::async_trait;
 use grid_core::grid::RecoverableSignature;
 use k256::ecdsa::SigningKey;
 
-use crate::context::{Address, Grid, Part, Proposal, Scheme, Signature, Vote};
+use crate::{
+    context::{Address, Grid, Part, Proposal, Scheme, Signature, Vote},
+    guard::{Guard, Signed, What},
+};
 
 /// This validator's key on one chain.
 #[derive(Clone)]
@@ -15,12 +18,18 @@ pub(crate) struct Keyring {
     chain_id: u64,
     key: SigningKey,
     address: Address,
+    guard: Guard,
 }
 
 impl Keyring {
-    pub(crate) fn new(chain_id: u64, key: SigningKey) -> Self {
+    pub(crate) fn new(chain_id: u64, key: SigningKey, guard: Guard) -> Self {
         let address = Address(alloy_primitives::Address::from_private_key(&key));
-        Self { chain_id, key, address }
+        Self { chain_id, key, address, guard }
+    }
+
+    /// Why this key refused to sign.
+    pub(crate) fn refusal(&self) -> Option<&str> {
+        self.guard.refusal()
     }
 
     pub(crate) const fn address(&self) -> Address {
@@ -29,7 +38,7 @@ impl Keyring {
 
     /// `r ‖ s ‖ 27 or 28` with low `s`; deterministic (RFC 6979), so the same vote always has the same
     /// bytes.
-    fn sign(&self, digest: B256) -> Result<Signature, Error> {
+    pub(crate) fn sign(&self, digest: B256) -> Result<Signature, Error> {
         let (signature, recovery) =
             self.key.sign_prehash_recoverable(digest.as_slice()).map_err(|_| Error::new())?;
         let mut bytes = [0; 65];
@@ -49,6 +58,10 @@ impl Keyring {
 impl Signer<Grid> for Keyring {
     async fn sign_vote(&self, vote: Vote) -> Result<SignedMessage<Grid, Vote>, Error> {
         let digest = vote.digest(self.chain_id).ok_or_else(Error::new)?;
+        let round = vote.round.as_u32().ok_or_else(Error::new)?;
+        let (kind, hash) = vote.content();
+        let what = What::Vote(kind);
+        self.guard.allow(Signed { height: vote.height.0, round, what, hash }).await?;
         let signature = self.sign(digest)?;
         Ok(SignedMessage::new(vote, signature))
     }
@@ -57,7 +70,11 @@ impl Signer<Grid> for Keyring {
         &self,
         proposal: Proposal,
     ) -> Result<SignedMessage<Grid, Proposal>, Error> {
-        let signature = self.sign(proposal.digest(self.chain_id))?;
+        let hash = proposal.digest(self.chain_id);
+        let round = proposal.round.as_u32().ok_or_else(Error::new)?;
+        let (height, what) = (proposal.height.0, What::Proposal);
+        self.guard.allow(Signed { height, round, what, hash }).await?;
+        let signature = self.sign(hash)?;
         Ok(SignedMessage::new(proposal, signature))
     }
 

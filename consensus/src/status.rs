@@ -9,7 +9,7 @@ use arc_malachitebft_engine::network::{NetworkEvent, NetworkRef, NetworkStateDum
 use ractor::{Actor, ActorProcessingErr, ActorRef, SpawnErr, async_trait};
 use tokio::{
     sync::{mpsc, watch},
-    time::{interval, timeout},
+    time::{interval, sleep, timeout},
 };
 
 use crate::context::{Grid, Scheme};
@@ -47,8 +47,10 @@ pub struct EnginePeer {
 /// What peers show of their progress.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Progress {
-    /// The highest height that a connected peer is deciding (by its votes) or has left behind.
+    /// The highest height that a peer votes on or has a block of.
     pub(crate) ahead: u64,
+    /// Whether a peer was ever connected.
+    pub(crate) met: bool,
     /// The newest block that each peer says it has.
     tips: BTreeMap<PeerId, u64>,
 }
@@ -106,8 +108,11 @@ impl Actor for Observer {
                 self.progress.send_modify(|progress| {
                     progress.tips.insert(peer, tip);
                 });
-                self.raise(tip.saturating_add(1));
+                self.raise(tip);
             }
+            NetworkEvent::PeerConnected(_) => self.progress.send_modify(|progress| {
+                progress.met = true;
+            }),
             NetworkEvent::PeerDisconnected(peer) => self.progress.send_modify(|progress| {
                 progress.tips.remove(&peer);
             }),
@@ -125,6 +130,22 @@ impl Observer {
             higher
         });
     }
+}
+
+/// How long a node listens to its first peer before it believes that it knows how far the chain is: peers that have
+/// blocks say so every second.
+const LISTEN: Duration = Duration::from_millis(2_500);
+
+/// Waits for a peer, listens, and gives the height of the newest block that exists as far as peers show.
+pub(crate) async fn listen(mut progress: watch::Receiver<Progress>) -> u64 {
+    if progress.wait_for(|progress| progress.met).await.is_err() {
+        // The network is gone, which ends the run elsewhere.
+        return std::future::pending().await;
+    }
+    sleep(LISTEN).await;
+    let progress = progress.borrow();
+    let tip = progress.tips.values().max().copied().unwrap_or(0);
+    tip.max(progress.ahead.saturating_sub(1))
 }
 
 /// Keeps the list of peers fresh; never ends.

@@ -55,18 +55,18 @@ async fn four_validators_agree_and_one_that_was_away_catches_up() {
     let last = usize::from(COUNT - 1);
     engines.remove(last).stop().await;
     let away = chains[last].head().height;
-    engines[0].reach(&chains[0], away + 6).await;
+    engines[0].reach(&chains[0], away + 3).await;
 
     chains[last] = open(dir, COUNT - 1);
     engines.insert(last, start(dir, &chains[last], COUNT - 1, &ports));
-    engines[last].reach(&chains[last], away + 10).await;
+    engines[last].reach(&chains[last], away + 6).await;
     for engine in engines {
         engine.stop().await;
     }
 
     let blocks: Vec<_> = chains.iter().map(|chain| chain.check()).collect();
     let lowest = blocks.iter().map(|blocks| blocks.len()).min().expect("four");
-    assert!(lowest as u64 >= away + 6, "lowest head {lowest}");
+    assert!(lowest as u64 >= away + 3, "lowest head {lowest}");
     for height in 1..=lowest as u64 {
         assert!(blocks.iter().all(|other| other[&height] == blocks[0][&height]), "at {height}");
     }

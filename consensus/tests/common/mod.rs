@@ -3,7 +3,7 @@
 //! The salt differs at every build, so a node that builds twice for one decision is caught; every
 //! certificate is written to a journal before its block is stored, as if it had left the machine, so
 //! two decisions for one height are caught even if only one of them reached the store.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test file uses its part")]
 
 use std::{
     collections::BTreeMap,
@@ -12,15 +12,15 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use grid_consensus::{
-    Chain, ChainError, EngineConfig, EngineError, Equivocation, Head, Net, Origin, ProposedBlock,
-    Role, Verdict,
+    Chain, ChainError, EngineConfig, EngineError, EngineStatus, Equivocation, Head, Net, Origin,
+    ProposedBlock, Role, Verdict,
 };
 use grid_core::grid::{CommitCertificate, Validator, ValidatorSet};
 use k256::ecdsa::SigningKey;
@@ -30,6 +30,9 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
+
+mod cluster;
+pub use cluster::Cluster;
 
 pub const CHAIN_ID: u64 = 4711;
 
@@ -65,14 +68,15 @@ pub fn validators(count: u8) -> ValidatorSet {
 #[derive(Debug)]
 pub struct FileChain {
     dir: PathBuf,
-    validators: ValidatorSet,
+    /// Each set with the first height that it decides.
+    sets: Vec<(u64, ValidatorSet)>,
     head: watch::Sender<Head>,
     /// Calls of `build`, `validate` and `commit` under way: never more than one.
     busy: AtomicUsize,
     /// Bytes that each body carries besides.
     padding: usize,
-    /// Whether a transaction waits, so to speak.
-    busy_work: AtomicBool,
+    /// Who waits for a block of its own, as if only its mempool had a transaction.
+    waits: Mutex<Option<Address>>,
     work: Arc<Notify>,
     /// What the engine said of others.
     evidence: Mutex<Vec<Equivocation>>,
@@ -84,22 +88,27 @@ impl FileChain {
     }
 
     pub fn with_padding(dir: &Path, validators: ValidatorSet, padding: usize) -> Arc<Self> {
+        Self::with_sets(dir, vec![(1, validators)], padding)
+    }
+
+    /// A chain whose validators change: each set with the first height that it decides, from 1.
+    pub fn with_sets(dir: &Path, sets: Vec<(u64, ValidatorSet)>, padding: usize) -> Arc<Self> {
         fs::create_dir_all(dir.join("bodies")).expect("a directory");
         fs::create_dir_all(dir.join("blocks")).expect("a directory");
         let genesis = Head {
             height: 0,
             hash: keccak256("genesis"),
             time_ms: now_ms(),
-            next_validators: validators.clone(),
+            next_validators: sets[0].1.clone(),
         };
         let (head, _) = watch::channel(genesis);
         let chain = Self {
             dir: dir.to_owned(),
-            validators,
+            sets,
             head,
             busy: AtomicUsize::new(0),
             padding,
-            busy_work: AtomicBool::new(false),
+            waits: Mutex::default(),
             work: Arc::default(),
             evidence: Mutex::default(),
         };
@@ -113,7 +122,30 @@ impl FileChain {
 
     fn head_of(&self, height: u64, hash: B256, body: &[u8]) -> Head {
         let time_ms = u64::from_be_bytes(body[32..40].try_into().expect("8 bytes"));
-        Head { height, hash, time_ms, next_validators: self.validators.clone() }
+        Head { height, hash, time_ms, next_validators: self.set(height + 1).clone() }
+    }
+
+    /// Who decides a height.
+    pub fn set(&self, height: u64) -> &ValidatorSet {
+        let (_, set) = self.sets.iter().rfind(|(first, _)| *first <= height).expect("from 1");
+        set
+    }
+
+    /// From now on there is work, until a block of `proposer` is committed.
+    pub fn wait_for_block_of(&self, proposer: Address) {
+        *self.waits.lock().expect("not poisoned") = Some(proposer);
+        self.work.notify_one();
+    }
+
+    /// What the engine told of validators that contradicted themselves.
+    pub fn evidence(&self) -> Vec<Equivocation> {
+        self.evidence.lock().expect("not poisoned").clone()
+    }
+
+    /// Who built the block of a height.
+    pub fn builder(&self, height: u64) -> Address {
+        let (body, _) = self.decided(height).expect("readable").expect("there");
+        Address::from_slice(&body[40..60])
     }
 
     fn block_file(&self, height: u64) -> PathBuf {
@@ -140,7 +172,7 @@ impl FileChain {
             assert_eq!(certificate.height, height);
             assert_eq!(certificate.block_hash, keccak256(&body));
             assert_eq!(&body[..32], parent.as_slice(), "parent of {height}");
-            certificate.verify(CHAIN_ID, &self.validators).expect("a good certificate");
+            certificate.verify(CHAIN_ID, self.set(height)).expect("a good certificate");
             parent = certificate.block_hash;
             blocks.insert(height, parent);
         }
@@ -238,6 +270,11 @@ impl Chain for FileChain {
             writeln!(journal, "{height} {hash}").map_err(ChainError::new)?;
             let body = self.body(height, hash)?.ok_or_else(|| ChainError::new("no body"))?;
             self.replace_certificate(certificate)?;
+            let mut waits = self.waits.lock().expect("not poisoned");
+            if *waits == Some(Address::from_slice(&body[40..60])) {
+                *waits = None;
+            }
+            drop(waits);
             let head = self.head_of(height, hash, &body);
             self.head.send_replace(head.clone());
             Ok(head)
@@ -260,7 +297,7 @@ impl Chain for FileChain {
     }
 
     fn has_work(&self) -> bool {
-        self.busy_work.load(Ordering::SeqCst)
+        self.waits.lock().expect("not poisoned").is_some()
     }
 
     fn work(&self) -> Arc<Notify> {
@@ -277,6 +314,7 @@ impl Chain for FileChain {
 pub struct Engine {
     pub task: JoinHandle<Result<(), EngineError>>,
     pub cancel: CancellationToken,
+    pub status: watch::Sender<EngineStatus>,
 }
 
 impl Engine {
@@ -291,20 +329,34 @@ impl Engine {
         interval_ms: u64,
         net: Net,
     ) -> Self {
+        let role = Role::Validator(key(number));
+        Self::run(home, chain, role, net, [interval_ms, interval_ms])
+    }
+
+    /// With the intervals of blocks with and without transactions.
+    pub fn run(
+        home: &Path,
+        chain: &Arc<FileChain>,
+        role: Role,
+        net: Net,
+        intervals_ms: [u64; 2],
+    ) -> Self {
         log();
         let cancel = CancellationToken::new();
+        let [block_interval, empty_block_interval] = intervals_ms.map(Duration::from_millis);
+        let status = watch::Sender::default();
         let config = EngineConfig {
             home: home.to_owned(),
-            moniker: format!("validator-{number}"),
-            block_interval: Duration::from_millis(interval_ms),
-            empty_block_interval: Duration::from_millis(interval_ms),
+            moniker: format!("{role:?}"),
+            block_interval,
+            empty_block_interval,
             net,
-            role: Role::Validator(key(number)),
-            status: watch::Sender::default(),
+            role,
+            status: status.clone(),
         };
         let chain: Arc<dyn Chain> = Arc::<FileChain>::clone(chain);
         let task = tokio::spawn(grid_consensus::run(config, chain, cancel.clone()));
-        Self { task, cancel }
+        Self { task, cancel, status }
     }
 
     /// Waits until the chain has `height`.

@@ -4,6 +4,7 @@
 //! `tests/tests/fuzz.rs` runs each target briefly over real data and mutations of it; the programs
 //! in `fuzz/` run them under libFuzzer.
 
+mod consensus;
 mod ethereum;
 mod gossip;
 mod headers;
@@ -17,6 +18,7 @@ mod spv;
 
 use std::path::Path;
 
+pub use consensus::{commit_certificate, consensus_messages, decided_blocks, proposal_parts};
 pub use ethereum::{execution_header, receipts, trie_nodes};
 pub use gossip::{gossip_messages, grid_transaction};
 pub use headers::headers;
@@ -78,5 +80,13 @@ pub const TARGETS: &[Target] = &[
     Target { name: "trie_nodes", run: trie_nodes, seeds: seeds_ethereum::trie_nodes },
     Target { name: "gossip_messages", run: gossip_messages, seeds: gossip::messages },
     Target { name: "grid_transaction", run: grid_transaction, seeds: gossip::transactions },
+    Target { name: "consensus_messages", run: consensus_messages, seeds: consensus::seeds },
+    Target { name: "proposal_parts", run: proposal_parts, seeds: consensus::seeds },
+    Target { name: "decided_blocks", run: decided_blocks, seeds: consensus::seeds },
+    Target {
+        name: "commit_certificate",
+        run: commit_certificate,
+        seeds: consensus::certificate_seeds,
+    },
     Target { name: "receipts", run: receipts, seeds: seeds_ethereum::receipts },
 ];
