@@ -89,3 +89,20 @@ fn listen_message(address: &SocketAddr, source: &io::Error) -> String {
         _ => format!("JSON-RPC can't listen on {address}: {source}; check node.rpc"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_endangers_signed_votes_forbids_a_restart() {
+        let safety = EngineError::Safety { height: 7, reason: "two blocks".into() };
+        let died = EngineError::Died { height: 7, reason: "its log failed".into() };
+        let in_use = EngineError::HomeInUse("node/consensus".into());
+        for (error, forbidden) in [(safety, true), (died, true), (in_use, false)] {
+            let error = NodeError::from(error);
+            assert_eq!(error.threatens_safety(), forbidden, "{error}");
+        }
+        assert!(!NodeError::Stopped.threatens_safety());
+    }
+}

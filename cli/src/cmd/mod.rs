@@ -20,7 +20,7 @@ mod submit;
 mod trust;
 mod verify;
 
-use std::{future::Future, process::ExitCode};
+use std::{future::Future, process::ExitCode, time::Duration};
 
 use eyre::{Result, WrapErr as _};
 
@@ -58,12 +58,17 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
     }
 }
 
+/// How long work on blocking threads may go on after a command has ended.
+const LINGER: Duration = Duration::from_secs(2);
+
 fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     grid_adapters::install_crypto_provider();
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .wrap_err("cannot start the async runtime")?
-        .block_on(future)
+        .wrap_err("cannot start the async runtime")?;
+    let result = runtime.block_on(future);
+    runtime.shutdown_timeout(LINGER);
+    result
 }

@@ -84,13 +84,18 @@ fn every_alert_has_a_complete_runbook_and_every_runbook_an_alert() {
 
 #[test]
 fn addresses_in_runbooks_are_served() {
-    let server = files::text("relayer/src/http.rs");
-    for page in files::folder("docs/runbooks", "md") {
-        let text = files::text(&format!("docs/runbooks/{page}.md"));
-        for part in text.split("127.0.0.1:9640").skip(1).filter(|part| part.starts_with('/')) {
-            let path: String =
-                part.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '/').collect();
-            assert!(server.contains(&format!(".route(\"{path}\"")), "{page}: {path} is not served");
+    for (address, file) in
+        [("127.0.0.1:9640", "relayer/src/http.rs"), ("127.0.0.1:9641", "node/src/http.rs")]
+    {
+        let server = files::text(file);
+        for page in files::folder("docs/runbooks", "md") {
+            let text = files::text(&format!("docs/runbooks/{page}.md"));
+            for part in text.split(address).skip(1).filter(|part| part.starts_with('/')) {
+                let path: String =
+                    part.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '/').collect();
+                let route = format!(".route(\"{path}\"");
+                assert!(server.contains(&route), "{page}: {path} is not served");
+            }
         }
     }
 }

@@ -16,27 +16,28 @@ fn services(compose: &Value) -> impl Iterator<Item = (&String, &Value)> {
 
 /// A property of a service or of what it merges (`<<`), which a YAML reader may leave in place.
 fn property<'a>(service: &'a Value, name: &str) -> &'a Value {
-    match service.get(name) {
-        Some(value) => value,
-        None => &service["<<"][name],
+    match (service.get(name), service.get("<<")) {
+        (Some(value), _) => value,
+        (None, Some(merged)) => property(merged, name),
+        (None, None) => &Value::Null,
     }
 }
 
 #[test]
 fn every_service_is_pinned_bounded_watched_and_without_rights() {
     for (name, service) in services(&compose()) {
-        let image = service["image"].as_str().unwrap_or_default();
+        let image = property(service, "image").as_str().unwrap_or_default();
         let tag = image.rsplit_once(':').map(|(_, tag)| tag).unwrap_or_default();
         let pinned = tag.chars().filter(char::is_ascii_digit).count() >= 2;
         assert!(pinned && tag != "latest", "{name}: image {image}");
-        let user = service["user"].as_str().unwrap_or_default();
+        let user = property(service, "user").as_str().unwrap_or_default();
         assert!(!user.is_empty() && !user.starts_with("0:") && user != "0", "{name}: user {user}");
-        assert_eq!(service["read_only"], true, "{name}");
+        assert_eq!(property(service, "read_only"), true, "{name}");
         assert_eq!(property(service, "restart"), "unless-stopped", "{name}");
         assert_eq!(property(service, "cap_drop")[0], "ALL", "{name}");
         assert!(list(&service["healthcheck"]["test"]).len() > 1, "{name}: no health check");
         for limit in ["cpus", "memory", "pids"] {
-            let set = &service["deploy"]["resources"]["limits"][limit];
+            let set = &property(service, "deploy")["resources"]["limits"][limit];
             assert!(!set.is_null(), "{name}: no limit of {limit}");
         }
         assert!(service.get("privileged").is_none(), "{name}");
@@ -117,10 +118,31 @@ fn grid_listens_where_health_check_and_prometheus_look() {
     assert!(files::text("docker/healthcheck").contains("port=${2:-9640}"));
     for file in files::folder("config/prometheus/targets", "yml") {
         let own: Value = files::yaml(&format!("docker/prometheus/targets/{file}.yml"));
-        let target = own[0]["targets"][0].as_str().expect("a target");
-        let (host, _) = target.split_once(':').expect("host and port");
-        assert!(compose["services"].get(host).is_some(), "{file}: no service {host}");
+        for target in list(&own[0]["targets"]) {
+            let (host, _) =
+                target.as_str().and_then(|text| text.split_once(':')).expect("a target");
+            assert!(compose["services"].get(host).is_some(), "{file}: no service {host}");
+        }
     }
+}
+
+#[test]
+fn the_nodes_of_the_network_are_those_of_a_localnet() {
+    // `grid localnet --host node`: node I has the ports 27000 + 10·I, JSON-RPC two and health three above.
+    let compose = compose();
+    let targets = files::text("docker/prometheus/targets/nodes.yml");
+    for n in 0..4 {
+        let (name, first) = (format!("node{n}"), 27_000 + 10 * n);
+        let node = &compose["services"][&name];
+        let (rpc, health) = ((first + 2).to_string(), (first + 3).to_string());
+        assert_eq!(node["ports"][0], format!("127.0.0.1:{rpc}:{rpc}"), "{name}");
+        assert_eq!(list(&node["healthcheck"]["test"]).last().expect("a port"), health.as_str());
+        assert_eq!(node["volumes"][0]["volume"]["subpath"], format!("net/{name}"));
+        assert!(targets.contains(&format!("\"{name}:{health}\"")), "{name} is in no target");
+    }
+    assert!(compose["services"].get("node4").is_none());
+    let relayer = &compose["services"]["relayer"];
+    assert_eq!(relayer["environment"]["GRID_RELAYER_MAIN_CHAIN"], "http://node0:27002");
 }
 
 #[test]
