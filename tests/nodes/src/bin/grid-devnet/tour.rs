@@ -37,8 +37,11 @@ pub(crate) fn commands(readme: &str) -> Vec<String> {
 pub(crate) fn script(commands: &[String], progress: &str) -> String {
     // A failure inside a pipe counts. `head` reads to the end here: where it leaves early the command
     // before it fails for want of a reader.
-    let mut script =
-        String::from("set -o pipefail\nhead() { sed -n \"1,$2p\"; }\nfailed() { exit \"$1\"; }\n");
+    // What the commands start in the background ends with the script.
+    let mut script = String::from(
+        "set -o pipefail\ntrap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n\
+         head() { sed -n \"1,$2p\"; }\nfailed() { exit \"$1\"; }\n",
+    );
     for command in commands {
         let shown = command.replace('\'', r"'\''");
         // Not `set -e`, which ignores what `!` says.
@@ -107,6 +110,16 @@ $ nor that
         assert!(!success);
         assert_eq!(done, "ok\nok\nok\n");
         assert!(output.contains("$ X='a b'"));
+    }
+
+    #[test]
+    fn what_runs_in_the_background_ends_with_the_script() {
+        let started = std::time::Instant::now();
+        let (success, done, _) = walk(&["sleep 600 & echo $!", "false"]);
+        assert!(!success);
+        assert_eq!(done, "ok\n");
+        // The output's pipe is open as long as the process in the background lives.
+        assert!(started.elapsed() < std::time::Duration::from_secs(60));
     }
 
     #[test]
