@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use eyre::{Result, WrapErr as _, eyre};
 use grid_adapters::{Endpoint, HttpJsonRpc, RpcError};
 use grid_core::{
     ChainId, CompatHeader,
     api::{AccountInfo, ChainInfo, GridTip, NodePeers, NodeStatus, ProveAnswer, RawBlock},
-    grid::light::{HandOver, LightBlock},
+    grid::{
+        ValidatorSet,
+        light::{HandOver, LightBlock},
+    },
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -113,14 +116,25 @@ impl GridRpc {
         self.ask("grid_account", json!([address])).await
     }
 
+    /// What a view of a contract answers.
+    pub(crate) async fn call(&self, to: Address, input: &Bytes) -> Result<Bytes> {
+        self.ask("eth_call", json!([{ "to": to, "input": input }, "latest"])).await
+    }
+
+    /// Who decides the next block.
+    pub(crate) async fn validators(&self) -> Result<ValidatorSet> {
+        self.ask("grid_validators", json!([])).await
+    }
+
     /// Gas that a call would use.
     pub(crate) async fn estimate_gas(
         &self,
         from: Address,
         to: Address,
+        value: U256,
         input: &Bytes,
     ) -> Result<u64> {
-        let call = json!([{ "from": from, "to": to, "input": input }]);
+        let call = json!([{ "from": from, "to": to, "value": value, "input": input }]);
         let gas: alloy_primitives::U64 = self.ask("eth_estimateGas", call).await?;
         Ok(gas.to())
     }

@@ -5,6 +5,7 @@ mod ethereum;
 mod init;
 mod node;
 mod prove;
+mod staking;
 mod trust;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub(crate) use ethereum::*;
 pub(crate) use init::InitArgs;
 pub(crate) use node::*;
 pub(crate) use prove::*;
+pub(crate) use staking::*;
 pub(crate) use trust::*;
 
 /// Cross-chain adapters, relayer and main chain: proves on one chain what happened on another.
@@ -70,6 +72,9 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Submit a proof file to the main chain, which verifies and records it.
     Submit(SubmitArgs),
+    /// Delegated proof of stake on the main chain: delegates, stakes, the epoch.
+    #[command(subcommand)]
+    Staking(StakingCommand),
     /// Encrypted keys.
     #[command(subcommand)]
     Keys(KeysCommand),

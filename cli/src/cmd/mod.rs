@@ -15,6 +15,8 @@ mod prove;
 mod prove_eth;
 mod proven;
 mod run;
+mod send;
+mod staking;
 mod status;
 mod submit;
 mod trust;
@@ -52,6 +54,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Trust(command) => done(block_on(trust::run(&home, &command, out))),
         Command::Audit(args) => block_on(audit::run(&args, out)),
         Command::Submit(args) => done(block_on(submit::run(&home, &args, out))),
+        Command::Staking(command) => done(block_on(staking::run(&home, &command, out))),
         Command::Keys(command) => done(keys::run(&home, &command, out)),
         Command::Bitcoin(command) => bitcoin::run(&command, out),
         Command::Ethereum(command) => ethereum::run(&home, &command, out),
