@@ -1,8 +1,10 @@
 //! From tracked to confirmed: accumulators and the index.
 //!
 //! A chain is looked at when evidence arrived for it, and at a block's start when its rule said that
-//! time alone may confirm more. Per chain and block at most [`MAX_INDEXED`] headers are appended; the rest follows in the
-//! next blocks.
+//! time alone may confirm more. What a block does is bounded per chain and for all chains together ([`work`]); the rest
+//! follows in the next blocks, where the chain that has waited longest comes first.
+//!
+//! [`work`]: super::work
 
 use alloy_primitives::B256;
 use alloy_sol_types::SolValue;
@@ -12,6 +14,7 @@ use super::{
     abi::{LIGHT_CLIENTS, LightClients, REGISTRY, Registry},
     light_client,
     registry::{read_record, store_record},
+    work::{MAX_BEGIN_CHAINS, Task},
 };
 use crate::{
     ChainKey, CompatHeader,
@@ -22,14 +25,17 @@ use crate::{
     transition::IndexEvent,
 };
 
-/// The most headers of one chain that one block appends: about 10 ms of hashing.
-pub(crate) const MAX_INDEXED: u64 = 8_192;
-
-/// The chain's own work at a block's start: every chain whose rule is due by time.
+/// The chain's own work at a block's start: the chains whose rule is due by time, those that have been due for
+/// longest first.
 pub(crate) fn begin_block(env: &mut Env<'_, '_>) -> Result<(), StorageError> {
     let now = env.block.time_ms;
-    let due = read_due(env.overlay)?;
-    for (chain, _) in due.into_iter().filter(|(_, at)| *at <= now) {
+    let mut due = read_due(env.overlay)?;
+    due.retain(|(_, at)| *at <= now);
+    due.sort_by_key(|(chain, at)| (*at, *chain));
+    due.truncate(MAX_BEGIN_CHAINS);
+    let chains = due.len();
+    for (at, (chain, _)) in due.into_iter().enumerate() {
+        env.clients.work.share(chains.saturating_sub(at));
         match read_record(env.overlay, chain)? {
             Some(record) if record.status == ChainStatus::Active => {
                 let mut client = env.clients.take(env.overlay, &record)?;
@@ -39,6 +45,7 @@ pub(crate) fn begin_block(env: &mut Env<'_, '_>) -> Result<(), StorageError> {
             _ => set_due(env.overlay, chain, None)?,
         }
     }
+    env.clients.work.open();
     Ok(())
 }
 
@@ -90,7 +97,8 @@ pub(crate) fn evaluate(
     let more = client.exports() && ranges.grow(env, record, client.tree()) || client.can_settle();
     ranges.prune(record, client);
     light_client::save(env.overlay, chain, client)?;
-    let next = if more { Some(0) } else { record.rule.next_change_ms(client.tree(), now) };
+    // Due since now: behind the chains that have waited for longer.
+    let next = if more { Some(now) } else { record.rule.next_change_ms(client.tree(), now) };
     set_due(env.overlay, chain, next)?;
     if ranges.checkpoints != checkpoints {
         ranges.checkpoints.store(env.overlay, chain);
@@ -107,9 +115,9 @@ fn settle(env: &mut Env<'_, '_>, chain: ChainKey, client: &mut LightClient) {
     if !client.can_settle() {
         return;
     }
-    let done = env.clients.settled.entry(chain).or_default();
-    let (count, change) = client.settle(MAX_INDEXED.saturating_sub(*done), env.block.time_ms);
-    *done = done.saturating_add(count);
+    let most = env.clients.work.left(chain, Task::Settle);
+    let (count, change) = client.settle(most, env.block.time_ms);
+    env.clients.work.did(chain, Task::Settle, count);
     report(env, chain, client, &change);
 }
 
@@ -206,9 +214,8 @@ impl Ranges {
         let Some(wanted) = confirmed.saturating_add(1).checked_sub(from).filter(|n| *n > 0) else {
             return false;
         };
-        let done = env.clients.indexed.entry(chain).or_default();
-        let count = wanted.min(MAX_INDEXED.saturating_sub(*done));
-        *done = done.saturating_add(count);
+        let count = wanted.min(env.clients.work.left(chain, Task::Index));
+        env.clients.work.did(chain, Task::Index, count);
         let Some(to) = count.checked_sub(1).map(|more| from.saturating_add(more)) else {
             return true;
         };

@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::keccak256;
 
-use super::record::{ChainRecord, ClientParams};
+use super::{
+    record::{ChainRecord, ClientParams},
+    work::Work,
+};
 use crate::{
     ChainKey,
     bitcoin::{BitcoinClient, Checkpoint, header::sha256d},
@@ -25,10 +28,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
     loaded: BTreeMap<ChainKey, LightClient>,
-    /// Headers that were confirmed in this block, by chain.
-    pub(crate) indexed: BTreeMap<ChainKey, u64>,
-    /// Headers that moved from a sync-committee client's pending section into its tree in this block.
-    pub(crate) settled: BTreeMap<ChainKey, u64>,
+    /// What the block has done for foreign chains.
+    pub(crate) work: Work,
 }
 
 impl Clients {

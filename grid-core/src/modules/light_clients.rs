@@ -294,6 +294,23 @@ pub(crate) fn is_known(state: &dyn StateRead, input: &[u8]) -> Result<bool, Call
     }
     let (chain, evidence) = evidence_of(call)?;
     let record = active_record(state, chain)?;
-    let client = load(state, &record)?;
-    Ok(knows(&client, &evidence))
+    Ok(match state.loaded_client(record.key()) {
+        Some(client) => knows(&client, &evidence),
+        None => knows(&load(state, &record)?, &evidence),
+    })
+}
+
+/// The chain that a submission names: the first argument of every function that takes evidence.
+pub(crate) fn submission_chain(input: &[u8]) -> Option<ChainKey> {
+    use LightClients::{
+        submitAttestedHeadersCall, submitBitcoinHeadersCall, submitSyncCommitteeCall,
+    };
+    let (selector, arguments) = input.split_first_chunk::<4>()?;
+    let submits = [
+        submitBitcoinHeadersCall::SELECTOR,
+        submitAttestedHeadersCall::SELECTOR,
+        submitSyncCommitteeCall::SELECTOR,
+    ];
+    let chain = arguments.first_chunk::<32>()?;
+    submits.contains(selector).then(|| ChainKey(B256::from(chain)))
 }

@@ -19,11 +19,12 @@ pub mod record;
 mod registry;
 mod staking;
 mod staking_calls;
+pub(crate) mod work;
 
 use alloy_primitives::{Address, B256, keccak256};
 use alloy_sol_types::SolValue;
 
-use crate::state::StateRead;
+use crate::{ChainKey, state::StateRead};
 
 pub(crate) use env::{BlockEnv, CallError, Env};
 pub use gas::Gas;
@@ -82,6 +83,11 @@ pub(crate) fn is_known(
         abi::STAKING => staking::is_known(state, input),
         _ => Ok(false),
     }
+}
+
+/// The foreign chain for which a call submits evidence, told by its selector and first argument alone.
+pub(crate) fn submission_chain(to: &Address, input: &[u8]) -> Option<ChainKey> {
+    (*to == abi::LIGHT_CLIENTS).then(|| light_clients::submission_chain(input)).flatten()
 }
 
 /// `keccak256(abi.encode((address, string name, uint32 version, uint16 prefix, string[]

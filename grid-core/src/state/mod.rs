@@ -19,11 +19,11 @@ pub mod query;
 pub mod system;
 pub mod tree;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use thiserror::Error;
 
-use crate::ethereum::sync::SharedKeys;
+use crate::{ChainKey, ethereum::sync::SharedKeys, light_client::LightClient};
 
 pub use account::Account;
 pub use accumulator::Accumulator;
@@ -73,6 +73,12 @@ pub trait StateRead {
     /// Points of sync committees that earlier executions have decompressed. They are no part of the state
     /// and change no outcome, only save time; a storage that keeps none gives the same blocks.
     fn committee_keys(&self) -> Option<&SharedKeys> {
+        None
+    }
+
+    /// A chain's light client, where the storage keeps it loaded as of exactly this state. As with
+    /// [`Self::committee_keys`] a storage that keeps none gives the same answers, later.
+    fn loaded_client(&self, _: ChainKey) -> Option<Arc<LightClient>> {
         None
     }
 }

@@ -73,7 +73,7 @@ pub(super) fn execute_message(
             .then(|| Failure::Reverted(format!("{} cannot pay {}", message.from, message.value)));
         return Ok(Outcome { failure, ..Outcome::default() });
     };
-    let counts = (clients.indexed.clone(), clients.settled.clone());
+    let work = clients.work.clone();
     let mut env = Env {
         overlay,
         clients,
@@ -100,7 +100,7 @@ pub(super) fn execute_message(
         Err(CallError::OutOfGas) => Failure::OutOfGas,
     };
     overlay.rollback(checkpoint);
-    (clients.indexed, clients.settled) = counts;
+    clients.work = work;
     let output = match &failure {
         Failure::OutOfGas => Bytes::new(),
         failure => Revert::from(failure.reason()).abi_encode().into(),

@@ -2,7 +2,8 @@
 //!
 //! - [`propose`] makes a block from candidate transactions; [`validate`] executes somebody else's block and
 //!   compares every field of its header. Both run the same code, so they agree to the byte.
-//! - [`call`] executes one message without keeping anything; [`check`] is the mempool's door.
+//! - [`call`] executes one message without keeping anything; [`check`] is the mempool's door, [`Shares`] keeps its choice
+//!   fair between foreign chains.
 //!
 //! A block starts with the chain's own work (its parent's hash is remembered, confirmation rules that time
 //! alone can change are looked at again), then come the transactions in order. Blocks, transactions and receipts have
@@ -17,14 +18,16 @@ mod error;
 mod execute;
 mod fees;
 mod propose;
+mod share;
 mod types;
 mod validate;
 
 pub use call::call;
-pub use check::{check, intrinsic_gas};
+pub use check::{check, check_account, intrinsic_gas};
 pub use error::{TransitionError, TxReject};
 pub use fees::next_base_fee;
 pub use propose::propose;
+pub use share::{Shares, submission_chain};
 pub use types::{
     Block, CallContext, CallOutcome, ExecutedBlock, IndexEvent, Parent, Proposal, RecoveredTx,
 };

@@ -10,6 +10,7 @@ mod chains;
 mod committee;
 mod contracts;
 mod deep;
+mod fair;
 mod properties;
 mod staking;
 
