@@ -95,10 +95,11 @@ mod tests {
 
     #[test]
     fn shares_are_equal_and_what_one_leaves_is_for_the_others() {
+        assert_eq!(MAX_BEGIN_CHAINS, 16);
         let mut work = Work::default();
-        for waiting in (1..=MAX_BEGIN_CHAINS).rev() {
-            work.share(waiting);
-            let chain = key(waiting as u8);
+        for n in (1..=16).rev() {
+            work.share(usize::from(n));
+            let chain = key(n);
             assert_eq!(work.left(chain, Task::Index), 1_024);
             work.did(chain, Task::Index, 1_024);
         }

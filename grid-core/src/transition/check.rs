@@ -125,7 +125,9 @@ fn form(tx: &RecoveredTx, chain_id: u64) -> Result<u64, TxReject> {
 /// # Errors
 /// A [`TxReject`]; see [`TxReject::is_transient`].
 pub fn check(state: &dyn StateRead, tx: &RecoveredTx, base_fee: u64) -> Result<(), TxReject> {
-    check_account(state, tx, base_fee)?;
+    let constants = system::Constants::read(state)?;
+    let validity_now = Validity { base_fee, gas: constants.gas_limit, next: false };
+    validity(state, tx, constants.chain_id, &validity_now)?;
     let Some(to) = tx.to() else { return Err(TxReject::Creation) };
     match modules::is_known(state, to, tx.input()) {
         Ok(false) => Ok(()),
@@ -134,19 +136,4 @@ pub fn check(state: &dyn StateRead, tx: &RecoveredTx, base_fee: u64) -> Result<(
         Err(CallError::Revert(reason)) => Err(TxReject::Submission(reason)),
         Err(CallError::OutOfGas) => Err(TxReject::Submission("out of gas".into())),
     }
-}
-
-/// [`check`] without a look at what the call says: enough for a transaction that passed it before, while nothing that
-/// it speaks of has changed.
-///
-/// # Errors
-/// As [`check`].
-pub fn check_account(
-    state: &dyn StateRead,
-    tx: &RecoveredTx,
-    base_fee: u64,
-) -> Result<(), TxReject> {
-    let constants = system::Constants::read(state)?;
-    let validity_now = Validity { base_fee, gas: constants.gas_limit, next: false };
-    validity(state, tx, constants.chain_id, &validity_now).map(|_| ())
 }

@@ -23,7 +23,7 @@ mod types;
 mod validate;
 
 pub use call::call;
-pub use check::{check, check_account, intrinsic_gas};
+pub use check::{check, intrinsic_gas};
 pub use error::{TransitionError, TxReject};
 pub use fees::next_base_fee;
 pub use propose::propose;

@@ -10,8 +10,9 @@ use std::{
 use alloy_primitives::B256;
 use grid_core::{
     ChainKey,
+    ethereum::sync::SharedKeys,
     light_client::LightClient,
-    state::{self, StateDiff, StorageError, keys},
+    state::{self, StateDiff, StateRead, StorageError, keys},
 };
 
 use crate::store::View;
@@ -63,6 +64,27 @@ impl Clients {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A snapshot with the light clients that are loaded: what the mempool's check reads, many times a block.
+pub(super) struct Loaded<'a> {
+    pub(super) view: &'a View,
+    pub(super) clients: &'a Clients,
+}
+
+impl StateRead for Loaded<'_> {
+    fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        self.view.read(key)
+    }
+
+    fn committee_keys(&self) -> Option<&SharedKeys> {
+        self.view.committee_keys()
+    }
+
+    fn loaded_client(&self, chain: ChainKey) -> Option<Arc<LightClient>> {
+        // Where loading fails the caller does it itself and meets the error.
+        self.clients.get(self.view, chain).ok().flatten()
     }
 }
 

@@ -13,8 +13,8 @@ use grid_core::{
 use tokio::sync::Notify;
 
 use super::{
-    ChainFailure, Executed, GridChain, MAX_DRIFT_MS, name_block, now_ms, read_head, read_parent,
-    time_ms,
+    ChainFailure, Executed, GridChain, MAX_DRIFT_MS, name_block, now_ms, read_head,
+    senders::senders, time_ms,
 };
 
 /// Room that a body's header and list prefixes take beside the transactions.
@@ -31,7 +31,7 @@ impl GridChain {
     fn propose(&self, height: u64, proposer: Address) -> Result<ProposedBlock, ChainError> {
         let what = || format!("building block {height}");
         let view = self.store.view().map_err(|error| fail(&what(), error))?;
-        let parent = read_parent(&view).map_err(|error| fail(&what(), error))?;
+        let parent = self.parent(&view).map_err(|error| fail(&what(), error))?;
         if parent.header.number.checked_add(1) != Some(height) {
             return Err(ChainError::new(format!(
                 "block {height} was asked for on top of block {}",
@@ -78,9 +78,9 @@ impl GridChain {
             return Ok(Err(format!("block has hash {found}")));
         }
         let view = self.store.view()?;
-        let parent = read_parent(&view)?;
-        // Who signed what waits here is known since it was admitted.
-        let known = |hash: &B256| self.mempool.sender(hash);
+        let parent = self.parent(&view)?;
+        let senders = senders(&block.body.transactions, |hash| self.mempool.sender(hash));
+        let known = |hash: &B256| senders.get(hash).copied();
         match transition::validate_with(&parent, &view, &block, &known) {
             Ok(executed) => Ok(Ok(Arc::new(executed))),
             Err(TransitionError::Storage(error)) => Err(error.into()),

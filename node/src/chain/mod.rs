@@ -8,6 +8,7 @@ mod cache;
 mod clients;
 mod consensus;
 mod evidence;
+mod senders;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -73,6 +74,8 @@ pub struct GridChain {
     executed: Mutex<ExecutedCache>,
     clients: Clients,
     head: watch::Sender<Head>,
+    /// The newest block, so that nobody reads and hashes it again.
+    parent: Mutex<Parent>,
     /// Chain key → CAIP-2 id, for metrics labels.
     names: Mutex<BTreeMap<ChainKey, String>>,
 }
@@ -98,6 +101,7 @@ impl GridChain {
             executed: Mutex::new(ExecutedCache::default()),
             clients: Clients::default(),
             head: watch::Sender::new(head),
+            parent: Mutex::new(read_parent(&view)?),
             names: Mutex::new(BTreeMap::new()),
         };
         chain.refresh_mempool(&view, submit::base_fee_after(&view)?, &[])?;
@@ -147,6 +151,20 @@ impl GridChain {
         Ok(self.clients.get(view, chain)?)
     }
 
+    /// The newest block of a snapshot as the parent of the next.
+    fn parent(&self, view: &View) -> Result<Parent, ChainFailure> {
+        let parent = self.lock_parent().clone();
+        if parent.header.number == view.height() {
+            return Ok(parent);
+        }
+        // The snapshot is a block older or newer than what was noted.
+        read_parent(view)
+    }
+
+    fn lock_parent(&self) -> MutexGuard<'_, Parent> {
+        self.parent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn executed(&self) -> MutexGuard<'_, ExecutedCache> {
         self.executed.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -157,6 +175,7 @@ impl GridChain {
         self.clients.changed(head.height, &executed.diff);
         let previous_ms = self.head.borrow().time_ms;
         let view = self.store.view()?;
+        *self.lock_parent() = Parent { header: executed.block.header.clone(), hash: executed.hash };
         let base_fee = transition::next_base_fee(&executed.block.header);
         self.refresh_mempool(&view, base_fee, &executed.senders)?;
         let metrics = &self.metrics;

@@ -11,7 +11,7 @@ use grid_core::{
 };
 use thiserror::Error;
 
-use super::{ChainFailure, GridChain, read_parent};
+use super::{ChainFailure, GridChain, clients::Loaded, read_parent};
 use crate::{mempool::MempoolError, metrics::gauge, store::View};
 
 /// Why a transaction was not taken.
@@ -53,9 +53,8 @@ impl GridChain {
         }
         let transaction = envelope.try_into_recovered().map_err(|_| TxReject::Signature)?;
         let view = self.store.view().map_err(ChainFailure::from)?;
-        let parent = read_parent(&view)?;
-        let base_fee = transition::next_base_fee(&parent.header);
-        match transition::check(&view, &transaction, base_fee) {
+        let base_fee = transition::next_base_fee(&self.parent(&view)?.header);
+        match transition::check(&self.loaded(&view), &transaction, base_fee) {
             // A gap in the nonces closes with a later transaction; the mempool bounds how far.
             Ok(()) | Err(TxReject::NonceTooHigh { .. }) => {}
             Err(TxReject::Storage(error)) => return Err(ChainFailure::from(error).into()),
@@ -84,6 +83,11 @@ impl GridChain {
         Ok(())
     }
 
+    /// A snapshot with the light clients that are loaded: a check needs no more time for having many headers.
+    const fn loaded<'a>(&'a self, view: &'a View) -> Loaded<'a> {
+        Loaded { view, clients: &self.clients }
+    }
+
     fn settle(
         &self,
         view: &View,
@@ -91,8 +95,9 @@ impl GridChain {
         senders: &BTreeSet<Address>,
     ) -> Result<(), ChainFailure> {
         let account_of = |address: &_| Account::read(view, address);
+        let state = self.loaded(view);
         let check = |one: &_| {
-            transition::check(view, one, base_fee).map_or_else(|no| no.is_transient(), |()| true)
+            transition::check(&state, one, base_fee).map_or_else(|no| no.is_transient(), |()| true)
         };
         let refused = self.mempool.refresh(Instant::now(), base_fee, senders, account_of, check)?;
         if refused > 0 {

@@ -16,7 +16,7 @@ mod queue;
 mod tests;
 
 use std::{
-    collections::{BTreeSet, BinaryHeap, HashSet},
+    collections::{BTreeSet, BinaryHeap, HashSet, VecDeque},
     ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -24,7 +24,7 @@ use std::{
 
 use alloy_consensus::{Transaction as _, TxEnvelope, transaction::Recovered};
 use alloy_primitives::{Address, B256};
-use grid_core::state::Account;
+use grid_core::{state::Account, transition::Shares};
 use tokio::sync::{Notify, watch};
 
 pub use content::{MempoolContent, MempoolStatus};
@@ -131,7 +131,7 @@ impl Mempool {
     }
 
     /// What a block can contain next: gapless from each sender's nonce, best price first, at most
-    /// `bytes` bytes and `gas` gas.
+    /// `bytes` bytes and `gas` gas. What is beyond a foreign chain's [share](Shares) goes last.
     #[must_use]
     pub fn candidates(&self, base_fee: u64, gas: u64, bytes: usize) -> Vec<Recovered<TxEnvelope>> {
         let pool = self.pool();
@@ -143,7 +143,20 @@ impl Mempool {
             .collect();
         let (mut gas_left, mut bytes_left) = (gas, bytes);
         let mut chosen = Vec::new();
-        while let Some(Ranked { entry, .. }) = heap.pop() {
+        let mut shares = Shares::new(gas);
+        let mut late = VecDeque::new();
+        loop {
+            let entry = match heap.pop() {
+                Some(Ranked { entry, .. }) if shares.take(&entry.transaction, entry.size) => entry,
+                Some(Ranked { entry, .. }) => {
+                    late.push_back(entry);
+                    continue;
+                }
+                None => match late.pop_front() {
+                    Some(entry) => entry,
+                    None => break,
+                },
+            };
             let limit = entry.transaction.gas_limit();
             if limit > gas_left || entry.size > bytes_left {
                 // The sender's later transactions can't go before this one.

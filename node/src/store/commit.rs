@@ -108,11 +108,8 @@ fn write_transactions(
         return Ok(());
     }
     let height = executed.block.header.number;
-    let stored = tables::StoredReceipts {
-        senders: executed.senders.clone(),
-        receipts: executed.receipts.clone(),
-    };
-    write.open_table(tables::RECEIPTS)?.insert(height, alloy_rlp::encode(&stored).as_slice())?;
+    let receipts = tables::encode_receipts(&executed.senders, &executed.receipts);
+    write.open_table(tables::RECEIPTS)?.insert(height, receipts.as_slice())?;
     let mut places = write.open_table(tables::TRANSACTIONS)?;
     for (transaction, index) in transactions.iter().zip(0u32..) {
         places.insert(&transaction.trie_hash().0, (height, index))?;

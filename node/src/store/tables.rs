@@ -3,14 +3,14 @@
 //! Integers in keys are redb's own; hashes stay in their chain's internal byte order. Changing anything
 //! here means raising [`SCHEMA`].
 
-use alloy_consensus::ReceiptEnvelope;
-use alloy_primitives::{Address, B256};
+use alloy_consensus::{Receipt, ReceiptEnvelope, TxType};
+use alloy_primitives::{Address, B256, Log};
 use alloy_rlp::{RlpDecodable, RlpEncodable};
 use grid_core::grid::{CommitCertificate, RecoverableSignature};
 use redb::TableDefinition;
 
 /// Version of the tables' layout. A database of another version is refused.
-pub(crate) const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 2;
 
 /// A 32-byte key.
 pub(crate) type Key32 = &'static [u8; 32];
@@ -32,7 +32,7 @@ pub(crate) const BLOCK_HEIGHTS: TableDefinition<'static, Key32, u64> =
 /// Height → commit certificate, see [`encode_certificate`].
 pub(crate) const CERTIFICATES: TableDefinition<'static, u64, &[u8]> =
     TableDefinition::new("certificates");
-/// Height → RLP of [`StoredReceipts`]; absent for a block without transactions.
+/// Height → [`encode_receipts`]; absent for a block without transactions.
 pub(crate) const RECEIPTS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("receipts");
 /// Transaction hash → height and index in the block.
 pub(crate) const TRANSACTIONS: TableDefinition<'static, Key32, (u64, u32)> =
@@ -69,12 +69,53 @@ pub(crate) const EVIDENCE: TableDefinition<'static, (&'static [u8; 20], u64), &[
     TableDefinition::new("evidence");
 
 /// What execution adds to a block's transactions, in their order.
-#[derive(Debug, Clone, PartialEq, Eq, RlpEncodable, RlpDecodable)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StoredReceipts {
     /// Who signed each transaction; kept so that nobody recovers it again.
     pub senders: Vec<Address>,
     /// The receipts.
     pub receipts: Vec<ReceiptEnvelope>,
+}
+
+/// A receipt without its bloom filter: 256 bytes that follow from the logs.
+#[derive(RlpEncodable, RlpDecodable)]
+struct ReceiptRow {
+    tx_type: u8,
+    success: bool,
+    cumulative_gas_used: u64,
+    logs: Vec<Log>,
+}
+
+#[derive(RlpEncodable, RlpDecodable)]
+struct ReceiptRows {
+    senders: Vec<Address>,
+    rows: Vec<ReceiptRow>,
+}
+
+/// RLP of senders and receipts.
+pub(crate) fn encode_receipts(senders: &[Address], receipts: &[ReceiptEnvelope]) -> Vec<u8> {
+    let row = |receipt: &ReceiptEnvelope| ReceiptRow {
+        tx_type: receipt.tx_type().into(),
+        success: receipt.status(),
+        cumulative_gas_used: receipt.cumulative_gas_used(),
+        logs: receipt.logs().to_vec(),
+    };
+    let rows = receipts.iter().map(row).collect();
+    alloy_rlp::encode(ReceiptRows { senders: senders.to_vec(), rows })
+}
+
+/// Reads [`encode_receipts`].
+pub(crate) fn decode_receipts(bytes: &[u8]) -> alloy_rlp::Result<StoredReceipts> {
+    let ReceiptRows { senders, rows } = alloy_rlp::decode_exact(bytes)?;
+    let receipt = |row: ReceiptRow| {
+        let tx_type = TxType::try_from(row.tx_type)
+            .map_err(|_| alloy_rlp::Error::Custom("unknown transaction type"))?;
+        let (status, logs) = (row.success.into(), row.logs);
+        let receipt = Receipt { status, cumulative_gas_used: row.cumulative_gas_used, logs };
+        Ok(ReceiptEnvelope::from_typed(tx_type, receipt.with_bloom()))
+    };
+    let receipts = rows.into_iter().map(receipt).collect::<alloy_rlp::Result<_>>()?;
+    Ok(StoredReceipts { senders, receipts })
 }
 
 /// Layout version of [`encode_certificate`].

@@ -1,3 +1,5 @@
+mod crash;
+
 use std::{fs, path::Path};
 
 use grid_core::genesis;
@@ -115,4 +117,33 @@ fn a_stored_certificate_has_one_encoding() {
     let mut other = bytes;
     other[0] = 2;
     assert_eq!(tables::decode_certificate(&other), None);
+}
+
+#[test]
+fn receipts_are_stored_without_blooms_and_come_back_with_them() {
+    use alloy_consensus::{Receipt, ReceiptEnvelope, TxReceipt as _, TxType};
+    use alloy_primitives::{Address, Log};
+
+    let types = [TxType::Legacy, TxType::Eip2930, TxType::Eip1559];
+    let receipt = |(tx_type, at): (&TxType, usize)| {
+        let log = |n: usize| {
+            let topics = vec![B256::repeat_byte(1); n];
+            Log::new_unchecked(Address::repeat_byte(2), topics, vec![3; n * 40].into())
+        };
+        let receipt = Receipt {
+            status: (at != 1).into(),
+            cumulative_gas_used: 21_000 * (at as u64 + 1),
+            logs: (0..at).map(log).collect(),
+        };
+        ReceiptEnvelope::from_typed(*tx_type, receipt.with_bloom())
+    };
+    let receipts: Vec<_> = types.iter().zip(0..).map(receipt).collect();
+    assert!(receipts[2].logs().len() == 2 && !receipts[2].bloom().is_zero());
+    let senders = vec![Address::repeat_byte(4); 3];
+    let bytes = tables::encode_receipts(&senders, &receipts);
+    assert!(bytes.len() < 300, "{}", bytes.len());
+    let stored = StoredReceipts { senders, receipts };
+    assert_eq!(tables::decode_receipts(&bytes), Ok(stored));
+    assert!(tables::decode_receipts(&bytes[1..]).is_err());
+    assert_eq!(tables::decode_receipts(&tables::encode_receipts(&[], &[])).unwrap().receipts, []);
 }

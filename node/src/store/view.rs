@@ -101,8 +101,9 @@ impl View {
     pub fn receipts(&self, height: u64) -> Result<StoredReceipts, StoreError> {
         let receipts = self.read.open_table(tables::RECEIPTS)?;
         match receipts.get(height)? {
-            Some(bytes) => decode("receipts", bytes.value()),
-            None => Ok(StoredReceipts { senders: Vec::new(), receipts: Vec::new() }),
+            Some(bytes) => tables::decode_receipts(bytes.value())
+                .map_err(|error| StoreError::value("receipts", error)),
+            None => Ok(StoredReceipts::default()),
         }
     }
 
@@ -188,6 +189,23 @@ impl View {
         Ok(AccumulatorNodes::new(chain, self.read.open_table(tables::MMR_NODES)?))
     }
 }
+
+#[cfg(test)]
+impl View {
+    /// All values and all nodes of the state's tree.
+    pub(crate) fn contents(&self) -> (Pairs, Pairs) {
+        use redb::ReadableTable as _;
+
+        let pairs = |table: &ReadOnlyTable<&'static [u8], &'static [u8]>| -> Pairs {
+            let rows = table.iter().unwrap().map(Result::unwrap);
+            rows.map(|(key, value)| (key.value().to_vec(), value.value().to_vec())).collect()
+        };
+        (pairs(&self.values), pairs(&self.nodes))
+    }
+}
+
+#[cfg(test)]
+type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
 fn decode<T: alloy_rlp::Decodable>(table: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
     alloy_rlp::decode_exact(bytes).map_err(|error| StoreError::value(table, error))
