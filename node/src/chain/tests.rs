@@ -203,7 +203,7 @@ fn a_replay_from_genesis_gives_the_same_roots_receipts_and_index_at_each_height(
     let (theirs, ours) = (old.store().view().unwrap(), new.store().view().unwrap());
     assert_eq!(ours.contents(), theirs.contents());
     let (first, count) = ours.range(regtest().key()).unwrap().unwrap();
-    assert_eq!((first, count), (0, 38), "40 headers and genesis, three confirmations");
+    assert_eq!((first, count), (0, 39), "heights 0 to 38 of 40 have three confirmations");
     // Only the newest state is kept: a tree of the same values has as many nodes.
     let (values, nodes) = ours.contents();
     let all = values.into_iter().map(|(key, value)| (key, Some(value))).collect();
