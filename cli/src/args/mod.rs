@@ -1,5 +1,6 @@
 //! The command line.
 
+mod bench;
 mod bitcoin;
 mod ethereum;
 mod init;
@@ -14,6 +15,7 @@ use alloy_primitives::B256;
 use clap::{Args, Parser, Subcommand};
 use grid_core::ChainId;
 
+pub(crate) use bench::*;
 pub(crate) use bitcoin::*;
 pub(crate) use ethereum::*;
 pub(crate) use init::InitArgs;
@@ -78,6 +80,9 @@ pub(crate) enum Command {
     /// Encrypted keys.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Measure what the program does on this machine.
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Tools for auditors of Bitcoin: files and numbers alone, no home folder and no network.
     #[command(subcommand)]
     Bitcoin(BitcoinCommand),

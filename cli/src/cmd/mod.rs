@@ -1,6 +1,7 @@
 //! The commands. Each calls the libraries and prints; none decides anything of its own.
 
 mod audit;
+mod bench;
 mod bitcoin;
 mod chains;
 mod checkpoint;
@@ -56,6 +57,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Submit(args) => done(block_on(submit::run(&home, &args, out))),
         Command::Staking(command) => done(block_on(staking::run(&home, &command, out))),
         Command::Keys(command) => done(keys::run(&home, &command, out)),
+        Command::Bench(command) => done(block_on(bench::run(&command, out))),
         Command::Bitcoin(command) => bitcoin::run(&command, out),
         Command::Ethereum(command) => ethereum::run(&home, &command, out),
     }

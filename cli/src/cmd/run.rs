@@ -112,7 +112,7 @@ pub(super) fn cancel_on_signal() -> Result<CancellationToken> {
 
 /// Calls the node in this process.
 #[derive(Debug)]
-struct InProcess(Caller);
+pub(super) struct InProcess(pub(super) Caller);
 
 #[async_trait::async_trait]
 impl RpcTransport for InProcess {

@@ -1,0 +1,43 @@
+//! `grid bench`.
+
+use clap::{Args, Subcommand};
+
+/// `grid bench`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// How many transfers a chain commits, how soon they are final, and what that costs.
+    Chain(BenchChainArgs),
+}
+
+/// `grid bench chain`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchChainArgs {
+    /// JSON-RPC of a running node. May be repeated: the load is spread. A chain of one validator in this process
+    /// where absent.
+    #[arg(long, value_name = "URL")]
+    pub(crate) rpc: Vec<String>,
+    /// Transfers to commit.
+    #[arg(long, default_value_t = 20_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) transfers: u64,
+    /// Accounts that send them.
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    pub(crate) accounts: u64,
+    /// Transfers that may wait at once. Less than the nodes' mempools hold.
+    #[arg(long, default_value_t = 3_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) window: u32,
+    /// Transfers that are offered a second; as many as the window lets through where absent.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) rate: Option<u32>,
+    /// The set time between blocks: of the chain in this process, or the one that the nodes run with.
+    #[arg(long, default_value = "1s", value_name = "TIME")]
+    pub(crate) block_interval: humantime::Duration,
+    /// Process of a node whose memory is shown. May be repeated; only with --rpc.
+    #[arg(long, value_name = "PID", requires = "rpc")]
+    pub(crate) pid: Vec<u32>,
+    /// Commit blocks without transactions instead, without a pause, and show how the memory grows.
+    #[arg(long, requires = "blocks", conflicts_with = "rpc")]
+    pub(crate) empty: bool,
+    /// How many blocks without transactions.
+    #[arg(long, value_name = "N", requires = "empty", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) blocks: Option<u64>,
+}
