@@ -57,6 +57,18 @@ impl Module for LightClientsModule {
         LightClients::LightClientsCalls::SIGNATURES.to_vec()
     }
 
+    fn events(&self) -> Vec<&'static str> {
+        LightClients::LightClientsEvents::SIGNATURES.to_vec()
+    }
+
+    fn is_known(&self, state: &dyn StateRead, input: &[u8]) -> Result<bool, CallError> {
+        is_known(state, input)
+    }
+
+    fn submission_chain(&self, input: &[u8]) -> Option<ChainKey> {
+        submission_chain(input)
+    }
+
     fn call(&self, env: &mut Env<'_, '_>, input: &[u8]) -> Result<Vec<u8>, CallError> {
         use LightClients::{LightClientsCalls as Calls, *};
         match decode(input)? {
@@ -281,7 +293,7 @@ fn submit(env: &mut Env<'_, '_>, chain: B256, evidence: &Evidence) -> Result<u64
 ///
 /// # Errors
 /// [`CallError::Revert`] where the submission would be refused before any header is checked.
-pub(crate) fn is_known(state: &dyn StateRead, input: &[u8]) -> Result<bool, CallError> {
+fn is_known(state: &dyn StateRead, input: &[u8]) -> Result<bool, CallError> {
     use LightClients::LightClientsCalls as Calls;
     let call = decode(input)?;
     if !matches!(
@@ -301,7 +313,7 @@ pub(crate) fn is_known(state: &dyn StateRead, input: &[u8]) -> Result<bool, Call
 }
 
 /// The chain that a submission names: the first argument of every function that takes evidence.
-pub(crate) fn submission_chain(input: &[u8]) -> Option<ChainKey> {
+fn submission_chain(input: &[u8]) -> Option<ChainKey> {
     use LightClients::{
         submitAttestedHeadersCall, submitBitcoinHeadersCall, submitSyncCommitteeCall,
     };

@@ -19,6 +19,8 @@ pub mod record;
 mod registry;
 mod staking;
 mod staking_calls;
+#[cfg(test)]
+mod tests;
 pub(crate) mod work;
 
 use alloy_primitives::{Address, B256, keccak256};
@@ -36,7 +38,7 @@ pub(crate) use registry::{read_chain_list, read_record, store_new_record};
 /// The most registered chains, terminated ones included.
 pub const MAX_CHAINS: usize = 256;
 
-/// A system contract.
+/// A system contract. `docs/system-contracts.md` says how to add one.
 pub(crate) trait Module: Sync {
     /// Where it is called.
     fn address(&self) -> Address;
@@ -48,6 +50,21 @@ pub(crate) trait Module: Sync {
     fn prefix(&self) -> u8;
     /// The functions that it has, in Solidity's notation.
     fn functions(&self) -> Vec<&'static str>;
+    /// The events that it emits, in Solidity's notation.
+    fn events(&self) -> Vec<&'static str>;
+    /// Whether a call would be refused because it says nothing new, as far as can be said without executing it. The
+    /// mempool asks, so that such a call costs its sender nothing.
+    ///
+    /// # Errors
+    /// [`CallError::Revert`] where it would be refused for another reason.
+    fn is_known(&self, _state: &dyn StateRead, _input: &[u8]) -> Result<bool, CallError> {
+        Ok(false)
+    }
+    /// The foreign chain for which a call submits evidence, told by its selector and first argument alone. A chain's
+    /// submissions share a part of each block.
+    fn submission_chain(&self, _input: &[u8]) -> Option<ChainKey> {
+        None
+    }
     /// Executes a call.
     ///
     /// # Errors
@@ -68,26 +85,21 @@ pub(crate) fn at(address: &Address) -> Option<&'static dyn Module> {
     COLLECTION.iter().find(|module| module.address() == *address).copied()
 }
 
-/// Whether a call would be refused because it says nothing new, as far as can be said without executing it.
+/// [`Module::is_known`] of the contract at an address; `false` where there is none.
 ///
 /// # Errors
-/// [`CallError::Revert`] where it would be refused for another reason.
+/// As [`Module::is_known`].
 pub(crate) fn is_known(
     state: &dyn StateRead,
     to: Address,
     input: &[u8],
 ) -> Result<bool, CallError> {
-    match to {
-        abi::LIGHT_CLIENTS => light_clients::is_known(state, input),
-        abi::PROOFS => proofs::is_known(state, input),
-        abi::STAKING => staking::is_known(state, input),
-        _ => Ok(false),
-    }
+    at(&to).map_or(Ok(false), |module| module.is_known(state, input))
 }
 
-/// The foreign chain for which a call submits evidence, told by its selector and first argument alone.
+/// [`Module::submission_chain`] of the contract at an address.
 pub(crate) fn submission_chain(to: &Address, input: &[u8]) -> Option<ChainKey> {
-    (*to == abi::LIGHT_CLIENTS).then(|| light_clients::submission_chain(input)).flatten()
+    at(to)?.submission_chain(input)
 }
 
 /// `keccak256(abi.encode((address, string name, uint32 version, uint16 prefix, string[]

@@ -42,6 +42,14 @@ impl Module for ProofsModule {
         Proofs::ProofsCalls::SIGNATURES.to_vec()
     }
 
+    fn events(&self) -> Vec<&'static str> {
+        Proofs::ProofsEvents::SIGNATURES.to_vec()
+    }
+
+    fn is_known(&self, state: &dyn StateRead, input: &[u8]) -> Result<bool, CallError> {
+        is_known(state, input)
+    }
+
     fn call(&self, env: &mut Env<'_, '_>, input: &[u8]) -> Result<Vec<u8>, CallError> {
         use Proofs::{ProofsCalls as Calls, *};
         match decode(input)? {
@@ -137,7 +145,7 @@ fn proven_at(state: &dyn StateRead, claim_hash: &B256) -> Result<Option<u64>, St
 ///
 /// # Errors
 /// [`CallError::Revert`] where the call or its proof does not decode.
-pub(crate) fn is_known(state: &dyn StateRead, input: &[u8]) -> Result<bool, CallError> {
+fn is_known(state: &dyn StateRead, input: &[u8]) -> Result<bool, CallError> {
     let call = decode(input)?;
     let Proofs::ProofsCalls::submit(call) = call else { return Ok(false) };
     let proof = CrossChainProof::from_abi(&call.proof)

@@ -42,6 +42,10 @@ impl Module for RegistryModule {
         Registry::RegistryCalls::SIGNATURES.to_vec()
     }
 
+    fn events(&self) -> Vec<&'static str> {
+        Registry::RegistryEvents::SIGNATURES.to_vec()
+    }
+
     fn call(&self, env: &mut Env<'_, '_>, input: &[u8]) -> Result<Vec<u8>, CallError> {
         use Registry::{RegistryCalls as Calls, *};
         let call = Calls::abi_decode_validate(input)

@@ -42,6 +42,14 @@ impl Module for StakingModule {
         Staking::StakingCalls::SIGNATURES.to_vec()
     }
 
+    fn events(&self) -> Vec<&'static str> {
+        Staking::StakingEvents::SIGNATURES.to_vec()
+    }
+
+    fn is_known(&self, state: &dyn StateRead, input: &[u8]) -> Result<bool, CallError> {
+        is_known(state, input)
+    }
+
     fn call(&self, env: &mut Env<'_, '_>, input: &[u8]) -> Result<Vec<u8>, CallError> {
         use Staking::StakingCalls as Calls;
         let call = decode(input)?;
@@ -246,7 +254,7 @@ fn epoch(params: &StakingParams, height: u64) -> Staking::epochReturn {
 ///
 /// # Errors
 /// [`CallError::Revert`] where the call does not decode or its signatures do not hold.
-pub(crate) fn is_known(state: &dyn StateRead, input: &[u8]) -> Result<bool, CallError> {
+fn is_known(state: &dyn StateRead, input: &[u8]) -> Result<bool, CallError> {
     use Staking::StakingCalls as Calls;
     let chain_id = Constants::read(state)?.chain_id;
     Ok(match decode(input)? {
