@@ -102,6 +102,37 @@ pub(crate) fn submission_chain(to: &Address, input: &[u8]) -> Option<ChainKey> {
     at(to)?.submission_chain(input)
 }
 
+/// What anybody may know of a system contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contract {
+    /// Where it is called.
+    pub address: Address,
+    /// Its name, as in its Solidity interface.
+    pub name: &'static str,
+    /// Raised with every change of behaviour.
+    pub version: u32,
+    /// The state's prefix byte that belongs to it.
+    pub prefix: u8,
+    /// Its functions, in Solidity's notation.
+    pub functions: Vec<&'static str>,
+    /// Its events, in Solidity's notation.
+    pub events: Vec<&'static str>,
+}
+
+/// The contract collection, by address.
+#[must_use]
+pub fn collection() -> Vec<Contract> {
+    let contract = |module: &&dyn Module| Contract {
+        address: module.address(),
+        name: module.name(),
+        version: module.version(),
+        prefix: module.prefix(),
+        functions: module.functions(),
+        events: module.events(),
+    };
+    COLLECTION.iter().map(contract).collect()
+}
+
 /// `keccak256(abi.encode((address, string name, uint32 version, uint16 prefix, string[]
 /// functions)[]))` over the collection.
 #[must_use]

@@ -30,10 +30,20 @@ fn every_module_has_its_own_address_prefix_and_name() {
 }
 
 #[test]
+fn the_documentation_has_every_module() {
+    let text = include_str!("../../../docs/system-contracts.md");
+    for Contract { name, address, prefix, .. } in collection() {
+        let end = &address.to_string()[38..];
+        let row = format!("| {name} | `0x…{end}` | `{prefix:#04x}` |");
+        assert!(text.contains(&row), "{row}");
+    }
+}
+
+#[test]
 fn every_module_lists_its_functions_and_events_once() {
-    for module in COLLECTION {
-        for list in [module.functions(), module.events()] {
-            assert!(!list.is_empty(), "{}", module.name());
+    for Contract { name, functions, events, .. } in collection() {
+        for list in [functions, events] {
+            assert!(!list.is_empty(), "{name}");
             assert!(list.iter().all(|one| one.ends_with(')')), "{list:?}");
             assert_eq!(list.iter().collect::<BTreeSet<_>>().len(), list.len(), "{list:?}");
         }

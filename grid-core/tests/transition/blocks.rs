@@ -174,6 +174,30 @@ fn state_proofs_show_values_and_absence() {
     assert!(tree::verify(root, &absent, None, &large).is_err());
 }
 
+/// A path has one step more for each doubling of the state, a step has 65 bytes, and what stands around it less than 200. So a
+/// state of a million values (2^20) has proofs of about 1.5 KB: `benches/state_tree.rs` measures it.
+#[test]
+fn a_state_proof_grows_by_one_step_for_each_doubling() {
+    for doublings in [8u32, 11, 14] {
+        let all = (0..1u64 << doublings)
+            .map(|n| {
+                (keys::account(&Address::left_padding_from(&n.to_be_bytes())), Some(vec![7; 40]))
+            })
+            .collect();
+        let mut state = grid_core::state::MemoryState::new();
+        let (root, batch) = tree::update(&state, &all, 0).unwrap();
+        state.apply_parts(&all, &batch, 0);
+        let sizes = all.keys().take(200).map(|key| {
+            let (value, proof) = tree::prove(&state, key).unwrap();
+            assert_eq!(tree::verify(root, key, value.as_deref(), &proof), Ok(()));
+            proof.len()
+        });
+        let mean = sizes.sum::<usize>() / 200;
+        let expected = 65 * doublings as usize;
+        assert!((expected..expected + 200).contains(&mean), "{mean} bytes at 2^{doublings}");
+    }
+}
+
 #[test]
 fn replay_from_genesis_gives_the_same_roots_and_stale_nodes_are_all_named() {
     let (wallet, key, mut chain, genesis_header) = with_bitcoin(depth(3), 64);
