@@ -37,7 +37,7 @@ pub(super) const REVERTED: i32 = 3;
 /// Codes that every method may answer with.
 pub(super) const COMMON: [i32; 3] = [codes::INVALID_PARAMS_CODE, codes::INTERNAL_ERROR_CODE, LIMIT];
 
-/// A code's name in the OpenRPC document, and what it means.
+/// A code's name in the `OpenRPC` document, and what it means.
 pub(super) const fn describe(code: i32) -> (&'static str, &'static str) {
     match code {
         codes::INVALID_PARAMS_CODE => ("InvalidParams", "a parameter is missing or not usable"),

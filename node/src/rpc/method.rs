@@ -1,4 +1,4 @@
-//! What is said of a method, once: its registration, its limits and the OpenRPC document come from it.
+//! What is said of a method, once: its registration, its limits and the `OpenRPC` document come from it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The OpenRPC document: what every method takes, answers and refuses, made of the same descriptions that
+//! The `OpenRPC` document: what every method takes, answers and refuses, made of the same descriptions that
 //! the methods are registered with.
 
 use std::collections::BTreeSet;

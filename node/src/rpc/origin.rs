@@ -50,7 +50,7 @@ impl Origins {
         CorsLayer::new().allow_origin(allowed).allow_methods(Any).allow_headers(Any)
     }
 
-    /// Refuses WebSockets of other pages: a browser opens them without asking.
+    /// Refuses a WebSocket of another page: a browser opens it without asking.
     pub(super) fn upgrades(self) -> UpgradeFilterLayer {
         UpgradeFilterLayer(self)
     }

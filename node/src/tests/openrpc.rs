@@ -1,4 +1,4 @@
-//! The OpenRPC document against the methods that are registered.
+//! The `OpenRPC` document against the methods that are registered.
 
 use std::{collections::BTreeSet, path::Path};
 

@@ -19,7 +19,7 @@ use super::support::*;
 const CONNECTIONS: usize = 64;
 const INTERVAL: Duration = Duration::from_millis(100);
 /// Blocks to wait for with and without the flood.
-const BLOCKS: u64 = 20;
+const BLOCKS: u32 = 20;
 
 /// One connection that asks for expensive things, one after another, until told to stop.
 async fn ask_on(rpc: std::net::SocketAddr, stop: Arc<AtomicBool>, refused: Arc<AtomicU64>) -> u64 {
@@ -80,7 +80,7 @@ async fn read_answer(stream: &mut BufReader<TcpStream>) -> Value {
 async fn time_of_blocks(node: &crate::NodeHandle) -> Duration {
     let start = node.heads().borrow().height;
     let clock = Instant::now();
-    wait_height(node, start + BLOCKS).await;
+    wait_height(node, start + u64::from(BLOCKS)).await;
     clock.elapsed()
 }
 
@@ -111,6 +111,6 @@ async fn a_flood_of_calls_does_not_delay_blocks() {
     assert!(answered > 100, "{answered} answers are no flood");
     assert!(refused > 0, "nothing was over the budget");
     // An interval is a pace, not a promise; a node in the way of its calls is many times slower.
-    assert!(flooded < calm.max(INTERVAL * BLOCKS as u32) * 2, "{calm:?} without, {flooded:?} with");
+    assert!(flooded < calm.max(INTERVAL * BLOCKS) * 2, "{calm:?} without, {flooded:?} with");
     stop(node).await;
 }

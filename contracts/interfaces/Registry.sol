@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.20;
+
+// Generated from grid-core/src/modules/abi.rs.
+// The system contract at 0x0000000000000000000000000000000000001001.
+
+/// Which chains take part.
+interface Registry {
+    /// A chain was registered.
+    event Registered(bytes32 indexed chain, string id, uint8 level, uint8 security);
+    /// A chain's status changed (0 active, 1 suspended, 2 frozen, 3 terminated).
+    event StatusChanged(bytes32 indexed chain, uint8 status);
+
+    /// Registers a chain from the JSON of its record; the governor only.
+    function register(bytes calldata record) external returns (bytes32 chain);
+    /// Changes a chain's status; the governor only.
+    function setStatus(bytes32 chain, uint8 status) external;
+    /// The keys of all registered chains, sorted.
+    function chains() external view returns (bytes32[] memory keys);
+    /// A chain's record as JSON.
+    function record(bytes32 chain) external view returns (bytes memory json);
+    /// A chain's status.
+    function status(bytes32 chain) external view returns (uint8 code);
+    /// The account that may register chains and change their status.
+    function governor() external view returns (address account);
+}
