@@ -6,6 +6,7 @@ use grid_consensus::{Net, Role};
 use grid_core::genesis::Genesis;
 use prometheus::Registry;
 
+use crate::{clock::Clock, gossip::GossipConfig, mempool::MempoolLimits};
 use crate::{gossip::GossipConfig, mempool::MempoolLimits};
 
 /// Configuration of one node.
@@ -38,6 +39,8 @@ pub struct NodeConfig {
     pub mempool: MempoolLimits,
     /// Most memory for cached database pages, in bytes.
     pub cache_bytes: usize,
+    /// What it builds and judges block times by.
+    pub clock: Clock,
     /// Where metrics are registered.
     pub metrics: Registry,
 }
@@ -64,6 +67,7 @@ impl NodeConfig {
             rpc_limits: RpcLimits::default(),
             mempool: MempoolLimits::default(),
             cache_bytes: Self::DEFAULT_CACHE_BYTES,
+            clock: Clock::default(),
             metrics: Registry::new(),
         }
     }

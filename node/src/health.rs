@@ -8,7 +8,7 @@ use grid_core::api::{NodePeer, NodePeers, NodeStatus};
 use tokio::sync::watch;
 
 use crate::{
-    chain::{GridChain, now_ms},
+    chain::GridChain,
     gossip::GossipHandle,
     metrics::gauge,
 };
@@ -39,7 +39,7 @@ impl Health {
     pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let head = self.chain.head();
-        let age = age(&head);
+        let age = age(&head, self.chain.now_ms());
         if age > self.empty_block_interval.saturating_mul(3).saturating_add(PATIENCE) {
             problems.push(format!(
                 "block {} is {} s old: consensus stands still, or this node has not caught up",
@@ -117,7 +117,7 @@ impl Health {
     pub(crate) fn refresh(&self) {
         let metrics = self.chain.metrics();
         let head = self.chain.head();
-        metrics.head_age_seconds.set(gauge(age(&head).as_secs()));
+        metrics.head_age_seconds.set(gauge(age(&head, self.chain.now_ms()).as_secs()));
         metrics.ready.set(i64::from(self.problems().is_empty()));
         metrics.validators.set(gauge(head.next_validators.as_slice().len()));
         metrics.in_validator_set.set(i64::from(self.in_set(&head)));
@@ -142,8 +142,8 @@ impl Health {
 }
 
 /// Age of a block by this node's clock.
-fn age(head: &Head) -> Duration {
-    Duration::from_millis(now_ms().saturating_sub(head.time_ms))
+fn age(head: &Head, now_ms: u64) -> Duration {
+    Duration::from_millis(now_ms.saturating_sub(head.time_ms))
 }
 
 fn count(number: usize) -> u64 {

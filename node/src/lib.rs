@@ -8,6 +8,7 @@
 //! error and never lives on dead; every input is bounded.
 
 pub mod chain;
+mod clock;
 mod config;
 mod duties;
 mod error;
@@ -21,6 +22,7 @@ pub mod rpc;
 pub mod store;
 mod tasks;
 
+pub use clock::Clock;
 pub use config::{NodeConfig, RpcLimits};
 pub use error::NodeError;
 pub use gossip::GossipConfig;

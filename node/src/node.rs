@@ -11,6 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     NodeConfig, NodeError, NodeMetrics, RpcError,
     chain::GridChain,
+    clock::Clock,
     duties::{self, Duties},
     gossip::{Gossip, GossipConfig, GossipHandle},
     health::Health,
@@ -58,6 +59,7 @@ impl Node {
             genesis: config.genesis,
             mempool: Mempool::new(config.mempool),
             metrics,
+            clock: config.clock,
             cache_bytes: config.cache_bytes,
         };
         let chain = tokio::task::spawn_blocking(|| open.open())
@@ -158,6 +160,7 @@ struct OpenChain {
     genesis: grid_core::genesis::Genesis,
     mempool: Mempool,
     metrics: NodeMetrics,
+    clock: Clock,
     cache_bytes: usize,
 }
 
@@ -167,7 +170,8 @@ impl OpenChain {
             .map_err(|error| NodeError::Genesis(error.to_string()))?;
         let store = Store::open(&self.data_dir, &genesis, self.cache_bytes)?;
         let chain_id = self.genesis.chain_id;
-        Ok(GridChain::new(chain_id, store, self.mempool, self.metrics)?)
+        let chain = GridChain::new(chain_id, store, self.mempool, self.metrics)?;
+        Ok(chain.with_clock(self.clock))
     }
 }
 

@@ -13,8 +13,8 @@ use grid_core::{
 use tokio::sync::Notify;
 
 use super::{
-    ChainFailure, Executed, GridChain, MAX_DRIFT_MS, name_block, now_ms, read_head,
-    senders::senders, time_ms,
+    ChainFailure, Executed, GridChain, MAX_DRIFT_MS, name_block, read_head, senders::senders,
+    time_ms,
 };
 
 /// Room that a body's header and list prefixes take beside the transactions.
@@ -39,7 +39,7 @@ impl GridChain {
             )));
         }
         let parent_ms = time_ms(&parent).map_err(|error| fail(&what(), error))?;
-        let time = now_ms().max(parent_ms.saturating_add(1));
+        let time = self.now_ms().max(parent_ms.saturating_add(1));
         let candidates = self.mempool.candidates(
             transition::next_base_fee(&parent.header),
             parent.header.gas_limit,
@@ -123,7 +123,7 @@ impl GridChain {
                 )));
             }
             let ahead = Extension::of(header)
-                .map_or(u64::MAX, |extension| extension.timeMs.saturating_sub(now_ms()));
+                .map_or(u64::MAX, |extension| extension.timeMs.saturating_sub(self.now_ms()));
             if ahead > MAX_DRIFT_MS {
                 return Ok(Verdict::Invalid(format!(
                     "block time is {ahead} ms ahead of this node's clock, at most {MAX_DRIFT_MS} ms are allowed; check both clocks"

@@ -16,7 +16,6 @@ mod tests;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use alloy_primitives::B256;
@@ -32,6 +31,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::{
+    clock::Clock,
     mempool::Mempool,
     metrics::{NodeMetrics, gauge},
     store::{Store, StoreError, View},
@@ -71,6 +71,7 @@ pub struct GridChain {
     store: Store,
     mempool: Mempool,
     metrics: NodeMetrics,
+    clock: Clock,
     executed: Mutex<ExecutedCache>,
     clients: Clients,
     head: watch::Sender<Head>,
@@ -98,6 +99,7 @@ impl GridChain {
             store,
             mempool,
             metrics,
+            clock: Clock::default(),
             executed: Mutex::new(ExecutedCache::default()),
             clients: Clients::default(),
             head: watch::Sender::new(head),
@@ -107,6 +109,17 @@ impl GridChain {
         chain.refresh_mempool(&view, submit::base_fee_after(&view)?, &[])?;
         chain.start_metrics(&view)?;
         Ok(chain)
+    }
+
+    /// Goes by another clock than the machine's.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// This node's clock, milliseconds since 1970.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
     }
 
     /// EIP-155 chain id.
@@ -270,12 +283,6 @@ fn time_ms(parent: &Parent) -> Result<u64, ChainFailure> {
     Extension::of(&parent.header)
         .map(|extension| extension.timeMs)
         .map_err(|error| ChainFailure::Stored { height, reason: error.to_string() })
-}
-
-/// This node's clock, milliseconds since 1970.
-pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A shared executed block.

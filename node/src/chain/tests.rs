@@ -106,7 +106,7 @@ fn a_block_from_the_future_is_refused_live_but_not_when_it_is_decided() {
     let (proposer, judge) = (chain(one.path()), chain(two.path()));
     let view = proposer.store().view().unwrap();
     let parent = read_parent(&view).unwrap();
-    let later = now_ms() + MAX_DRIFT_MS + 60_000;
+    let later = Clock::default().now_ms() + MAX_DRIFT_MS + 60_000;
     let made = transition::propose(&parent, &view, Vec::new(), later, address(1)).unwrap();
     let body = Bytes::from(alloy_rlp::encode(&made.executed.block));
     let hash = made.executed.hash;

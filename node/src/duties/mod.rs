@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     NodeError,
-    chain::{ChainFailure, GridChain, SubmitError, now_ms},
+    chain::{ChainFailure, GridChain, SubmitError},
     mempool::MempoolError,
     store::{StoredEvidence, View},
 };
@@ -275,7 +275,7 @@ pub(crate) async fn run(mut duties: Duties, cancel: CancellationToken) -> Result
             changed = heads.changed() => if changed.is_err() { return Ok(()) },
         }
         let time_ms = heads.borrow_and_update().time_ms;
-        if u128::from(now_ms().saturating_sub(time_ms)) > STALE.as_millis() {
+        if u128::from(duties.chain.now_ms().saturating_sub(time_ms)) > STALE.as_millis() {
             continue;
         }
         let task = spawn_blocking(move || {

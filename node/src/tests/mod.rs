@@ -8,5 +8,6 @@ mod openrpc;
 mod rpc;
 mod rpc_flood;
 mod rpc_web;
+mod skew;
 mod staking;
 pub(crate) mod support;
