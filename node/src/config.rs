@@ -7,7 +7,6 @@ use grid_core::genesis::Genesis;
 use prometheus::Registry;
 
 use crate::{clock::Clock, gossip::GossipConfig, mempool::MempoolLimits};
-use crate::{gossip::GossipConfig, mempool::MempoolLimits};
 
 /// Configuration of one node.
 pub struct NodeConfig {

@@ -7,11 +7,7 @@ use grid_consensus::{Chain as _, EngineStatus, Head};
 use grid_core::api::{NodePeer, NodePeers, NodeStatus};
 use tokio::sync::watch;
 
-use crate::{
-    chain::GridChain,
-    gossip::GossipHandle,
-    metrics::gauge,
-};
+use crate::{chain::GridChain, gossip::GossipHandle, metrics::gauge};
 
 /// How often metrics are brought up to date that change without a block.
 const REFRESH: Duration = Duration::from_secs(1);

@@ -27,8 +27,7 @@ fn seed(node: usize) -> u8 {
 
 /// Four validators over libp2p; the last one's clock is off by `skew`.
 async fn network(directory: &Path, skew: &Arc<AtomicI64>) -> Vec<NodeHandle> {
-    let listeners: Vec<_> =
-        (0..COUNT).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let listeners: Vec<_> = (0..COUNT).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     let addresses: Vec<String> = listeners
         .iter()
         .map(|one| format!("/ip4/127.0.0.1/tcp/{}", one.local_addr().unwrap().port()))
@@ -49,11 +48,8 @@ async fn network(directory: &Path, skew: &Arc<AtomicI64>) -> Vec<NodeHandle> {
         config.block_interval = Duration::from_millis(100);
         config.empty_block_interval = config.block_interval;
         let peers = (0..COUNT).filter(|other| *other != node).map(|other| addresses[other].clone());
-        config.net = Net::P2p {
-            listen: addresses[node].clone(),
-            peers: peers.collect(),
-            peers_only: false,
-        };
+        config.net =
+            Net::P2p { listen: addresses[node].clone(), peers: peers.collect(), peers_only: false };
         if node == WRONG {
             let skew = Arc::clone(skew);
             config.clock = Clock::new(move || {

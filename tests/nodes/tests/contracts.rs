@@ -152,7 +152,7 @@ fn case(name: &str, start: &TrustedState, update: &LightUpdate, policy: LightPol
         "drift": policy.clock_drift_ms,
         "trusted": hex::encode_prefixed(trusted(start)),
         "call": hex::encode_prefixed((state, list, update.clone()).abi_encode_params()),
-        "commitment": verdict.map_or(B256::ZERO, |state| state.commitment()),
+        "commitment": verdict.as_ref().map_or(B256::ZERO, |state| state.commitment()),
         "reason": verdict.err().map(|error| error.to_string()),
     })
 }

@@ -29,6 +29,30 @@ async fn a_late_full_node_catches_up_and_an_auditor_verifies_what_it_serves() {
     world.finish("late joiner").await;
 }
 
+/// The operator's nightmare: the disk is gone, the key is not. What it signed before is forgotten, so it must sign nothing
+/// for those heights; and then it is a validator again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_validator_that_lost_its_disk_signs_nothing_twice_and_votes_again() {
+    let mut world = World::start(ClusterConfig::default()).await;
+    world.transfers(0..4);
+    world.cluster.wait_blocks(8, LIMIT).await.expect("a history");
+    let offender = world.cluster.signer(3).expect("key").address();
+    world.cluster.wipe(3).expect("wipe");
+    world.cluster.start_node(3).await.expect("start");
+    let height = world.cluster.height().await;
+    let caught_up = world.cluster.wait_height(3, height, LIMIT).await.expect("catches up");
+    println!("a wiped validator had {height} blocks {caught_up:?} after its start");
+
+    // Without another one the chain goes on only if it votes.
+    world.cluster.kill(0).expect("kill");
+    world.cluster.wait_blocks(6, LIMIT).await.expect("the wiped validator votes again");
+    world.start_nodes(0..1).await;
+    world.cluster.wait_blocks(3, LIMIT).await.expect("all four go on");
+    let delegate = world.delegate(offender).await;
+    assert!(delegate.candidate && delegate.jailedUntil == 0, "it was slashed");
+    world.finish("wiped validator").await;
+}
+
 /// `grid audit` of a node with a genesis file beside its own.
 async fn audit(world: &World, node: usize, genesis: &str) -> Result<String, NodeError> {
     let genesis = world.cluster.genesis_file().with_file_name(genesis);
