@@ -40,7 +40,7 @@ fn open(dir: &Path, number: u8) -> Arc<FileChain> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn four_validators_agree_and_one_that_was_away_catches_up() {
+async fn four_validators_agree_and_one_that_lost_its_disk_catches_up() {
     let dir = tempfile::tempdir().expect("a directory");
     let dir = dir.path();
     let ports = ports();
@@ -57,6 +57,10 @@ async fn four_validators_agree_and_one_that_was_away_catches_up() {
     let away = chains[last].head().height;
     engines[0].reach(&chains[0], away + 3).await;
 
+    // It comes back without its disk: it must not vote before it knows that it is past what it signed.
+    for what in ["chain", "home"] {
+        std::fs::remove_dir_all(dir.join(format!("{what}-{last}"))).expect("removed");
+    }
     chains[last] = open(dir, COUNT - 1);
     engines.insert(last, start(dir, &chains[last], COUNT - 1, &ports));
     engines[last].reach(&chains[last], away + 6).await;
@@ -64,6 +68,7 @@ async fn four_validators_agree_and_one_that_was_away_catches_up() {
         engine.stop().await;
     }
 
+    assert!(chains.iter().all(|chain| chain.evidence().is_empty()), "somebody voted twice");
     let blocks: Vec<_> = chains.iter().map(|chain| chain.check()).collect();
     let lowest = blocks.iter().map(|blocks| blocks.len()).min().expect("four");
     assert!(lowest as u64 >= away + 3, "lowest head {lowest}");

@@ -171,3 +171,25 @@ async fn a_damaged_log_ends_the_run_once_and_is_usable_again() {
     engine.stop().await;
     assert!(chain.journal().values().all(|hashes| hashes.len() == 1), "{:?}", chain.journal());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_log_of_what_it_signed_it_refuses_to_decide_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (data, home) = (dir.path().join("chain"), dir.path().join("home"));
+    let head = decided_but_not_stored(&data, &home).await;
+    let (log, away) = (home.join("wal").join("consensus.wal"), dir.path().join("away"));
+    std::fs::rename(&log, &away).expect("moved");
+
+    let chain = FileChain::open(&data, validators(1));
+    for _ in 0..2 {
+        let error = Engine::start(&home, &chain, 0, 0).failure().await;
+        let text = error.to_string();
+        assert!(matches!(error, EngineError::Safety { .. }) && text.contains("log"), "{text}");
+        assert_eq!(chain.head().height, head);
+    }
+    std::fs::rename(&away, &log).expect("moved back");
+    let mut engine = Engine::start(&home, &chain, 0, 0);
+    engine.reach(&chain, head + 3).await;
+    engine.stop().await;
+    assert!(chain.journal().values().all(|hashes| hashes.len() == 1), "{:?}", chain.journal());
+}

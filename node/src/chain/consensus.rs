@@ -1,6 +1,9 @@
 //! The engine's seam.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use alloy_primitives::{Address, B256, Bytes};
 use grid_consensus::{
@@ -246,7 +249,10 @@ impl Chain for GridChain {
     }
 
     fn has_work(&self) -> bool {
-        self.mempool.has_work()
+        let due = self.due_ms.load(Ordering::Relaxed);
+        // What was due at the head's time the head has looked at: it is no reason for another block.
+        let is_due = due > self.head.borrow().time_ms && self.now_ms() >= due;
+        self.mempool.has_work() || is_due
     }
 
     fn work(&self) -> Arc<Notify> {

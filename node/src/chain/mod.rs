@@ -15,7 +15,10 @@ mod tests;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use alloy_primitives::B256;
@@ -77,6 +80,8 @@ pub struct GridChain {
     head: watch::Sender<Head>,
     /// The newest block, so that nobody reads and hashes it again.
     parent: Mutex<Parent>,
+    /// When time alone may confirm headers, milliseconds since 1970; `u64::MAX` for never.
+    due_ms: AtomicU64,
     /// Chain key → CAIP-2 id, for metrics labels.
     names: Mutex<BTreeMap<ChainKey, String>>,
 }
@@ -104,6 +109,7 @@ impl GridChain {
             clients: Clients::default(),
             head: watch::Sender::new(head),
             parent: Mutex::new(read_parent(&view)?),
+            due_ms: AtomicU64::new(read_due(&view)?),
             names: Mutex::new(BTreeMap::new()),
         };
         chain.refresh_mempool(&view, submit::base_fee_after(&view)?, &[])?;
@@ -189,6 +195,7 @@ impl GridChain {
         let previous_ms = self.head.borrow().time_ms;
         let view = self.store.view()?;
         *self.lock_parent() = Parent { header: executed.block.header.clone(), hash: executed.hash };
+        self.due_ms.store(read_due(&view)?, Ordering::Relaxed);
         let base_fee = transition::next_base_fee(&executed.block.header);
         self.refresh_mempool(&view, base_fee, &executed.senders)?;
         let metrics = &self.metrics;
@@ -266,6 +273,11 @@ fn read_head(view: &View) -> Result<Head, ChainFailure> {
         ChainFailure::Stored { height, reason: "it names no validators for the next one".into() }
     })?;
     Ok(Head { height, hash: parent.hash, time_ms: time_ms(&parent)?, next_validators })
+}
+
+/// When time alone may confirm more headers; `u64::MAX` for never.
+fn read_due(view: &View) -> Result<u64, StorageError> {
+    Ok(state::query::next_due_ms(view)?.unwrap_or(u64::MAX))
 }
 
 /// The newest block as the parent of the next.
