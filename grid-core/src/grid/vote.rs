@@ -3,11 +3,21 @@
 //! The digest names no signer: one digest serves all signatures of a certificate, so a contract
 //! hashes once and calls `ecrecover` per signer.
 
-use alloy_primitives::{Address, B256, Keccak256, Signature, U256};
+use std::sync::LazyLock;
+
+use alloy_primitives::{Address, B256, Keccak256, Signature};
+use secp256k1::{
+    Message, Secp256k1, VerifyOnly,
+    ecdsa::{self, RecoveryId},
+};
 use serde::{Deserialize, Serialize};
 
 /// Domain of every vote, with its version.
 pub const VOTE_DOMAIN: &[u8] = b"GRID/vote/1";
+
+/// Bitcoin Core's library: a recovery takes a fifth of the time that it takes in pure Rust, and a certificate has up to 21
+/// of them or more.
+static SECP: LazyLock<Secp256k1<VerifyOnly>> = LazyLock::new(Secp256k1::verification_only);
 
 /// Which vote is signed. A certificate holds [`VoteKind::Precommit`]s for a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -100,17 +110,18 @@ impl RecoverableSignature {
     #[must_use]
     pub fn recover(&self, digest: &B256) -> Option<Address> {
         let [rs @ .., v] = &self.0;
-        let odd = match v {
-            27 => false,
-            28 => true,
-            _ => return None,
-        };
-        let (r, s) = rs.split_at_checked(32)?;
-        let signature = Signature::new(U256::from_be_slice(r), U256::from_be_slice(s), odd);
-        if signature.normalize_s().is_some() {
+        let id = RecoveryId::from_i32(i32::from(v.checked_sub(27)?)).ok()?;
+        let signature = ecdsa::RecoverableSignature::from_compact(rs, id).ok()?;
+        // 29 and 30 name a point that overflows: nobody signs so, and a contract would refuse it.
+        let (own, mut low) = (signature.to_standard(), signature.to_standard());
+        low.normalize_s();
+        if *v > 28 || low != own {
             return None;
         }
-        signature.recover_address_from_prehash(digest).ok()
+        let key = SECP.recover_ecdsa(&Message::from_digest(digest.0), &signature).ok()?;
+        // Without the byte that says that both coordinates follow.
+        let [_, point @ ..] = key.serialize_uncompressed();
+        Some(Address::from_raw_public_key(&point))
     }
 }
 
@@ -138,5 +149,78 @@ impl TryFrom<alloy_primitives::Bytes> for RecoverableSignature {
 impl core::fmt::Debug for RecoverableSignature {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "{}", alloy_primitives::hex::encode_prefixed(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::U256;
+    use k256::ecdsa::SigningKey;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// By the library that Ethereum's types come with.
+    fn reference(signature: &RecoverableSignature, digest: &B256) -> Option<Address> {
+        let bytes = signature.as_bytes();
+        let odd = match bytes[64] {
+            27 => false,
+            28 => true,
+            _ => return None,
+        };
+        let number = |part: &[u8]| U256::from_be_slice(part);
+        let parsed = Signature::new(number(&bytes[..32]), number(&bytes[32..64]), odd);
+        if parsed.normalize_s().is_some() {
+            return None;
+        }
+        parsed.recover_address_from_prehash(digest).ok()
+    }
+
+    fn signed(seed: u8, digest: &B256) -> (RecoverableSignature, Address) {
+        let key = SigningKey::from_slice(&[seed.max(1); 32]).unwrap();
+        let made = key.sign_prehash_recoverable(digest.as_slice()).unwrap();
+        (Signature::from(made).into(), Address::from_private_key(&key))
+    }
+
+    proptest! {
+        #[test]
+        fn both_libraries_recover_the_same(
+            seed: u8, digest: [u8; 32], at in 0..65usize, bit in 0..8u8, noise: [u8; 32],
+        ) {
+            let digest = B256::from(digest);
+            let (good, signer) = signed(seed, &digest);
+            prop_assert_eq!(good.recover(&digest), Some(signer));
+            let mut bytes = *good.as_bytes();
+            bytes[at] ^= 1 << bit;
+            let flipped = RecoverableSignature::from_bytes(bytes);
+            prop_assert_eq!(flipped.recover(&digest), reference(&flipped, &digest));
+            bytes[..32].copy_from_slice(&noise);
+            let noisy = RecoverableSignature::from_bytes(bytes);
+            prop_assert_eq!(noisy.recover(&digest), reference(&noisy, &digest));
+        }
+    }
+
+    #[test]
+    fn the_edges_of_both_numbers_are_judged_alike() {
+        let order = U256::from_str_radix(
+            "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141",
+            16,
+        )
+        .unwrap();
+        let one = U256::ONE;
+        let edges = [U256::ZERO, one, order / U256::from(2), order / U256::from(2) + one];
+        let edges: Vec<_> =
+            edges.into_iter().chain([order - one, order, order + one, U256::MAX]).collect();
+        let digest = B256::repeat_byte(3);
+        for (r, s) in edges.iter().flat_map(|r| edges.iter().map(move |s| (r, s))) {
+            for v in [0, 1, 26, 27, 28, 29, 30, 31, 255] {
+                let mut bytes = [v; 65];
+                bytes[..32].copy_from_slice(&r.to_be_bytes::<32>());
+                bytes[32..64].copy_from_slice(&s.to_be_bytes::<32>());
+                let signature = RecoverableSignature::from_bytes(bytes);
+                let found = signature.recover(&digest);
+                assert_eq!(found, reference(&signature, &digest), "{r} {s} {v}");
+            }
+        }
     }
 }
