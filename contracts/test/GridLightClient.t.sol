@@ -14,7 +14,7 @@ interface Vm {
     function warp(uint256 timestamp) external;
 }
 
-/// Runs the cases that grid-core wrote into fixtures.json, and compares every verdict with grid-core's.
+/// Runs the cases that grid-core wrote into fixtures/, and compares every verdict with grid-core's.
 contract GridLightClientTest {
     Vm private constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
 
@@ -26,35 +26,31 @@ contract GridLightClientTest {
     uint64 private constant FOREVER = type(uint64).max;
 
     function test_every_verdict_is_that_of_grid_core() public {
-        string memory json = vm.readFile("./fixtures.json");
-        uint256 count = vm.parseJsonUint(json, ".count");
+        uint256 count = vm.parseJsonUint(vm.readFile("./fixtures/all.json"), ".count");
         require(count > 0, "no case");
         for (uint256 i = 0; i < count; ++i) {
-            _case(json, string.concat(".cases[", vm.toString(i), "]"));
+            _case(vm.readFile(string.concat("./fixtures/", vm.toString(i), ".json")));
         }
     }
 
-    function _case(string memory json, string memory path) private {
-        string memory name = vm.parseJsonString(json, string.concat(path, ".name"));
-        bool good = vm.parseJsonBool(json, string.concat(path, ".good"));
-        vm.warp(vm.parseJsonUint(json, string.concat(path, ".now")));
-        Trusted memory trusted = abi.decode(vm.parseJsonBytes(json, string.concat(path, ".trusted")), (Trusted));
+    function _case(string memory json) private {
+        string memory name = vm.parseJsonString(json, ".name");
+        bool good = vm.parseJsonBool(json, ".good");
+        vm.warp(vm.parseJsonUint(json, ".now"));
         GridLightClient client = new GridLightClient(
-            trusted,
-            uint64(vm.parseJsonUint(json, string.concat(path, ".period"))),
-            uint64(vm.parseJsonUint(json, string.concat(path, ".drift")))
+            abi.decode(vm.parseJsonBytes(json, ".trusted"), (Trusted)),
+            uint64(vm.parseJsonUint(json, ".period")),
+            uint64(vm.parseJsonUint(json, ".drift"))
         );
-        bytes memory call = abi.encodePacked(
-            GridLightClient.advance.selector, vm.parseJsonBytes(json, string.concat(path, ".call"))
-        );
+        bytes memory call = abi.encodePacked(GridLightClient.advance.selector, vm.parseJsonBytes(json, ".call"));
         uint256 before = gasleft();
         (bool taken, bytes memory answer) = address(client).call(call);
         uint256 used = before - gasleft();
         if (taken != good) revert Differs(name, good, answer);
         if (!good) return;
-        bytes32 expected = vm.parseJsonBytes32(json, string.concat(path, ".commitment"));
+        bytes32 expected = vm.parseJsonBytes32(json, ".commitment");
         require(client.commitment() == expected, "another commitment than grid-core's");
-        if (vm.parseJsonBool(json, string.concat(path, ".measured"))) {
+        if (vm.parseJsonBool(json, ".measured")) {
             emit log_named_uint(name, used + _calldataGas(call));
         }
     }
@@ -68,7 +64,7 @@ contract GridLightClientTest {
     }
 
     function test_a_contradiction_stops_the_client() public {
-        string memory json = vm.readFile("./fixtures.json");
+        string memory json = vm.readFile("./fixtures/all.json");
         vm.warp(vm.parseJsonUint(json, ".conflict.now"));
         Trusted memory trusted = abi.decode(vm.parseJsonBytes(json, ".conflict.trusted"), (Trusted));
         Validator[] memory set = abi.decode(vm.parseJsonBytes(json, ".conflict.set"), (Validator[]));

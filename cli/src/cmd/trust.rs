@@ -28,7 +28,8 @@ struct Shown {
     height: u64,
     block_hash: B256,
     validators: usize,
-    trusted_until: String,
+    /// `null` where the validators cannot leave.
+    trusted_until: Option<String>,
     /// Whether it is too old to be used.
     expired: bool,
 }
@@ -107,13 +108,15 @@ fn show(file: &std::path::Path, trust: &TrustFile, now_ms: u64, out: Output) -> 
         height: state.height,
         block_hash: state.block_hash,
         validators: state.validators.as_slice().len(),
-        trusted_until: trust.until().to_owned(),
+        trusted_until: trust.until().map(ToOwned::to_owned),
         expired: state.check_age(&trust.policy(), now_ms).is_err(),
     };
     out.show(&shown, |shown| {
+        let until = shown.trusted_until.as_deref();
+        let until = until.unwrap_or("always: the validators cannot leave");
         let mut text = format!(
-            "{}\n  chain         eip155:{}\n  block         {} {}\n  validators    {}\n  trusted until {}",
-            shown.file, shown.chain_id, shown.height, shown.block_hash, shown.validators, shown.trusted_until
+            "{}\n  chain         eip155:{}\n  block         {} {}\n  validators    {}\n  trusted until {until}",
+            shown.file, shown.chain_id, shown.height, shown.block_hash, shown.validators
         );
         if shown.expired {
             text.push_str(

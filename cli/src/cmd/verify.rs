@@ -103,13 +103,10 @@ fn people(proven: &proof::Proven, trusted: &Trusted, abi: Option<&Abi>) -> Strin
         Trusted::Hash { hash, .. } => format!("the Grid block hash {hash}"),
         Trusted::Header { file, .. } => {
             let state = file.state();
-            format!(
-                "{} validator(s) of Grid chain {} after block {}; until {}",
-                state.validators.as_slice().len(),
-                state.chain_id,
-                state.height,
-                file.until()
-            )
+            let count = state.validators.as_slice().len();
+            let until = file.until().map_or_else(String::new, |until| format!(", until {until}"));
+            let (chain, height) = (state.chain_id, state.height);
+            format!("{count} validator(s) of Grid chain {chain} after block {height}{until}")
         }
     };
     format!("VERIFIED\n{}  trusting      {whom}", describe(proven, abi))

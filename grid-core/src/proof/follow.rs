@@ -4,6 +4,7 @@
 //! there with Grid's light client: at once, if enough of the trusted validators are among the signers, or over
 //! headers in between that hand the trust over.
 
+use alloy_primitives::keccak256;
 use thiserror::Error;
 
 use super::{
@@ -50,16 +51,19 @@ pub fn verify_from(
     policy: &LightPolicy,
     now_ms: u64,
 ) -> Result<Verified<Proven>, FollowError> {
+    let block = grid_block(proof).ok_or(FollowError::NoCertificate)?;
+    // First what the proof says of itself: its reasons tell more than those of the way to it.
+    let anchor = TrustAnchor::BlockHash(keccak256(&block.header));
+    let verified = verify(proof, &Trust { chain_id: start.chain_id, anchor })?;
     let trusted = match hand_over {
         Some(way) => way.follow(start, policy, now_ms)?,
         None => start.clone(),
     };
-    let block = grid_block(proof).ok_or(FollowError::NoCertificate)?;
-    let header = trusted.verify_any(&block, policy, now_ms).map_err(|reason| {
-        FollowError::GridBlock { trusted: trusted.height, reason: Box::new(reason) }
+    trusted.verify_any(&block, policy, now_ms).map_err(|reason| FollowError::GridBlock {
+        trusted: trusted.height,
+        reason: Box::new(reason),
     })?;
-    let anchor = TrustAnchor::BlockHash(header.hash());
-    Ok(verify(proof, &Trust { chain_id: start.chain_id, anchor })?)
+    Ok(verified)
 }
 
 /// The proof's Grid block as a light client takes it.

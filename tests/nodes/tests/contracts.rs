@@ -358,8 +358,13 @@ fn the_contract_judges_as_grid_core_does() {
         copy(&contracts.join(part), &folder.path().join(part));
     }
     fs::copy(contracts.join("foundry.toml"), folder.path().join("foundry.toml")).unwrap();
-    let fixtures = json!({ "count": cases.len(), "cases": cases, "conflict": conflict(&all) });
-    fs::write(folder.path().join("fixtures.json"), fixtures.to_string()).unwrap();
+    let fixtures = folder.path().join("fixtures");
+    fs::create_dir(&fixtures).unwrap();
+    let shared = json!({ "count": cases.len(), "conflict": conflict(&all) });
+    fs::write(fixtures.join("all.json"), shared.to_string()).unwrap();
+    for (at, case) in cases.iter().enumerate() {
+        fs::write(fixtures.join(format!("{at}.json")), case.to_string()).unwrap();
+    }
     let output = Command::new(programs::forge().unwrap())
         .args(["test", "--offline", "-vv", "--root"])
         .arg(folder.path())
