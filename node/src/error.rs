@@ -40,7 +40,7 @@ pub enum NodeError {
     },
     /// A configured web origin is none.
     #[error(
-        "node.cors: {0:?} is no origin; write scheme://host[:port], for example \"https://app.example\", or \"*\" for any page"
+        "node.rpc_cors: {0:?} is no origin; write scheme://host[:port], for example \"https://app.example\", or \"*\" for any page"
     )]
     RpcCors(String),
     /// The consensus engine stopped.

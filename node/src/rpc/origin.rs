@@ -97,7 +97,7 @@ where
             return Box::pin(self.inner.call(request));
         }
         let mut answer = HttpResponse::new(HttpBody::from(
-            "this page may not open a WebSocket here; node.cors lists the pages that may",
+            "this page may not open a WebSocket here; node.rpc_cors lists the pages that may",
         ));
         *answer.status_mut() = denied().status();
         Box::pin(std::future::ready(Ok(answer)))
