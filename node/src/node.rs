@@ -9,7 +9,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    NodeConfig, NodeError, NodeMetrics, RpcError,
+    NodeConfig, NodeError, NodeMetrics, RpcError, RpcLimits,
     chain::GridChain,
     clock::Clock,
     duties::{self, Duties},
@@ -296,6 +296,29 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The methods of a chain that no engine runs: what is stored, and an idle mempool. For tools and tests.
+    #[must_use]
+    pub fn offline(chain: Arc<GridChain>) -> Self {
+        let health = Arc::new(Health {
+            chain: chain.clone(),
+            engine: watch::Sender::new(EngineStatus::default()).subscribe(),
+            validator: None,
+            gossip: None,
+            empty_block_interval: Duration::MAX,
+        });
+        Self { module: rpc::module(chain, health, &RpcLimits::default()) }
+    }
+
+    /// Answers one JSON-RPC request as it came over a connection.
+    ///
+    /// # Errors
+    /// [`RpcError`] where the text is no request; what the method answers, errors too, is in the text.
+    pub async fn answer(&self, request: &str) -> Result<String, RpcError> {
+        let answer = self.module.raw_json_request(request, 1).await;
+        let (text, _) = answer.map_err(|error| RpcError::not_a_request(error.to_string()))?;
+        Ok(text.get().to_owned())
+    }
+
     /// The methods themselves.
     #[cfg(test)]
     pub(crate) const fn methods(&self) -> &Module {

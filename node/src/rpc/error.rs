@@ -97,6 +97,11 @@ impl RpcError {
         }
     }
 
+    /// Text that is no JSON-RPC request.
+    pub(crate) fn not_a_request(message: impl Into<String>) -> Self {
+        Self::new(codes::INVALID_REQUEST_CODE, message)
+    }
+
     /// A failure of this node.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new(codes::INTERNAL_ERROR_CODE, message)

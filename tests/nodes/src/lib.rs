@@ -30,6 +30,7 @@ pub mod rpc;
 mod serve;
 pub mod token;
 pub mod wait;
+pub mod web3;
 
 pub use anvil::{Anvil, AnvilConfig};
 pub use beacon::{BeaconConfig, BeaconSim};

@@ -66,6 +66,22 @@ pub fn solc() -> Result<PathBuf, NodeError> {
     find("solc", "GRID_SOLC")
 }
 
+/// Node.js, for [`web3`].
+///
+/// # Errors
+/// [`NodeError::ProgramMissing`].
+pub fn node() -> Result<PathBuf, NodeError> {
+    find("node", "GRID_NODE_JS")
+}
+
+/// The `package.json` beside the installed JavaScript libraries.
+///
+/// # Errors
+/// [`NodeError::ProgramMissing`].
+pub fn web3() -> Result<PathBuf, NodeError> {
+    find("package.json", "GRID_WEB3")
+}
+
 /// Prometheus, from Debian's package.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ mod light_client;
 mod mutate;
 mod p2p;
 mod proof;
+mod rpc;
 mod seeds;
 mod seeds_ethereum;
 mod spv;
@@ -28,6 +29,7 @@ pub use light_client::{
 pub use mutate::mutate;
 pub use p2p::p2p_messages;
 pub use proof::{block_proof, proof_binary, proof_json};
+pub use rpc::rpc_request;
 pub use spv::{block, merkle_block, transaction};
 
 /// A parser under test.
@@ -88,5 +90,6 @@ pub const TARGETS: &[Target] = &[
         run: commit_certificate,
         seeds: consensus::certificate_seeds,
     },
+    Target { name: "rpc_request", run: rpc_request, seeds: rpc::requests },
     Target { name: "receipts", run: receipts, seeds: seeds_ethereum::receipts },
 ];

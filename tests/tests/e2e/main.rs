@@ -10,4 +10,5 @@ mod refusals;
 mod reorg;
 mod sources;
 mod tools;
+mod web3;
 mod world;
