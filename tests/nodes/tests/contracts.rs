@@ -161,6 +161,9 @@ const fn policy() -> LightPolicy {
     LightPolicy { trusting_period_ms: 1_000_000, clock_drift_ms: 5_000, max_headers: 64 }
 }
 
+/// A name, and what it does to a good step.
+type Change = (&'static str, fn(&mut Step));
+
 /// Steps that are good, and the neighbours of each bound.
 fn chosen(all: &[SigningKey]) -> Vec<Value> {
     let mut cases = Vec::new();
@@ -210,7 +213,7 @@ fn chosen(all: &[SigningKey]) -> Vec<Value> {
         step.extension(|extension| extension.timeMs = time_ms);
         add(name, &step);
     }
-    let changes: [(&str, fn(&mut Step)); 8] = [
+    let changes: [Change; 8] = [
         ("another parent", |step| step.header.parent_hash.0[0] ^= 1),
         ("the same height again", |step| step.header.number = step.start.height),
         ("another set is named", |step| step.extension(|one| one.validatorsHash.0[0] ^= 1)),
@@ -231,8 +234,7 @@ fn chosen(all: &[SigningKey]) -> Vec<Value> {
 /// Breaks one thing of a good update, or nothing that counts.
 fn mutate(rng: &mut Rng, all: &[SigningKey], step: &Step) -> (&'static str, LightUpdate) {
     let mut update = step.update();
-    let mut signatures: Vec<[u8; 65]> =
-        update.signatures.as_chunks::<65>().0.iter().copied().collect();
+    let mut signatures: Vec<[u8; 65]> = update.signatures.as_chunks::<65>().0.to_vec();
     let at = rng.below(signatures.len());
     let name = match rng.below(13) {
         0 => {

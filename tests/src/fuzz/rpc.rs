@@ -49,8 +49,11 @@ impl World {
         let metrics = NodeMetrics::register(&prometheus::Registry::new()).expect("metrics");
         let mempool = Mempool::new(MempoolLimits::default());
         let chain = GridChain::new(genesis.chain_id, store, mempool, metrics).expect("a chain");
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time();
-        let runtime = { runtime }.build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_time()
+            .build()
+            .expect("a runtime");
         Self { runtime, caller: Caller::offline(Arc::new(chain)) }
     }
 }
