@@ -34,12 +34,18 @@ pub trait Chain: Send + Sync + 'static {
     /// Builds a block for `height` on top of the head. The body is durable before this returns.
     ///
     /// The answer is remembered: nobody asks twice for one height and round, not even after a crash.
-    /// So this may use the clock and the mempool freely.
+    /// So this may use the clock and the mempool freely. Above round 0 the earlier proposals of this height
+    /// were too late or too much for the others: then less is more.
     ///
     /// # Errors
     /// [`ChainError`] where no block can be built; the run then ends with it, like after every other
     /// [`ChainError`]: a validator that silently proposes nothing helps nobody.
-    fn build(&self, height: u64, proposer: Address) -> Result<ProposedBlock, ChainError>;
+    fn build(
+        &self,
+        height: u64,
+        round: u32,
+        proposer: Address,
+    ) -> Result<ProposedBlock, ChainError>;
 
     /// Judges a block of another validator (or, after a restart, of our own) on top of the head.
     /// A valid body is durable before this returns. A body whose block does not hash to `hash`, or is

@@ -58,7 +58,7 @@ impl App {
                     let body = chain.body(height.0, hash)?;
                     (hash, body.ok_or_else(|| lost(height.0, hash))?)
                 } else {
-                    let block = chain.build(height.0, proposer.0)?;
+                    let block = chain.build(height.0, number, proposer.0)?;
                     home.remember(height.0, number, block.hash)?;
                     (block.hash, block.body)
                 };

@@ -215,7 +215,12 @@ impl Chain for FileChain {
         self.head.borrow().clone()
     }
 
-    fn build(&self, height: u64, proposer: Address) -> Result<ProposedBlock, ChainError> {
+    fn build(
+        &self,
+        height: u64,
+        _round: u32,
+        proposer: Address,
+    ) -> Result<ProposedBlock, ChainError> {
         self.alone(|| {
             let head = self.head();
             assert_eq!(height, head.height + 1, "build on the head");

@@ -31,7 +31,12 @@ fn fail(what: &str, source: impl std::error::Error + Send + Sync + 'static) -> C
 }
 
 impl GridChain {
-    fn propose(&self, height: u64, proposer: Address) -> Result<ProposedBlock, ChainError> {
+    fn propose(
+        &self,
+        height: u64,
+        round: u32,
+        proposer: Address,
+    ) -> Result<ProposedBlock, ChainError> {
         let what = || format!("building block {height}");
         let view = self.store.view().map_err(|error| fail(&what(), error))?;
         let parent = self.parent(&view).map_err(|error| fail(&what(), error))?;
@@ -45,9 +50,10 @@ impl GridChain {
         let time = self.now_ms().max(parent_ms.saturating_add(1));
         let candidates = self.mempool.candidates(
             transition::next_base_fee(&parent.header),
-            parent.header.gas_limit,
+            self.effort.affordable(parent.header.gas_limit, round),
             MAX_BLOCK_BYTES,
         );
+        let started = Instant::now();
         let proposal = transition::propose(&parent, &view, candidates, time, proposer)
             .map_err(|error| fail(&what(), error))?;
         for (hash, reason) in &proposal.dropped {
@@ -55,6 +61,7 @@ impl GridChain {
         }
         self.mempool.remove(proposal.dropped.iter().map(|(hash, _)| hash));
         let executed = Arc::new(proposal.executed);
+        self.effort.observe(executed.block.header.gas_used, started.elapsed());
         let hash = executed.hash;
         let body = Bytes::from(alloy_rlp::encode(&executed.block));
         self.store.put_body(height, hash, &body).map_err(|error| fail(&what(), error))?;
@@ -84,8 +91,12 @@ impl GridChain {
         let parent = self.parent(&view)?;
         let senders = senders(&block.body.transactions, |hash| self.mempool.sender(hash));
         let known = |hash: &B256| senders.get(hash).copied();
+        let started = Instant::now();
         match transition::validate_with(&parent, &view, &block, &known) {
-            Ok(executed) => Ok(Ok(Arc::new(executed))),
+            Ok(executed) => {
+                self.effort.observe(block.header.gas_used, started.elapsed());
+                Ok(Ok(Arc::new(executed)))
+            }
             Err(TransitionError::Storage(error)) => Err(error.into()),
             Err(error) => Ok(Err(error.to_string())),
         }
@@ -203,8 +214,13 @@ impl Chain for GridChain {
         self.head.borrow().clone()
     }
 
-    fn build(&self, height: u64, proposer: Address) -> Result<ProposedBlock, ChainError> {
-        self.propose(height, proposer)
+    fn build(
+        &self,
+        height: u64,
+        round: u32,
+        proposer: Address,
+    ) -> Result<ProposedBlock, ChainError> {
+        self.propose(height, round, proposer)
     }
 
     fn validate(

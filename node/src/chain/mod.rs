@@ -7,6 +7,7 @@
 mod cache;
 mod clients;
 mod consensus;
+mod effort;
 mod evidence;
 mod senders;
 mod submit;
@@ -41,6 +42,7 @@ use crate::{
 };
 use cache::ExecutedCache;
 use clients::Clients;
+use effort::Effort;
 pub use submit::{SubmitError, decode};
 
 /// How far a proposed block's time may be ahead of this node's clock, milliseconds. Judged only when
@@ -80,6 +82,8 @@ pub struct GridChain {
     head: watch::Sender<Head>,
     /// The newest block, so that nobody reads and hashes it again.
     parent: Mutex<Parent>,
+    /// How much work fits into a block that is built here.
+    effort: Effort,
     /// When time alone may confirm headers, milliseconds since 1970; `u64::MAX` for never.
     due_ms: AtomicU64,
     /// Chain key → CAIP-2 id, for metrics labels.
@@ -109,6 +113,7 @@ impl GridChain {
             clients: Clients::default(),
             head: watch::Sender::new(head),
             parent: Mutex::new(read_parent(&view)?),
+            effort: Effort::default(),
             due_ms: AtomicU64::new(read_due(&view)?),
             names: Mutex::new(BTreeMap::new()),
         };

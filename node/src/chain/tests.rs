@@ -49,7 +49,7 @@ fn what_one_node_proposes_another_judges_and_both_commit() {
     let (proposer, judge) = (chain(one.path()), chain(two.path()));
     for height in 1..=3u64 {
         proposer.submit(&transfer(height - 1)).unwrap();
-        let block = proposer.build(height, address(1)).unwrap();
+        let block = proposer.build(height, 0, address(1)).unwrap();
         assert_eq!(proposer.body(height, block.hash).unwrap(), Some(block.body.clone()));
         let judged =
             judge.validate(height, address(1), block.hash, block.body.clone(), Origin::Live);
@@ -76,7 +76,7 @@ fn every_wrong_proposal_is_refused_with_its_reason() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (proposer, judge) = (chain(one.path()), chain(two.path()));
     proposer.submit(&transfer(0)).unwrap();
-    let block = proposer.build(1, address(1)).unwrap();
+    let block = proposer.build(1, 0, address(1)).unwrap();
     let judged = |height, by, hash, body: Bytes, origin| {
         refused(judge.validate(height, by, hash, body, origin).unwrap())
     };
@@ -120,11 +120,11 @@ fn a_block_from_the_future_is_refused_live_but_not_when_it_is_decided() {
 fn a_certificate_for_what_is_not_there_fails_and_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let chain = chain(directory.path());
-    let block = chain.build(1, address(1)).unwrap();
+    let block = chain.build(1, 0, address(1)).unwrap();
     let unknown = ProposedBlock { hash: B256::repeat_byte(9), body: Bytes::new() };
     assert!(chain.commit(certificate(1, &unknown)).unwrap_err().to_string().contains("no body"));
     assert!(chain.replace_certificate(certificate(1, &block)).is_err());
-    assert!(chain.build(2, address(1)).is_err());
+    assert!(chain.build(2, 0, address(1)).is_err());
     assert_eq!(chain.head().height, 0);
     chain.commit(certificate(1, &block)).unwrap();
     let mut better = certificate(1, &block);
@@ -139,7 +139,7 @@ fn the_sender_of_a_waiting_transaction_is_not_recovered_again() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (proposer, judge) = (chain(one.path()), chain(two.path()));
     proposer.submit(&transfer(0)).unwrap();
-    let block = proposer.build(1, address(1)).unwrap();
+    let block = proposer.build(1, 0, address(1)).unwrap();
     // The judge's mempool was told a wrong sender; that it believes it shows that it does not look again.
     let transaction = sign(0, Address::repeat_byte(7), 1, Bytes::new(), 21_000);
     let wrong = Recovered::new_unchecked(transaction, address(9));
@@ -169,7 +169,7 @@ fn busy_chain(proposer: &GridChain, heights: u64) {
             proposer.submit(&submission(nonce, headers)).unwrap();
             nonce += 1;
         }
-        let block = proposer.build(height, address(1)).unwrap();
+        let block = proposer.build(height, 0, address(1)).unwrap();
         proposer.commit(certificate(height, &block)).unwrap();
     }
 }
@@ -220,7 +220,7 @@ fn senders_from_the_mempool_give_the_block_that_recovered_ones_give() {
         proposer.submit(&transfer(nonce)).unwrap();
         knows.submit(&transfer(nonce)).unwrap();
     }
-    let block = proposer.build(1, address(1)).unwrap();
+    let block = proposer.build(1, 0, address(1)).unwrap();
     for judge in [&knows, &recovers] {
         let judged = judge.validate(1, address(1), block.hash, block.body.clone(), Origin::Live);
         assert_eq!(judged.unwrap(), Verdict::Valid);
@@ -242,7 +242,7 @@ fn submissions_of_one_chain_leave_half_of_a_block_to_those_who_wait() {
     for (nonce, header) in (1..).zip(mined.chunks(1)) {
         chain.submit(&submission(nonce, header)).unwrap();
     }
-    let block = chain.build(1, address(1)).unwrap();
+    let block = chain.build(1, 0, address(1)).unwrap();
     chain.commit(certificate(1, &block)).unwrap();
     let view = chain.store().view().unwrap();
     assert_eq!(view.receipts(1).unwrap().receipts.len(), 5, "nothing else waits");
@@ -257,7 +257,7 @@ fn submissions_of_one_chain_leave_half_of_a_block_to_those_who_wait() {
     let signature = key(3).sign_prehash_recoverable(cheap.signature_hash().as_slice()).unwrap();
     let signed = TxEnvelope::from(cheap.into_signed(Signature::from(signature)));
     chain.submit(&signed.encoded_2718()).unwrap();
-    let block = chain.build(2, address(1)).unwrap();
+    let block = chain.build(2, 0, address(1)).unwrap();
     let body: Block = alloy_rlp::decode_exact(&block.body).unwrap();
     let hashes: Vec<_> = body.body.transactions.iter().map(|one| *one.tx_hash()).collect();
     assert!(hashes.contains(signed.tx_hash()), "{hashes:?}");

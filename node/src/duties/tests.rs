@@ -144,7 +144,7 @@ impl Net {
             .filter(|seed| !self.absent.contains(seed))
             .collect();
         let proposer = present[usize::try_from(height).unwrap() % present.len()];
-        let block = self.peer(proposer).chain.build(height, address(proposer)).unwrap();
+        let block = self.peer(proposer).chain.build(height, 0, address(proposer)).unwrap();
         for seed in self.peers.iter().map(|peer| peer.seed).collect::<Vec<_>>() {
             let peer = self.peer(seed);
             let body = block.body.clone();
