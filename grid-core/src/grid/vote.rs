@@ -177,7 +177,7 @@ mod tests {
     }
 
     fn signed(seed: u8, digest: &B256) -> (RecoverableSignature, Address) {
-        let key = SigningKey::from_slice(&[seed.max(1); 32]).unwrap();
+        let key = SigningKey::from_slice(&[seed.clamp(1, 254); 32]).unwrap();
         let made = key.sign_prehash_recoverable(digest.as_slice()).unwrap();
         (Signature::from(made).into(), Address::from_private_key(&key))
     }
