@@ -13,7 +13,8 @@ impl GridChain {
     /// # Errors
     /// [`ChainFailure`] where the database fails.
     pub fn keep_evidence(&self, evidence: &[Equivocation]) -> Result<(), ChainFailure> {
-        let Some(params) = state::query::staking(&self.store.view()?)? else {
+        let view = self.store.view()?;
+        let Some(params) = state::query::staking(&view)? else {
             tracing::warn!("this chain has no staking: nobody is punished for voting twice");
             return Ok(());
         };
@@ -27,6 +28,10 @@ impl GridChain {
                 }
             };
             let epoch = params.epoch_of(height);
+            // A node that runs twice signs many pairs; the first one is enough.
+            if state::query::is_punished(&view, &offender, epoch)? {
+                continue;
+            }
             let call = Staking::reportEquivocationCall::from(one).abi_encode().into();
             if self.store.put_evidence(&StoredEvidence { offender, epoch, call })? {
                 tracing::error!(%offender, height, epoch, "a validator voted twice; keeping the evidence");
