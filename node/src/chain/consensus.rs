@@ -50,8 +50,7 @@ impl GridChain {
         let time = self.now_ms().max(parent_ms.saturating_add(1));
         let candidates = self.mempool.candidates(
             transition::next_base_fee(&parent.header),
-            self.effort.affordable(parent.header.gas_limit, round),
-            MAX_BLOCK_BYTES,
+            self.effort.room(parent.header.gas_limit, round),
         );
         let started = Instant::now();
         let proposal = transition::propose(&parent, &view, candidates, time, proposer)

@@ -39,6 +39,25 @@ const REVISITED: usize = 512;
 /// Most bytes of transactions whose content is checked again after a block.
 const REVISITED_BYTES: usize = 4 * 1024 * 1024;
 
+/// How much a new block may take of what waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// The gas limits of all transactions together.
+    pub gas: u64,
+    /// The gas limit of the first one, where that is more: it may then be alone.
+    pub first: u64,
+    /// Their size, bytes.
+    pub bytes: usize,
+}
+
+impl Room {
+    /// Room for `gas` and `bytes`.
+    #[must_use]
+    pub const fn new(gas: u64, bytes: usize) -> Self {
+        Self { gas, first: gas, bytes }
+    }
+}
+
 /// Size of a mempool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MempoolSize {
@@ -130,10 +149,10 @@ impl Mempool {
         pool.by_sender.values().any(|queue| queue.is_ready(pool.base_fee))
     }
 
-    /// What a block can contain next: gapless from each sender's nonce, best price first, at most
-    /// `bytes` bytes and `gas` gas. What is beyond a foreign chain's [share](Shares) goes last.
+    /// What a block can contain next: gapless from each sender's nonce, best price first, as much as
+    /// `room` holds. What is beyond a foreign chain's [share](Shares) goes last.
     #[must_use]
-    pub fn candidates(&self, base_fee: u64, gas: u64, bytes: usize) -> Vec<Recovered<TxEnvelope>> {
+    pub fn candidates(&self, base_fee: u64, room: Room) -> Vec<Recovered<TxEnvelope>> {
         let pool = self.pool();
         let mut heap: BinaryHeap<Ranked<'_>> = pool
             .by_sender
@@ -141,9 +160,9 @@ impl Mempool {
             .filter_map(|queue| queue.entries.get(&queue.account.nonce))
             .filter_map(|entry| Ranked::new(entry, base_fee))
             .collect();
-        let (mut gas_left, mut bytes_left) = (gas, bytes);
+        let (mut gas_left, mut bytes_left) = (room.gas, room.bytes);
         let mut chosen = Vec::new();
-        let mut shares = Shares::new(gas);
+        let mut shares = Shares::new(room.gas);
         let mut late = VecDeque::new();
         loop {
             let entry = match heap.pop() {
@@ -158,11 +177,12 @@ impl Mempool {
                 },
             };
             let limit = entry.transaction.gas_limit();
-            if limit > gas_left || entry.size > bytes_left {
+            let fits = if chosen.is_empty() { gas_left.max(room.first) } else { gas_left };
+            if limit > fits || entry.size > bytes_left {
                 // The sender's later transactions can't go before this one.
                 continue;
             }
-            gas_left -= limit;
+            gas_left = gas_left.saturating_sub(limit);
             bytes_left -= entry.size;
             chosen.push(entry.transaction.clone());
             let next = entry.transaction.nonce().checked_add(1);

@@ -78,10 +78,10 @@ fn best_price_first_but_a_senders_nonces_stay_in_order() {
         let account = rich(if sender == 3 { 5 } else { 0 });
         pool.add(transaction(sender, nonce, fee, 0), account).unwrap();
     }
-    let chosen = pool.candidates(1, 30_000_000, 1 << 20);
+    let chosen = pool.candidates(1, Room::new(30_000_000, 1 << 20));
     assert_eq!(nonces(&chosen), [(2, 0), (3, 5), (1, 0), (1, 1)]);
-    assert_eq!(nonces(&pool.candidates(1, 42_000, 1 << 20)), [(2, 0), (3, 5)]);
-    let dear = pool.candidates(15, 30_000_000, 1 << 20);
+    assert_eq!(nonces(&pool.candidates(1, Room::new(42_000, 1 << 20))), [(2, 0), (3, 5)]);
+    let dear = pool.candidates(15, Room::new(30_000_000, 1 << 20));
     assert_eq!(nonces(&dear), [(2, 0), (3, 5)], "below the base fee waits, with what follows");
     assert_eq!(pool.pending_nonce(&Address::repeat_byte(1), 0), 2);
     assert_eq!(pool.pending_nonce(&Address::repeat_byte(2), 0), 1);
@@ -90,6 +90,17 @@ fn best_price_first_but_a_senders_nonces_stay_in_order() {
     assert_eq!(nonces(&content.queued[&Address::repeat_byte(2)]), [(2, 2)]);
     assert_eq!(nonces(&content.pending[&Address::repeat_byte(1)]), [(1, 0), (1, 1)]);
     assert!(!content.queued.contains_key(&Address::repeat_byte(1)));
+}
+
+#[test]
+fn a_transaction_dearer_than_the_room_goes_alone_where_the_first_may() {
+    let pool = Mempool::new(MempoolLimits::default());
+    for (sender, fee) in [(1, 10), (2, 50), (3, 20)] {
+        pool.add(transaction(sender, 0, fee, 0), rich(0)).unwrap();
+    }
+    let room = Room::new(20_999, 1 << 20);
+    assert!(pool.candidates(1, room).is_empty());
+    assert_eq!(nonces(&pool.candidates(1, Room { first: 21_000, ..room })), [(2, 0)]);
 }
 
 #[test]
@@ -163,7 +174,7 @@ fn a_balance_covers_all_that_waits() {
     // The balance shrinks: the first is still paid for, the second is not.
     let poorer = |_| Account { nonce: 0, balance: one };
     assert_eq!(refresh(&pool, &[1], poorer, |_| true), 1);
-    assert_eq!(nonces(&pool.candidates(0, u64::MAX, usize::MAX)), [(1, 0)]);
+    assert_eq!(nonces(&pool.candidates(0, Room::new(u64::MAX, usize::MAX))), [(1, 0)]);
 }
 
 #[test]
@@ -234,7 +245,7 @@ fn an_older_state_than_the_known_one_changes_nothing() {
     pool.add(transaction(1, 5, 5, 0), rich(5)).unwrap();
     let late = pool.add(transaction(1, 4, 5, 0), rich(4)).unwrap_err();
     assert_eq!(late, MempoolError::NonceTooLow { nonce: 4, next: 5 });
-    assert_eq!(nonces(&pool.candidates(0, u64::MAX, usize::MAX)), [(1, 5)]);
+    assert_eq!(nonces(&pool.candidates(0, Room::new(u64::MAX, usize::MAX))), [(1, 5)]);
 }
 
 #[test]

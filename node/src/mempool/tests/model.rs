@@ -128,7 +128,7 @@ fn play(steps: Vec<Step>) {
 }
 
 fn block(pool: &Mempool, model: &mut Model, gas: u64, base_fee: u64, moved: &[(u8, u64)]) {
-    let chosen = pool.candidates(base_fee, gas, usize::MAX);
+    let chosen = pool.candidates(base_fee, Room::new(gas, usize::MAX));
     let mut touched = BTreeSet::new();
     for one in &chosen {
         let account = &mut model.accounts[usize::from(one.signer().0[0])];
@@ -157,7 +157,7 @@ fn block(pool: &Mempool, model: &mut Model, gas: u64, base_fee: u64, moved: &[(u
         keeps
     });
     // The best that is ready earns at least as much as any other that is ready.
-    let next = pool.candidates(base_fee, u64::MAX, usize::MAX);
+    let next = pool.candidates(base_fee, Room::new(u64::MAX, usize::MAX));
     assert_eq!(pool.has_work(), !next.is_empty());
     let best = model
         .waiting
