@@ -19,6 +19,7 @@ mod execute;
 mod fees;
 mod propose;
 mod share;
+mod signer;
 mod types;
 mod validate;
 
@@ -28,6 +29,7 @@ pub use error::{TransitionError, TxReject};
 pub use fees::next_base_fee;
 pub use propose::propose;
 pub use share::{Shares, submission_chain};
+pub use signer::signer;
 pub use types::{
     Block, CallContext, CallOutcome, ExecutedBlock, IndexEvent, Parent, Proposal, RecoveredTx,
 };

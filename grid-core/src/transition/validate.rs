@@ -1,11 +1,11 @@
 //! Judging a block.
 
-use alloy_consensus::transaction::{Recovered, SignerRecoverable};
+use alloy_consensus::transaction::Recovered;
 use alloy_primitives::{Address, B256};
 
 use super::{
     Block, ExecutedBlock, MAX_BLOCK_TRANSACTIONS, Parent, TransitionError, TxReject,
-    block::difference, execute::Run, next_base_fee,
+    block::difference, execute::Run, next_base_fee, signer,
 };
 use crate::{grid::Extension, state::ChainState};
 
@@ -46,11 +46,11 @@ pub fn validate_with(
         let hash = *tx.tx_hash();
         let refuse =
             |reason| TransitionError::Transaction { index, hash, reason: Box::new(reason) };
-        let signer = match known_sender(&hash) {
-            Some(signer) => signer,
-            None => tx.recover_signer().map_err(|_| refuse(TxReject::Signature))?,
+        let sender = match known_sender(&hash) {
+            Some(sender) => sender,
+            None => signer(tx).ok_or_else(|| refuse(TxReject::Signature))?,
         };
-        match run.include(Recovered::new_unchecked(tx.clone(), signer), false) {
+        match run.include(Recovered::new_unchecked(tx.clone(), sender), false) {
             Ok(()) => (),
             Err(TxReject::Storage(error)) => return Err(error.into()),
             Err(reason) => return Err(refuse(reason)),

@@ -5,8 +5,9 @@
 
 use std::{collections::HashMap, num::NonZero, thread};
 
-use alloy_consensus::{TxEnvelope, transaction::SignerRecoverable as _};
+use alloy_consensus::TxEnvelope;
 use alloy_primitives::{Address, B256};
+use grid_core::transition;
 
 /// The most threads that recover senders.
 const MAX_THREADS: usize = 8;
@@ -43,7 +44,7 @@ pub(super) fn senders(
 }
 
 fn recover(transactions: &[&TxEnvelope]) -> Vec<(B256, Address)> {
-    let recover = |one: &&TxEnvelope| Some((*one.tx_hash(), one.recover_signer().ok()?));
+    let recover = |one: &&TxEnvelope| Some((*one.tx_hash(), transition::signer(one)?));
     transactions.iter().filter_map(recover).collect()
 }
 

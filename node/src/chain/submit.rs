@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Instant};
 
-use alloy_consensus::{TxEnvelope, transaction::SignerRecoverable as _};
+use alloy_consensus::{TxEnvelope, transaction::Recovered};
 use alloy_eips::eip2718::Decodable2718 as _;
 use alloy_primitives::{Address, B256};
 use grid_core::{
@@ -51,7 +51,8 @@ impl GridChain {
         if self.mempool.contains(envelope.tx_hash()) {
             return Err(MempoolError::AlreadyKnown(*envelope.tx_hash()).into());
         }
-        let transaction = envelope.try_into_recovered().map_err(|_| TxReject::Signature)?;
+        let signer = transition::signer(&envelope).ok_or(TxReject::Signature)?;
+        let transaction = Recovered::new_unchecked(envelope, signer);
         let view = self.store.view().map_err(ChainFailure::from)?;
         let base_fee = transition::next_base_fee(&self.parent(&view)?.header);
         match transition::check(&self.loaded(&view), &transaction, base_fee) {

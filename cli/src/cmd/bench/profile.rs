@@ -4,11 +4,11 @@
 use std::time::{Duration, Instant};
 
 use alloy_consensus::{
+    TxEnvelope,
     proofs::{calculate_receipt_root, calculate_transaction_root},
-    transaction::SignerRecoverable as _,
 };
 use alloy_eips::eip2718::Encodable2718 as _;
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use eyre::{Result, WrapErr as _, eyre};
 use grid_core::{
     genesis::{self, Genesis},
@@ -76,6 +76,10 @@ fn timed<T>(sum: &mut f64, work: impl FnOnce() -> T) -> T {
     result
 }
 
+fn signer(transaction: &TxEnvelope) -> Result<Address> {
+    transition::signer(transaction).ok_or_else(|| eyre!("{} has no signer", transaction.tx_hash()))
+}
+
 /// Replays every block of a chain whose node has stopped.
 pub(super) fn replay(genesis: &Genesis, chain: &GridChain) -> Result<Stages> {
     let directory = tempfile::tempdir().wrap_err("cannot make a folder for the profile")?;
@@ -96,7 +100,7 @@ pub(super) fn replay(genesis: &Genesis, chain: &GridChain) -> Result<Stages> {
         let senders = timed(&mut stages.recover_ms, || {
             transactions
                 .iter()
-                .map(|one| Ok((*one.tx_hash(), one.recover_signer()?)))
+                .map(|one| Ok((*one.tx_hash(), signer(one)?)))
                 .collect::<Result<std::collections::HashMap<_, _>>>()
         })?;
         let view = store.view()?;
@@ -142,7 +146,7 @@ fn admission(
         let Some(block) = old.block(height)? else { break };
         for transaction in &block.body.transactions {
             let raw = transaction.encoded_2718();
-            timed(&mut recover_ms, || transaction.recover_signer())?;
+            timed(&mut recover_ms, || signer(transaction))?;
             timed(&mut admit_ms, || chain.submit(&raw))?;
             count += 1;
             if count as usize >= MAX_ADMITTED {
