@@ -1,5 +1,5 @@
 //! Starts, controls and reliably stops the real nodes that development and tests run against:
-//! Bitcoin Core on regtest, anvil, the `grid` daemon and Prometheus; and stands in between: an Esplora
+//! Bitcoin Core on regtest, anvil, the `grid` daemon, PostgreSQL and Prometheus; and stands in between: an Esplora
 //! server and a lying proxy over a real Bitcoin node, and a simulated beacon chain over a real anvil.
 //!
 //! What every node here guarantees:
@@ -22,6 +22,7 @@ pub mod folder;
 pub mod grid;
 pub mod liar;
 pub mod ports;
+pub mod postgres;
 pub mod process;
 pub mod programs;
 pub mod prometheus;
@@ -40,6 +41,7 @@ pub use error::NodeError;
 pub use esplora::Esplora;
 pub use grid::{Grid, GridConfig};
 pub use liar::{Liar, Lie};
+pub use postgres::{Postgres, PostgresConfig};
 pub use proxy::Proxy;
 pub use token::Token;
 pub use wait::wait_for;

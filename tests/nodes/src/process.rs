@@ -221,7 +221,7 @@ impl Process {
         self.signal(Signal::CONT)
     }
 
-    fn signal(&self, signal: Signal) -> Result<(), NodeError> {
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), NodeError> {
         // The child is not waited for by anyone else, so that its id cannot have been reused.
         let pid = i32::try_from(self.id).ok().and_then(Pid::from_raw);
         let outcome = pid.map_or(Ok(()), |pid| kill_process(pid, signal));

@@ -90,6 +90,26 @@ pub fn prometheus() -> Result<PathBuf, NodeError> {
     find("prometheus", "GRID_PROMETHEUS")
 }
 
+/// PostgreSQL's server, from Debian's package, which keeps its programs off the search path. What is found
+/// is the real file: its other programs are beside it.
+///
+/// # Errors
+/// [`NodeError::ProgramMissing`]; `scripts/setup-nodes --with-postgres` installs it.
+pub fn postgres() -> Result<PathBuf, NodeError> {
+    /// Where the package puts each version.
+    const VERSIONS: &str = "/usr/lib/postgresql";
+    let version = |path: &PathBuf| -> u32 {
+        path.file_name().and_then(|name| name.to_str()?.parse().ok()).unwrap_or(0)
+    };
+    let packaged = || {
+        let folders = std::fs::read_dir(VERSIONS).into_iter().flatten().flatten();
+        let newest = folders.map(|entry| entry.path()).max_by_key(version)?;
+        Some(newest.join("bin/postgres")).filter(|program| program.is_file())
+    };
+    let found = find("postgres", "GRID_POSTGRES").or_else(|error| packaged().ok_or(error))?;
+    found.canonicalize().map_err(NodeError::io(format!("finding {}", found.display())))
+}
+
 /// The `grid` binary: `GRID_BIN`, or the one that cargo built beside this test or program.
 ///
 /// # Errors
