@@ -12,7 +12,10 @@ fn pages() -> Vec<(String, String)> {
     let runbooks = fs::read_dir(root.join("docs/runbooks")).expect("runbooks");
     let files = runbooks.map(|entry| entry.expect("an entry").path());
     files
-        .chain([root.join("docker/README.md"), root.join("docs/operating-a-node.md")])
+        .chain(
+            ["docker/README.md", "docs/operating-a-node.md", "docs/operating-a-relayer.md"]
+                .map(|page| root.join(page)),
+        )
         .map(|file| (file.display().to_string(), fs::read_to_string(&file).expect("a page")))
         .collect()
 }

@@ -3,17 +3,42 @@
 //! Reading collects **all** faults and names each by its path, so that an operator fixes a file in one
 //! go. `GRID_NODE_<KEY>`, `GRID_RELAYER_<KEY>` and `GRID_LOG_<KEY>` override the file.
 
+mod beacon;
+mod chain;
+mod check;
 mod error;
 mod load;
+mod log;
 mod node;
-mod sections;
+mod relayer;
+mod source;
 
+pub(crate) use beacon::BeaconSection;
+pub(crate) use chain::{AttesterSection, ChainKind, ChainSection};
+pub(crate) use check::faults;
 pub(crate) use error::{ConfigError, Fault};
-pub(crate) use load::{faults, load};
+pub(crate) use load::load;
 pub(crate) use node::{NodeRole, NodeSection, P2pSection};
-pub(crate) use sections::{
-    AttesterSection, BeaconSection, ChainKind, ChainSection, Config, SourceSection,
-};
+pub(crate) use source::SourceSection;
+
+use serde::{Deserialize, Serialize};
+
+use self::{log::LogSection, relayer::RelayerSection};
+
+/// The whole configuration.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// The Grid chain.
+    pub(crate) node: NodeSection,
+    /// The relayer daemon.
+    pub(crate) relayer: RelayerSection,
+    /// Logging.
+    pub(crate) log: LogSection,
+    /// The foreign chains to follow.
+    #[serde(rename = "chain", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) chains: Vec<ChainSection>,
+}
 
 #[cfg(test)]
 mod tests;

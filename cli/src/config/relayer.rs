@@ -1,0 +1,89 @@
+//! `[relayer]`: the daemon that brings headers to the main chain.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::check::Faults;
+
+/// A lane that looks for work more often than this only costs.
+const SHORTEST_POLL: Duration = Duration::from_millis(50);
+
+/// `[relayer]`: the daemon that brings headers to the main chain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RelayerSection {
+    /// The main chain's JSON-RPC for `grid relayer run` and for the commands that ask the chain.
+    /// `grid start` speaks to its own node in the same process.
+    pub(crate) main_chain: String,
+    /// Encrypted key that pays for submissions and signs attestations.
+    pub(crate) key: PathBuf,
+    /// File that holds the key's password; `GRID_KEY_PASSWORD` goes first.
+    pub(crate) password_file: PathBuf,
+    /// Database file.
+    pub(crate) store: PathBuf,
+    /// Address of `/livez`, `/readyz`, `/metrics` and `/v1`.
+    pub(crate) listen: SocketAddr,
+    /// Files with a token each: who has one may ask this relayer to attest a header (`POST /v1/attest`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) attest_tokens: Vec<PathBuf>,
+    /// How often each speed level's lane looks for work.
+    pub(crate) poll: PollSection,
+}
+
+impl Default for RelayerSection {
+    fn default() -> Self {
+        Self {
+            main_chain: "http://127.0.0.1:8645".into(),
+            key: "keys/relayer.json".into(),
+            password_file: "keys/password".into(),
+            store: "relayer.db".into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 9640)),
+            attest_tokens: Vec::new(),
+            poll: PollSection::default(),
+        }
+    }
+}
+
+/// `[relayer.poll]`: the timers of the four lanes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PollSection {
+    /// Chains with blocks at most 5 s apart.
+    #[serde(with = "humantime_serde")]
+    pub(crate) l0: Duration,
+    /// At most 60 s.
+    #[serde(with = "humantime_serde")]
+    pub(crate) l1: Duration,
+    /// At most 5 min.
+    #[serde(with = "humantime_serde")]
+    pub(crate) l2: Duration,
+    /// Slower.
+    #[serde(with = "humantime_serde")]
+    pub(crate) l3: Duration,
+}
+
+impl Default for PollSection {
+    fn default() -> Self {
+        Self {
+            l0: Duration::from_millis(500),
+            l1: Duration::from_secs(2),
+            l2: Duration::from_secs(5),
+            l3: Duration::from_secs(5),
+        }
+    }
+}
+
+impl RelayerSection {
+    /// What types alone cannot say.
+    pub(super) fn check(&self, faults: &mut Faults<'_>) {
+        faults.http_url("main_chain", &self.main_chain);
+        let poll = &self.poll;
+        for (lane, interval) in [("l0", poll.l0), ("l1", poll.l1), ("l2", poll.l2), ("l3", poll.l3)]
+        {
+            if interval < SHORTEST_POLL {
+                faults.note(&format!("poll.{lane}"), "must be at least 50ms");
+            }
+        }
+    }
+}
