@@ -82,6 +82,8 @@ pub struct SubmitConfig {
     /// An included range that the main chain's best branch does not show is submitted again after this
     /// time.
     pub stale_after: Duration,
+    /// Do everything up to signing, and send nothing.
+    pub dry_run: bool,
 }
 
 /// How long finished work is kept.
@@ -123,6 +125,7 @@ impl Default for SubmitConfig {
             priority_fee: 1,
             lease: Duration::from_secs(30),
             stale_after: Duration::from_secs(60),
+            dry_run: false,
         }
     }
 }

@@ -9,7 +9,10 @@ use core::{
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, RwLock},
+};
 
 use grid_adapters::{Class, SourceChain};
 use grid_core::{ChainId, Level};
@@ -30,9 +33,13 @@ use crate::{
     source::ChainSource,
     status::Board,
     store::{ChainRow, ChainState, Stage, Store, StoreError, millis},
-    submit::{Submitter, Terms},
+    submit::{SubmitError, Submitter, Terms},
     supervise::Pulse,
 };
+
+mod followed;
+
+use followed::Entry;
 
 /// The level of chains that the main chain does not know (yet): nothing urgent can be done for them.
 const UNREGISTERED: Level = Level::L3;
@@ -83,8 +90,8 @@ pub struct Shared {
     store: Store,
     submitter: Arc<Submitter>,
     collector: Arc<Collector>,
-    sources: Vec<Arc<dyn SourceChain>>,
-    chains: BTreeMap<ChainId, Arc<Mutex<Chain>>>,
+    chains: RwLock<BTreeMap<ChainId, Entry>>,
+    lanes: watch::Sender<Lanes>,
     submit: SubmitConfig,
     deadline: Duration,
     board: Board,
@@ -94,7 +101,12 @@ pub struct Shared {
     view: Mutex<Seen>,
     /// The chain whose source had news last.
     news: watch::Sender<Option<ChainId>>,
+    /// Counts the changes of `chains`.
+    sources: watch::Sender<u64>,
 }
+
+/// The settings of all lanes, in the order of [`Level::ALL`].
+type Lanes = [LaneConfig; Level::ALL.len()];
 
 /// The newest view of the main chain; the lock makes one question of several simultaneous ones.
 #[derive(Default)]
@@ -105,7 +117,7 @@ struct Seen {
 
 impl core::fmt::Debug for Shared {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Shared").field("chains", &self.chains.keys()).finish_non_exhaustive()
+        f.debug_struct("Shared").field("chains", &self.chains().keys()).finish_non_exhaustive()
     }
 }
 
@@ -120,6 +132,8 @@ pub struct Parts {
     pub submitter: Arc<Submitter>,
     /// Signatures for attested chains.
     pub collector: Arc<Collector>,
+    /// Settings of the lanes, in the order of [`Level::ALL`].
+    pub lanes: Lanes,
     /// Submission settings.
     pub submit: SubmitConfig,
     /// Deadline of one visit.
@@ -142,20 +156,26 @@ impl Shared {
     /// Puts the parts together for these sources.
     #[must_use]
     pub fn new(parts: Parts, sources: Vec<ChainSource>) -> Self {
-        let seen = sources.iter().map(ChainSource::chain).collect();
-        let chain = |source: ChainSource| {
-            let id = source.chain().id().clone();
-            (id, Arc::new(Mutex::new(Chain { round: Round::new(source), row: None })))
-        };
-        let Parts { main, store, submitter, collector, submit, deadline, board, metrics, worker } =
-            parts;
+        let entry = |source: ChainSource| (source.chain().id().clone(), Entry::new(source));
+        let Parts {
+            main,
+            store,
+            submitter,
+            collector,
+            lanes,
+            submit,
+            deadline,
+            board,
+            metrics,
+            worker,
+        } = parts;
         Self {
             main,
             store,
             submitter,
             collector,
-            chains: sources.into_iter().map(chain).collect(),
-            sources: seen,
+            chains: RwLock::new(sources.into_iter().map(entry).collect()),
+            lanes: watch::Sender::new(lanes),
             submit,
             deadline,
             board,
@@ -163,12 +183,8 @@ impl Shared {
             worker,
             view: Mutex::default(),
             news: watch::Sender::new(None),
+            sources: watch::Sender::new(0),
         }
-    }
-
-    /// The sources, which need not be locked to be waited for.
-    pub(crate) fn sources(&self) -> Vec<Arc<dyn SourceChain>> {
-        self.sources.clone()
     }
 
     /// Wakes the lane of a chain whose source has news.
@@ -206,10 +222,10 @@ impl Shared {
         only: Option<&ChainId>,
     ) -> Vec<Arc<Mutex<Chain>>> {
         let level_of = |id: &ChainId| view.chain(id).map_or(UNREGISTERED, |info| info.level);
-        self.chains
+        self.chains()
             .iter()
             .filter(|(id, _)| level_of(id) == level && only.is_none_or(|only| only == *id))
-            .map(|(_, chain)| chain.clone())
+            .map(|(_, entry)| entry.chain.clone())
             .collect()
     }
 
@@ -220,7 +236,8 @@ impl Shared {
     pub async fn visit_all(&self, lane: &LaneConfig, now: u64) -> Result<(), RoundError> {
         let view = self.view(now, 0).await?;
         let budget = AtomicU32::new(lane.budget);
-        for chain in self.chains.values() {
+        let chains: Vec<_> = self.chains().values().map(|entry| entry.chain.clone()).collect();
+        for chain in chains {
             let mut chain = chain.lock().await;
             self.visit(&mut chain, lane, &view, &budget, now).await?;
         }
@@ -361,7 +378,10 @@ impl Shared {
                     let _ = budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left);
                 }
                 Err(error) => {
-                    tracing::warn!(item = %claim.key, %error, "submission not made");
+                    match error {
+                        SubmitError::DryRun { .. } => tracing::info!(item = %claim.key, "{error}"),
+                        _ => tracing::warn!(item = %claim.key, %error, "submission not made"),
+                    }
                     self.submitter.give_back(claim, &error, now).await?;
                     failure = Some(error);
                 }
@@ -375,16 +395,18 @@ const fn terms(view: &MainView) -> Terms {
     Terms { chain_id: view.tip.chain_id, base_fee: view.base_fee }
 }
 
-/// Runs a lane until a stop.
-pub async fn run(
-    shared: Arc<Shared>,
-    level: Level,
-    lane: LaneConfig,
-    pulse: Pulse,
-    cancel: CancellationToken,
-) {
+fn timer(lane: &LaneConfig) -> tokio::time::Interval {
     let mut timer = tokio::time::interval(lane.poll);
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    timer
+}
+
+/// Runs a lane until a stop.
+pub async fn run(shared: Arc<Shared>, level: Level, pulse: Pulse, cancel: CancellationToken) {
+    let mut lanes = shared.lanes.subscribe();
+    let own = |lanes: &Lanes| lanes[usize::from(level.code())];
+    let mut lane = own(&lanes.borrow_and_update());
+    let mut timer = timer(&lane);
     let mut visits = JoinSet::new();
     let mut news = shared.news.subscribe();
     loop {
@@ -397,6 +419,10 @@ pub async fn run(
                 if start_visits(&shared, level, lane, None, &mut visits).await {
                     pulse.progress();
                 }
+            }
+            Ok(()) = lanes.changed() => {
+                lane = own(&lanes.borrow_and_update());
+                timer = self::timer(&lane);
             }
             Ok(()) = news.changed() => {
                 let chain = news.borrow_and_update().clone();

@@ -24,6 +24,7 @@ pub mod main_chain;
 pub mod metrics;
 pub mod plan;
 mod relayer;
+mod reload;
 pub mod round;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
@@ -44,6 +45,7 @@ pub use main_chain::{
 };
 pub use metrics::{MetricInfo, Metrics};
 pub use relayer::{Relayer, RelayerHandle};
+pub use reload::{Change, Control, Effect, Reload};
 pub use source::ChainSource;
 pub use status::{ChainStatus, MainStatus, Status, TaskStatus, WalletStatus};
 pub use store::{Store, StoreError};

@@ -348,6 +348,13 @@ impl Metrics {
         self.source_lag.with_label_values(&[chain.as_str(), name]).set(gauge(lag));
     }
 
+    /// A source of a chain is none any more. Series that were never made are none either.
+    pub fn forget_source(&self, chain: &ChainId, name: &str) {
+        let labels = [chain.as_str(), name];
+        let _ = self.source_up.remove_label_values(&labels);
+        let _ = self.source_lag.remove_label_values(&labels);
+    }
+
     /// Makes the series of an attester that is asked for signatures.
     pub fn attest_peer(&self, chain: &ChainId, attester: &str) {
         for outcome in ATTEST_OUTCOMES {

@@ -20,6 +20,7 @@ use crate::{
     lane::{self, Parts, Shared},
     main_chain::MainChain,
     metrics::Metrics,
+    reload::{Change, Control, Reload},
     source::ChainSource,
     status::{Board, Status},
     store::{ChainState, Store, StoreError},
@@ -38,7 +39,7 @@ const PRUNE_BATCH: u32 = 2_000;
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 
 /// A lane is late after three rounds and the main chain's deadline.
-const LATE: Duration = Duration::from_secs(45);
+pub(crate) const LATE: Duration = Duration::from_secs(45);
 
 /// Starts relayers.
 #[derive(Debug)]
@@ -50,7 +51,9 @@ pub(crate) struct Inner {
     board: Board,
     metrics: Arc<Metrics>,
     attest: AttestService,
+    shared: Arc<Shared>,
     pulses: OnceLock<Pulses>,
+    reload: OnceLock<Arc<dyn Reload>>,
     started_at: u64,
 }
 
@@ -101,7 +104,12 @@ impl Relayer {
             metrics.clone(),
             board.clone(),
         ));
-        let keys = config.attesters.clone().into();
+        let mut keys = config.attesters.clone();
+        if config.submit.dry_run {
+            // Nobody gets a signature.
+            keys.clear();
+        }
+        let keys = keys.into();
         let attester = Arc::new(Attester::new(keys, store.clone(), &sources, &config.attest));
         let collector =
             Collector::new(attester.clone(), &config.attest, metrics.clone(), board.clone())?;
@@ -111,6 +119,7 @@ impl Relayer {
             store: store.clone(),
             submitter: submitter.clone(),
             collector: Arc::new(collector),
+            lanes: config.lanes,
             submit: config.submit,
             deadline: config.round,
             board: board.clone(),
@@ -119,9 +128,16 @@ impl Relayer {
         };
         let shared = Arc::new(Shared::new(parts, sources));
         let started_at = now_ms();
-        let pulses = OnceLock::new();
-        let inner =
-            Arc::new(Inner { store, board, metrics: metrics.clone(), attest, pulses, started_at });
+        let inner = Arc::new(Inner {
+            store,
+            board,
+            metrics: metrics.clone(),
+            attest,
+            shared: shared.clone(),
+            pulses: OnceLock::new(),
+            reload: OnceLock::new(),
+            started_at,
+        });
         let specs = tasks(&config, &inner, &shared, &submitter, listener);
         let supervisor = Supervisor::new(specs, metrics, cancel.clone());
         // Set once, right here.
@@ -154,10 +170,10 @@ fn tasks(
     const LANES: [&str; 4] = ["lane-l0", "lane-l1", "lane-l2", "lane-l3"];
     let mut specs = Vec::new();
     for (level, name) in Level::ALL.into_iter().zip(LANES) {
-        let (shared, lane) = (shared.clone(), *config.lane(level));
-        let late = LATE.max(3 * lane.poll);
+        let shared = shared.clone();
+        let late = LATE.max(3 * config.lane(level).poll);
         specs.push(TaskSpec::new(name, late, move |pulse, cancel| {
-            lane::run(shared.clone(), level, lane, pulse, cancel)
+            lane::run(shared.clone(), level, pulse, cancel)
         }));
     }
     let waked = shared.clone();
@@ -243,6 +259,22 @@ impl Inner {
         &self.store
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(crate) fn collector(&self) -> &Collector {
+        self.shared.collector()
+    }
+
+    /// Reads the settings again, where the program that started the relayer can.
+    pub(crate) async fn reload(&self) -> Result<Vec<Change>, String> {
+        match self.reload.get() {
+            Some(reload) => reload.reload().await,
+            None => Err("this relayer was started without a file of settings".into()),
+        }
+    }
+
     /// What keeps `/readyz` from saying yes.
     pub(crate) fn not_ready(&self) -> Vec<String> {
         let mut problems = Vec::new();
@@ -296,6 +328,7 @@ impl Inner {
             started_at: self.started_at,
             now,
             ready,
+            dry_run: self.shared.dry_run(),
             problems,
             main: self.board.main(),
             wallet: self.board.wallet(),
@@ -333,6 +366,25 @@ impl RelayerHandle {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.inner.store
+    }
+
+    /// Changes the relayer while it runs.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        Control::new(self.inner.clone())
+    }
+
+    /// Says how settings are read again; the first answer counts.
+    pub fn on_reload(&self, reload: Arc<dyn Reload>) {
+        let _ = self.inner.reload.set(reload);
+    }
+
+    /// Reads the settings again and applies what can change at once.
+    ///
+    /// # Errors
+    /// What is wrong with the settings; nothing was changed then.
+    pub async fn reload(&self) -> Result<Vec<Change>, String> {
+        self.inner.reload().await
     }
 
     /// Chains that had no round yet.

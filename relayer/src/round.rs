@@ -87,6 +87,14 @@ pub enum RoundError {
         /// Oldest height that the main chain holds.
         base: u64,
     },
+    /// The next step would be to sign.
+    #[error("chain {chain}: dry run: signatures for header {height} would be collected now")]
+    DryRun {
+        /// Chain.
+        chain: grid_core::ChainId,
+        /// Height of the header.
+        height: u64,
+    },
     /// The round took longer than allowed.
     #[error("chain {chain}: the round was not finished within {} s", after.as_secs())]
     Late {
@@ -114,6 +122,7 @@ impl RoundError {
             Self::NotFinality(_) => Class::Halt { reason: "not-a-finality-chain" },
             Self::Evidence(_) => Class::Halt { reason: "evidence" },
             Self::Attest(_) => Class::Wait { until: "attested" },
+            Self::DryRun { .. } => Class::Wait { until: "no-dry-run" },
             Self::Unregistered(_) => Class::Wait { until: "registered" },
             Self::Stopped { .. } => Class::Wait { until: "resumed" },
             Self::NoCommonHeader { .. } => Class::Halt { reason: "no-common-header" },
@@ -391,6 +400,9 @@ async fn attested(
     let id = &info.id;
     let set = info.attesters.as_ref().ok_or_else(|| EvidenceError::NoAttesters(id.clone()))?;
     let (mut run, mut last) = evidence::run(id, above, headers)?;
+    if tools.submit.dry_run {
+        return Err(RoundError::DryRun { chain: id.clone(), height: last.height });
+    }
     let mut tries = 0;
     loop {
         let shortfall = match tools.collector.collect(id, set, last, now).await {

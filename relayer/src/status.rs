@@ -30,6 +30,9 @@ pub struct Status {
     pub now: u64,
     /// Whether `/readyz` says yes.
     pub ready: bool,
+    /// Whether nothing is signed or sent.
+    #[serde(default)]
+    pub dry_run: bool,
     /// Everything that keeps it from working fully, in words.
     pub problems: Vec<String>,
     /// The main chain.
@@ -297,6 +300,21 @@ impl Board {
             }
         });
         board
+    }
+
+    /// A chain is followed from now on, or no more.
+    pub fn put(&self, id: &ChainId, has_source: bool) {
+        self.with(|seen| seen.chains.entry(id.clone()).or_default().has_source = has_source);
+    }
+
+    /// The sources of a chain, which count no more.
+    pub fn take_sources(&self, id: &ChainId) -> Vec<SourceStatus> {
+        self.with(|seen| {
+            let Some(chain) = seen.chains.get_mut(id) else { return Vec::new() };
+            (chain.disagreement, chain.competing_blocks) = (None, 0);
+            chain.warnings.clear();
+            core::mem::take(&mut chain.sources)
+        })
     }
 
     fn with<R>(&self, change: impl FnOnce(&mut Seen) -> R) -> R {

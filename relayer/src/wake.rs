@@ -26,8 +26,9 @@ async fn news(source: Arc<dyn SourceChain>, pause: Duration) -> Arc<dyn SourceCh
 
 /// Runs until a stop.
 pub(crate) async fn run(shared: Arc<Shared>, pulse: Pulse, cancel: CancellationToken) {
-    let waits = shared.sources().into_iter().map(|source| news(source, Duration::ZERO));
-    let mut waits: FuturesUnordered<_> = waits.collect();
+    let all = || shared.sources().into_iter().map(|source| news(source, Duration::ZERO));
+    let mut changes = shared.source_changes();
+    let mut waits: FuturesUnordered<_> = all().collect();
     let mut beat = tokio::time::interval(BEAT);
     loop {
         tokio::select! {
@@ -38,6 +39,7 @@ pub(crate) async fn run(shared: Arc<Shared>, pulse: Pulse, cancel: CancellationT
                 shared.wake(source.id());
                 waits.push(news(source, PAUSE));
             }
+            Ok(()) = changes.changed() => waits = all().collect(),
             _ = beat.tick() => pulse.progress(),
         }
     }

@@ -2,7 +2,10 @@
 //! the journal.
 
 use core::time::Duration;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
@@ -42,6 +45,7 @@ pub enum OwnError {
     },
 }
 
+#[derive(Clone)]
 struct Followed {
     source: Arc<dyn SourceChain>,
     /// Whether the head that is followed counts as final.
@@ -52,14 +56,14 @@ struct Followed {
 pub struct Attester {
     keys: Arc<[PrivateKeySigner]>,
     store: Store,
-    chains: BTreeMap<ChainId, Followed>,
+    chains: RwLock<BTreeMap<ChainId, Followed>>,
 }
 
 impl core::fmt::Debug for Attester {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Attester")
             .field("keys", &self.addresses())
-            .field("chains", &self.chains.keys())
+            .field("chains", &self.with(|chains| chains.keys().cloned().collect::<Vec<_>>()))
             .finish_non_exhaustive()
     }
 }
@@ -82,7 +86,29 @@ impl Attester {
                 Some((source.id().clone(), Followed { source: source.clone(), is_final }))
             })
             .collect();
-        Self { keys, store, chains }
+        Self { keys, store, chains: RwLock::new(chains) }
+    }
+
+    fn with<R>(&self, read: impl FnOnce(&BTreeMap<ChainId, Followed>) -> R) -> R {
+        read(&self.chains.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn followed(&self, chain: &ChainId) -> Option<Followed> {
+        self.with(|chains| chains.get(chain).cloned())
+    }
+
+    /// From now on a chain's headers are attested by this source, whose followed head may count as final; with none they are
+    /// not.
+    pub fn follow(&self, chain: &ChainId, source: Option<(Arc<dyn SourceChain>, bool)>) {
+        let mut chains = self.chains.write().unwrap_or_else(PoisonError::into_inner);
+        match source {
+            Some((source, is_final)) => {
+                chains.insert(chain.clone(), Followed { source, is_final });
+            }
+            None => {
+                chains.remove(chain);
+            }
+        }
     }
 
     /// The keys' addresses.
@@ -94,7 +120,7 @@ impl Attester {
     /// Whether requests for a chain are answered.
     #[must_use]
     pub fn attests(&self, chain: &ChainId) -> bool {
-        !self.keys.is_empty() && self.chains.contains_key(chain)
+        !self.keys.is_empty() && self.with(|chains| chains.contains_key(chain))
     }
 
     /// Signs a header that this relayer's own sources just handed out. The journal is written first: a
@@ -108,7 +134,7 @@ impl Attester {
         block: BlockRef,
         now: u64,
     ) -> Result<Vec<RecoverableSignature>, OwnError> {
-        let is_final = self.chains.get(chain).is_some_and(|followed| followed.is_final);
+        let is_final = self.followed(chain).is_some_and(|followed| followed.is_final);
         for address in self.addresses() {
             match self.store.journal(&address, chain, block, is_final, now).await? {
                 Journaled::Sign => {}
@@ -123,8 +149,7 @@ impl Attester {
     /// Answers another relayer. What was signed before is signed again without a question to the sources.
     pub async fn answer(&self, request: &AttestRequest, now: u64) -> AttestAnswer {
         let block = request.block();
-        let Some(followed) = self.chains.get(&request.chain).filter(|_| !self.keys.is_empty())
-        else {
+        let Some(followed) = self.followed(&request.chain).filter(|_| !self.keys.is_empty()) else {
             return AttestAnswer::Unknown;
         };
         match self.signed_before(&request.chain, block).await {

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use alloy_primitives::{Address, B256};
@@ -17,7 +17,7 @@ use grid_core::{
 };
 use thiserror::Error;
 
-use super::{AttestAnswer, AttestConfig, AttestRequest, Attester};
+use super::{AttestAnswer, AttestConfig, AttestRequest, AttestedChain, Attester};
 use crate::{
     metrics::Metrics,
     status::{AttestationStatus, Board, MissingSignature},
@@ -77,7 +77,7 @@ struct Kept {
 /// Collects signatures from this relayer's own keys and from other attesters.
 pub struct Collector {
     attester: Arc<Attester>,
-    peers: BTreeMap<ChainId, Vec<Peer>>,
+    peers: RwLock<BTreeMap<ChainId, Arc<[Peer]>>>,
     /// So that a header which is one signature short costs the others nothing in the next round.
     kept: Mutex<BTreeMap<ChainId, Kept>>,
     metrics: Arc<Metrics>,
@@ -107,18 +107,40 @@ impl Collector {
         metrics: Arc<Metrics>,
         board: Board,
     ) -> Result<Self, EndpointError> {
-        let mut peers = BTreeMap::new();
+        let (peers, kept) = (RwLock::default(), Mutex::default());
+        let collector = Self { attester, peers, kept, metrics, board };
         for (chain, attested) in &config.chains {
-            let peer = |endpoint: &Endpoint| {
-                let name = endpoint.section().to_owned();
-                metrics.attest_peer(chain, &name);
-                let service = JsonService::new(endpoint.clone().with_limits(LIMITS))?;
-                Ok(Peer { name, service })
-            };
-            let known: Result<Vec<Peer>, EndpointError> = attested.peers.iter().map(peer).collect();
-            peers.insert(chain.clone(), known?);
+            collector.set_peers(chain, Some(attested))?;
         }
-        Ok(Self { attester, peers, kept: Mutex::default(), metrics, board })
+        Ok(collector)
+    }
+
+    /// Whom to ask for signatures of a chain from now on.
+    ///
+    /// # Errors
+    /// When the machine can't do HTTP(S); the same are asked as before then.
+    pub fn set_peers(
+        &self,
+        chain: &ChainId,
+        attested: Option<&AttestedChain>,
+    ) -> Result<(), EndpointError> {
+        let peer = |endpoint: &Endpoint| {
+            let name = endpoint.section().to_owned();
+            let service = JsonService::new(endpoint.clone().with_limits(LIMITS))?;
+            Ok(Peer { name, service })
+        };
+        let endpoints = attested.map_or(&[][..], |attested| attested.peers.as_slice());
+        let known = endpoints.iter().map(peer).collect::<Result<Arc<[Peer]>, EndpointError>>()?;
+        for peer in known.iter() {
+            self.metrics.attest_peer(chain, &peer.name);
+        }
+        self.peers.write().unwrap_or_else(PoisonError::into_inner).insert(chain.clone(), known);
+        Ok(())
+    }
+
+    fn peers(&self, chain: &ChainId) -> Arc<[Peer]> {
+        let peers = self.peers.read().unwrap_or_else(PoisonError::into_inner);
+        peers.get(chain).cloned().unwrap_or_default()
     }
 
     /// Signatures over `block` by as many attesters of `set` as the main chain asks for, in rising order
@@ -167,7 +189,7 @@ impl Collector {
     }
 
     async fn ask_all(&self, chain: &ChainId, tally: &mut Tally<'_>) {
-        let peers = self.peers.get(chain).map_or(&[][..], Vec::as_slice);
+        let peers = self.peers(chain);
         let block = tally.block;
         let request =
             AttestRequest { chain: chain.clone(), height: block.height, hash: block.hash };

@@ -1,7 +1,7 @@
 //! `POST /v1/attest`: who may ask, how often, and how much.
 
 use core::time::Duration;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use alloy_primitives::{B256, keccak256};
 use axum::{
@@ -68,28 +68,50 @@ struct Door {
 #[derive(Debug)]
 pub(crate) struct AttestService {
     attester: Arc<Attester>,
-    doors: Vec<Door>,
+    doors: RwLock<Vec<Arc<Door>>>,
     places: Semaphore,
     metrics: Arc<Metrics>,
 }
 
 impl AttestService {
     pub(crate) fn new(attester: Arc<Attester>, tokens: &[Secret], metrics: Arc<Metrics>) -> Self {
-        let door = |token: &Secret| Door {
-            token: keccak256(token.expose()),
-            bucket: Mutex::new(Bucket { left: BURST * WHOLE, at: 0 }),
+        let doors = RwLock::default();
+        let service = Self { attester, doors, places: Semaphore::new(AT_ONCE), metrics };
+        service.set_tokens(tokens);
+        service
+    }
+
+    pub(crate) fn attester(&self) -> &Attester {
+        &self.attester
+    }
+
+    /// Who may ask from now on. Who could before keeps what is left of its allowance.
+    pub(crate) fn set_tokens(&self, tokens: &[Secret]) {
+        let mut doors = self.doors.write().unwrap_or_else(PoisonError::into_inner);
+        let door = |token: &Secret| {
+            let token = keccak256(token.expose());
+            let known = doors.iter().find(|door| door.token == token).cloned();
+            known.unwrap_or_else(|| {
+                let bucket = Mutex::new(Bucket { left: BURST * WHOLE, at: 0 });
+                Arc::new(Door { token, bucket })
+            })
         };
-        let doors = tokens.iter().map(door).collect();
-        Self { attester, doors, places: Semaphore::new(AT_ONCE), metrics }
+        let new = tokens.iter().map(door).collect();
+        *doors = new;
+    }
+
+    fn doors(&self) -> Vec<Arc<Door>> {
+        self.doors.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Answers one HTTP request. Nothing of its body is read before the token is known.
     pub(crate) async fn serve(&self, request: Request) -> Response {
-        if self.doors.is_empty() {
+        let doors = self.doors();
+        if doors.is_empty() {
             let error = "nobody may ask for signatures here: relayer.attest_tokens is empty";
             return failure(StatusCode::NOT_FOUND, error);
         }
-        let Some(door) = self.door(request.headers()) else {
+        let Some(door) = door(&doors, request.headers()) else {
             self.metrics.attest_answer("", "unauthorized");
             return failure(StatusCode::UNAUTHORIZED, "a bearer token is needed");
         };
@@ -102,12 +124,6 @@ impl AttestService {
             return failure(StatusCode::REQUEST_TIMEOUT, "the question came too slowly");
         };
         response
-    }
-
-    fn door(&self, headers: &HeaderMap) -> Option<&Door> {
-        let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
-        let given = keccak256(given);
-        self.doors.iter().find(|door| door.token == given)
     }
 
     async fn read_and_answer(&self, request: Request) -> Response {
@@ -138,6 +154,12 @@ impl AttestService {
         };
         (status, Json(answer)).into_response()
     }
+}
+
+fn door<'a>(doors: &'a [Arc<Door>], headers: &HeaderMap) -> Option<&'a Door> {
+    let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
+    let given = keccak256(given);
+    doors.iter().map(Arc::as_ref).find(|door| door.token == given)
 }
 
 fn failure(status: StatusCode, error: &str) -> Response {

@@ -246,6 +246,7 @@ impl World {
             store: store.clone(),
             submitter: submitter.clone(),
             collector: self.collector(&store, &metrics, &board)?,
+            lanes: [LANE; 4],
             submit: submit_config(),
             deadline: Duration::from_secs(30),
             board,

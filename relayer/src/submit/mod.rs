@@ -62,6 +62,18 @@ pub enum SubmitError {
         /// Gas limit times fee cap.
         cost: alloy_primitives::U256,
     },
+    /// It would have been signed now.
+    #[error(
+        "dry run: a transaction with nonce {nonce}, {gas_limit} gas and a cost of at most {cost} would be sent"
+    )]
+    DryRun {
+        /// Its nonce.
+        nonce: u64,
+        /// Its gas limit.
+        gas_limit: u64,
+        /// Gas limit times fee cap.
+        cost: alloy_primitives::U256,
+    },
 }
 
 /// Prices and chain of a submission, from the main chain's newest block.
@@ -153,6 +165,9 @@ impl Submitter {
             return Err(SubmitError::Funds { address, balance, cost });
         }
         let nonce = self.next_nonce(&account).await?;
+        if self.config.dry_run {
+            return Err(SubmitError::DryRun { nonce, gas_limit, cost });
+        }
         let call = Some(claim.payload.clone());
         let new = self.sign(terms.chain_id, nonce, gas_limit, fees, call)?;
         self.store.record_transaction(Some(claim), &new, now).await?;
@@ -228,7 +243,11 @@ impl Submitter {
             return Ok(());
         }
         let failed = matches!(error, SubmitError::Sign(_));
-        let next_at = self.retry_at(&claim.key, claim.attempt + 1, now);
+        let next_at = if self.config.dry_run {
+            now.saturating_add(millis(ITEM_MAX_BACKOFF))
+        } else {
+            self.retry_at(&claim.key, claim.attempt + 1, now)
+        };
         self.store.release(claim, failed, next_at, &error.to_string(), now).await
     }
 }

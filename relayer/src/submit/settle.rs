@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use grid_core::api::AccountInfo;
 
 use super::{Fees, SubmitError, Submitter, transaction::IDLE_GAS};
@@ -31,6 +31,11 @@ pub struct Settled {
     pub open: u32,
 }
 
+/// What is shown of the submitting account.
+const fn wallet(address: Address, account: &AccountInfo, open: u32, gap: u64) -> WalletStatus {
+    WalletStatus { address, balance: account.balance, nonce: account.nonce, live: open as u64, gap }
+}
+
 impl Submitter {
     /// Compares the open rows with the account and takes each one step further.
     ///
@@ -46,6 +51,11 @@ impl Submitter {
         let account = self.main.account(&address).await?;
         self.looked.store(now, Ordering::Relaxed);
         let mut settled = Settled::default();
+        if self.config.dry_run {
+            settled.open = u32::try_from(live.len()).unwrap_or(u32::MAX);
+            self.board.wallet_seen(wallet(address, &account, settled.open, 0));
+            return Ok(settled);
+        }
         for row in &live {
             if row.nonce < account.nonce {
                 self.used(row, now, &mut settled).await?;
@@ -55,13 +65,7 @@ impl Submitter {
             }
         }
         let gap = self.mend(&account, now).await?;
-        self.board.wallet_seen(WalletStatus {
-            address,
-            balance: account.balance,
-            nonce: account.nonce,
-            live: u64::from(settled.open),
-            gap,
-        });
+        self.board.wallet_seen(wallet(address, &account, settled.open, gap));
         Ok(settled)
     }
 
