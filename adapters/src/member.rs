@@ -55,6 +55,18 @@ impl Member {
         Self::of(name, kind, source)
     }
 
+    /// Where it is configured.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The source itself, for who asks it apart from the others.
+    #[must_use]
+    pub const fn source(&self) -> &Arc<dyn SourceChain> {
+        &self.source
+    }
+
     /// Checks that the members can work together, and returns their chain.
     pub(crate) fn check(members: &[Self], agree: usize) -> Result<ChainId, AdapterError> {
         let invalid = |reason: String| Err(AdapterError::Invalid(reason));

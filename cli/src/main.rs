@@ -12,6 +12,7 @@ mod logging;
 mod main_chain;
 mod output;
 mod proof_file;
+mod reload;
 #[cfg(test)]
 mod runbooks;
 mod sources;

@@ -33,16 +33,23 @@ const MIN_TOKEN: usize = 16;
 
 /// The source of every configured chain, for the daemon. Opens no connection.
 pub(crate) fn all(home: &Home, config: &Config) -> Result<Vec<ChainSource>> {
-    let sources = config.chains.iter().enumerate().map(|(n, chain)| {
-        Ok(match (chain.kind, &chain.beacon) {
-            (ChainKind::Bitcoin, _) => ChainSource::Headers(verified(home, config, n, chain)?),
-            (ChainKind::Ethereum, None) => ChainSource::Headers(one(home, n, chain)?),
-            (ChainKind::Ethereum, Some(beacon)) => {
-                ChainSource::Finality(Arc::new(light(home, n, chain, beacon)?))
-            }
-        })
-    });
-    sources.collect()
+    config.chains.iter().enumerate().map(|(n, chain)| of(home, config, n, chain)).collect()
+}
+
+/// The source of one configured chain, for the daemon. Opens no connection.
+pub(crate) fn of(
+    home: &Home,
+    config: &Config,
+    n: usize,
+    chain: &ChainSection,
+) -> Result<ChainSource> {
+    Ok(match (chain.kind, &chain.beacon) {
+        (ChainKind::Bitcoin, _) => ChainSource::Headers(verified(home, config, n, chain)?),
+        (ChainKind::Ethereum, None) => ChainSource::Headers(one(home, n, chain)?),
+        (ChainKind::Ethereum, Some(beacon)) => {
+            ChainSource::Finality(Arc::new(light(home, n, chain, beacon)?))
+        }
+    })
 }
 
 /// An Ethereum chain's own light client.
@@ -127,12 +134,17 @@ const fn name(kind: ChainKind) -> &'static str {
     }
 }
 
+/// The sources of a chain, each by itself. Without its network's peers.
+pub(crate) fn members(home: &Home, n: usize, chain: &ChainSection) -> Result<Vec<Member>> {
+    match chain.kind {
+        ChainKind::Bitcoin => bitcoin(home, n, chain, None),
+        ChainKind::Ethereum => ethereum(n, chain),
+    }
+}
+
 /// The sources of a chain as a command needs them: whoever answers.
 fn one(home: &Home, n: usize, chain: &ChainSection) -> Result<Arc<dyn SourceChain>> {
-    let members = match chain.kind {
-        ChainKind::Bitcoin => bitcoin(home, n, chain, None)?,
-        ChainKind::Ethereum => ethereum(n, chain)?,
-    };
+    let members = members(home, n, chain)?;
     let agree = chain.agree.min(members.len());
     Ok(Arc::new(Pool::new(members, agree)?))
 }
@@ -195,7 +207,7 @@ pub(crate) fn attestation(home: &Home, config: &Config) -> Result<AttestConfig> 
 }
 
 /// A token's file: one line of at least [`MIN_TOKEN`] characters.
-fn token(home: &Home, file: &Path, section: &str) -> Result<Secret> {
+pub(crate) fn token(home: &Home, file: &Path, section: &str) -> Result<Secret> {
     let file = home.resolve(file);
     let text = zeroize::Zeroizing::new(
         fs::read_to_string(&file)

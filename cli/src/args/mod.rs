@@ -34,6 +34,9 @@ pub(crate) struct Cli {
     /// Print JSON for programs instead of text for people.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// A setting that goes before the file and the environment, for example relayer.poll.l0=1s. May be repeated.
+    #[arg(long, global = true, value_name = "PATH=VALUE")]
+    pub(crate) set: Vec<String>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -44,7 +47,7 @@ pub(crate) enum Command {
     /// Create a home folder: configuration, genesis, keys.
     Init(Box<InitArgs>),
     /// Run the relayer with an embedded main chain.
-    Start,
+    Start(DaemonArgs),
     /// The main chain alone.
     #[command(subcommand)]
     Node(NodeCommand),
@@ -56,6 +59,8 @@ pub(crate) enum Command {
     /// Check or show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look at everything that the daemon is going to use and name all that is wrong: 0 all is well, 1 warnings, 2 problems.
+    Doctor(DoctorArgs),
     /// What the daemon is doing, chain by chain.
     Status(StatusArgs),
     /// The chains that the main chain follows.
@@ -89,13 +94,35 @@ pub(crate) enum Command {
     /// Ethereum's light clients: where they stand.
     #[command(subcommand)]
     Ethereum(EthereumCommand),
+    /// Print a script with which a shell completes this command line.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write a manual page for every command.
+    Man(ManArgs),
+}
+
+/// `grid man`.
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Where to, for example /usr/local/share/man/man1.
+    pub(crate) dir: PathBuf,
 }
 
 /// `grid relayer`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RelayerCommand {
     /// Run the relayer against the main chain at `relayer.main_chain`.
-    Run,
+    Run(DaemonArgs),
+}
+
+/// `grid start` and `grid relayer run`.
+#[derive(Debug, Args)]
+pub(crate) struct DaemonArgs {
+    /// Do everything up to signing and send nothing: the work shows in `grid status` and in the log.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// `grid config`.
@@ -103,8 +130,30 @@ pub(crate) enum RelayerCommand {
 pub(crate) enum ConfigCommand {
     /// Check the configuration; every fault at once, each with its path.
     Check,
-    /// Print the configuration in force, defaults and overrides included.
-    Show,
+    /// Print the configuration in force, defaults and overrides included. Keys in addresses are not shown.
+    Show {
+        /// Print where each value comes from: the file's line, an environment variable, --set, or the default.
+        #[arg(long)]
+        origin: bool,
+    },
+}
+
+/// `grid doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// The daemon that is going to run; where absent, `start` if the main chain's genesis is in the home folder and
+    /// the node of the configuration is the one to ask.
+    #[arg(long, value_enum)]
+    pub(crate) daemon: Option<Daemon>,
+}
+
+/// A daemon with a relayer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Daemon {
+    /// `grid start`.
+    Start,
+    /// `grid relayer run`.
+    Relayer,
 }
 
 /// `grid status`.
@@ -180,6 +229,16 @@ pub(crate) struct SubmitArgs {
     /// The key that pays, by name in keys/ or as a file.
     #[arg(long, value_name = "NAME", default_value = "user")]
     pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) sending: SendingArgs,
+}
+
+/// Commands that send a transaction.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct SendingArgs {
+    /// Let the main chain try the transaction, show it, and send nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// `grid keys`.

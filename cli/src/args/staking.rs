@@ -3,6 +3,8 @@
 use alloy_primitives::{Address, U256, utils::parse_ether};
 use clap::{Args, Subcommand};
 
+use super::SendingArgs;
+
 /// `grid staking`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum StakingCommand {
@@ -44,6 +46,8 @@ pub(crate) struct RegisterArgs {
     /// The validator's key, by name in keys/ or as a file.
     #[arg(long, value_name = "NAME", default_value = "validator")]
     pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) sending: SendingArgs,
 }
 
 /// `grid staking delegate`.
@@ -57,6 +61,8 @@ pub(crate) struct DelegateArgs {
     /// The key that stakes, by name in keys/ or as a file.
     #[arg(long, value_name = "NAME", default_value = "user")]
     pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) sending: SendingArgs,
 }
 
 /// `grid staking undelegate`.
@@ -70,6 +76,8 @@ pub(crate) struct UndelegateArgs {
     /// The key that staked, by name in keys/ or as a file.
     #[arg(long, value_name = "NAME", default_value = "user")]
     pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) sending: SendingArgs,
 }
 
 /// `grid staking withdraw`.
@@ -83,6 +91,8 @@ pub(crate) struct WithdrawArgs {
     /// The key that staked, by name in keys/ or as a file.
     #[arg(long, value_name = "NAME", default_value = "user")]
     pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) sending: SendingArgs,
 }
 
 /// `grid staking unjail`.
@@ -93,6 +103,8 @@ pub(crate) struct UnjailArgs {
     /// The owner's key, by name in keys/ or as a file.
     #[arg(long, value_name = "NAME", default_value = "validator")]
     pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) sending: SendingArgs,
 }
 
 /// An amount of GRID: digits with at most 18 decimals, above zero.

@@ -5,7 +5,9 @@ mod bench;
 mod bitcoin;
 mod chains;
 mod checkpoint;
+mod completions;
 mod config;
+mod doctor;
 mod ethereum;
 mod genesis;
 mod init;
@@ -17,6 +19,7 @@ mod prove_eth;
 mod proven;
 mod run;
 mod send;
+mod signals;
 mod staking;
 mod status;
 mod submit;
@@ -37,16 +40,19 @@ pub(crate) use genesis::CHAIN_ID;
 
 /// Runs a command.
 pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
-    let home = Home::new(cli.home);
+    let home = Home::new(cli.home).with_settings(cli.set);
     let out = Output { json: cli.json };
     let done = |result: Result<()>| result.map(|()| ExitCode::SUCCESS);
     match cli.command {
         Command::Init(args) => done(block_on(init::run(&home, &args, out))),
-        Command::Start => done(block_on(run::start(&home, out))),
+        Command::Start(args) => done(block_on(run::start(&home, &args, out))),
         Command::Node(command) => node::run(&home, &command, out),
         Command::Localnet(args) => done(localnet::run(&args, out)),
-        Command::Relayer(RelayerCommand::Run) => done(block_on(run::relayer(&home, out))),
-        Command::Config(command) => done(config::run(&home, &command, out)),
+        Command::Relayer(RelayerCommand::Run(args)) => {
+            done(block_on(run::relayer(&home, &args, out)))
+        }
+        Command::Config(command) => config::run(&home, &command, out),
+        Command::Doctor(args) => block_on(doctor::run(&home, &args, out)),
         Command::Status(args) => done(block_on(status::run(&home, &args, out))),
         Command::Chains => done(block_on(chains::chains(&home, out))),
         Command::Headers(args) => done(block_on(chains::headers(&home, &args, out))),
@@ -60,6 +66,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Bench(command) => done(block_on(bench::run(&command, out))),
         Command::Bitcoin(command) => bitcoin::run(&command, out),
         Command::Ethereum(command) => ethereum::run(&home, &command, out),
+        Command::Completions { shell } => done(completions::completions(shell)),
+        Command::Man(args) => done(completions::man(&args, out)),
     }
 }
 
@@ -74,6 +82,7 @@ fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
         .build()
         .wrap_err("cannot start the async runtime")?;
     let result = runtime.block_on(future);
-    runtime.shutdown_timeout(LINGER);
+    let at_once = result.as_ref().is_err_and(|error| error.is::<signals::StoppedAtOnce>());
+    runtime.shutdown_timeout(if at_once { Duration::ZERO } else { LINGER });
     result
 }

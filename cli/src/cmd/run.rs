@@ -2,32 +2,41 @@
 
 use std::{sync::Arc, time::Duration};
 
-use eyre::{Result, WrapErr as _, eyre};
+use eyre::{Result, WrapErr as _};
 use grid_adapters::{Endpoint, HttpJsonRpc};
-use grid_core::Level;
 use grid_node::Caller;
 use grid_relayer::{
-    HttpTransport, LaneConfig, MainChain, Relayer, RelayerConfig, RelayerHandle, RpcMainChain,
+    HttpTransport, MainChain, Relayer, RelayerConfig, RelayerHandle, Reload, RpcMainChain,
     RpcTransport, TransportError,
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::node;
-use crate::{config::Config, home::Home, keys, logging, output::Output, sources};
+use super::{node, signals::Signals};
+use crate::{
+    args::DaemonArgs,
+    config::Config,
+    home::Home,
+    keys,
+    logging::{self, LogFilter},
+    output::Output,
+    reload::{Settings, lanes},
+    sources,
+};
 
 /// The relayer's patience with one call to the main chain.
 const MAIN_CHAIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Relayer and main chain in one process.
-pub(super) async fn start(home: &Home, out: Output) -> Result<()> {
+pub(super) async fn start(home: &Home, args: &DaemonArgs, out: Output) -> Result<()> {
     let config = home.config()?;
-    logging::install(&config.log.filter, config.log.json || out.json)?;
-    let cancel = cancel_on_signal()?;
+    let log = logging::install(&config.log.filter, config.log.json || out.json)?;
+    let signals = Signals::install()?;
+    let cancel = signals.stop.clone();
     let node = node::start(home, &config, None, &cancel).await?;
     let main = RpcMainChain::new(InProcess(node.caller()), MAIN_CHAIN_DEADLINE);
-    let relayer = start_relayer(home, &config, Arc::new(main), &cancel).await;
+    let relayer = start_relayer(home, &config, args, Arc::new(main), &cancel).await;
     let relayer = match relayer {
         Ok(relayer) => relayer,
         Err(error) => {
@@ -38,6 +47,7 @@ pub(super) async fn start(home: &Home, out: Output) -> Result<()> {
         }
     };
     info!(rpc = %config.node.rpc, relayer = %config.relayer.listen, "grid is running");
+    let settings = settings(home, config, log, &relayer);
     // Whichever ends first ends the other: half a daemon helps nobody.
     let node_done = async {
         let result = node.join().await.wrap_err("the main chain stopped");
@@ -49,27 +59,45 @@ pub(super) async fn start(home: &Home, out: Output) -> Result<()> {
         cancel.cancel();
         result
     };
-    let (node_result, relayer_result) = tokio::join!(node_done, relayer_done);
-    node_result?;
-    relayer_result
+    let both = async {
+        let (node_result, relayer_result) = tokio::join!(node_done, relayer_done);
+        node_result?;
+        relayer_result
+    };
+    signals.run(settings.as_ref(), both).await
 }
 
 /// The relayer alone, against a node elsewhere.
-pub(super) async fn relayer(home: &Home, out: Output) -> Result<()> {
+pub(super) async fn relayer(home: &Home, args: &DaemonArgs, out: Output) -> Result<()> {
     let config = home.config()?;
-    logging::install(&config.log.filter, config.log.json || out.json)?;
-    let cancel = cancel_on_signal()?;
+    let log = logging::install(&config.log.filter, config.log.json || out.json)?;
+    let signals = Signals::install()?;
     let endpoint = Endpoint::new(&config.relayer.main_chain, "relayer.main_chain")?;
     let transport = HttpTransport::new(HttpJsonRpc::new(endpoint)?);
     let main = RpcMainChain::new(transport, MAIN_CHAIN_DEADLINE);
-    let relayer = start_relayer(home, &config, Arc::new(main), &cancel).await?;
+    let relayer = start_relayer(home, &config, args, Arc::new(main), &signals.stop).await?;
     info!(relayer = %config.relayer.listen, "the relayer is running");
-    relayer.join().await.wrap_err("the relayer stopped")
+    let settings = settings(home, config, log, &relayer);
+    let done = async { relayer.join().await.wrap_err("the relayer stopped") };
+    signals.run(settings.as_ref(), done).await
+}
+
+/// How the settings are read again, by signal and by the relayer's own interface.
+fn settings(
+    home: &Home,
+    config: Config,
+    log: LogFilter,
+    relayer: &RelayerHandle,
+) -> Arc<dyn Reload> {
+    let settings = Arc::new(Settings::new(home, config, log, Some(relayer.control())));
+    relayer.on_reload(settings.clone());
+    settings
 }
 
 async fn start_relayer(
     home: &Home,
     config: &Config,
+    args: &DaemonArgs,
     main: Arc<dyn MainChain>,
     cancel: &CancellationToken,
 ) -> Result<RelayerHandle> {
@@ -77,37 +105,15 @@ async fn start_relayer(
     let signer = keys::open(&home.resolve(&config.relayer.key), &password)
         .wrap_err("relayer.key cannot be used")?;
     let mut relayer = RelayerConfig::new(home.resolve(&config.relayer.store), signer.clone());
+    relayer.submit.dry_run = args.dry_run;
     relayer.attesters = vec![signer];
     relayer.attest = sources::attestation(home, config)?;
     relayer.http = Some(config.relayer.listen);
-    let poll = &config.relayer.poll;
-    for (level, poll) in Level::ALL.into_iter().zip([poll.l0, poll.l1, poll.l2, poll.l3]) {
-        relayer.lanes[usize::from(level.code())] = LaneConfig { poll, ..LaneConfig::of(level) };
-    }
+    relayer.lanes = lanes(&config.relayer);
     let sources = sources::all(home, config)?;
     Relayer::start(relayer, sources, main, cancel.clone())
         .await
         .wrap_err("the relayer cannot start")
-}
-
-/// Cancelled by SIGINT and SIGTERM.
-pub(super) fn cancel_on_signal() -> Result<CancellationToken> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let cancel = CancellationToken::new();
-    let mut interrupt =
-        signal(SignalKind::interrupt()).map_err(|error| eyre!("signals: {error}"))?;
-    let mut terminate =
-        signal(SignalKind::terminate()).map_err(|error| eyre!("signals: {error}"))?;
-    let token = cancel.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        info!("stopping");
-        token.cancel();
-    });
-    Ok(cancel)
 }
 
 /// Calls the node in this process.

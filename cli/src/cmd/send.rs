@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718 as _;
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, utils::format_ether};
 use alloy_signer::SignerSync as _;
 use alloy_signer_local::PrivateKeySigner;
 use eyre::{Result, WrapErr as _, bail};
+use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -46,15 +47,71 @@ pub(super) struct Included {
     pub(super) succeeded: bool,
 }
 
+/// A transaction that would be sent.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Draft {
+    from: Address,
+    to: Address,
+    /// GRID sent along, smallest unit.
+    value: U256,
+    nonce: u64,
+    gas_limit: u64,
+    /// The most that the gas costs, smallest unit.
+    most_fee: U256,
+    input: Bytes,
+}
+
+impl Draft {
+    /// For people.
+    pub(super) fn people(&self) -> String {
+        format!(
+            "dry run: nothing was sent\n  from         {}\n  to           {}\n  value        {} GRID\n  \
+             nonce        {}\n  gas          {}\n  costs up to  {} GRID\n  call data    {} bytes",
+            self.from,
+            self.to,
+            format_ether(self.value),
+            self.nonce,
+            self.gas_limit,
+            format_ether(self.most_fee),
+            self.input.len(),
+        )
+    }
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub(super) enum Sent {
+    /// It is in a block.
+    Included(Included),
+    /// It was only drafted.
+    Draft(Draft),
+}
+
 /// Opens a key of the home folder.
 pub(super) fn signer(home: &Home, key: &str) -> Result<PrivateKeySigner> {
     let password = keys::password(Some(&home.password_file()))?;
     keys::open(&key_file(home, key), &password)
 }
 
-/// Sends a call and waits until it is in a block. A call that would fail is refused before it costs anything.
-pub(super) async fn send(rpc: &GridRpc, signer: &PrivateKeySigner, call: Call) -> Result<Included> {
-    let raw = build(rpc, signer, call).await?;
+/// Sends a call and waits until it is in a block, or in a dry run says what would be sent. A call that would fail is
+/// refused before it costs anything.
+pub(super) async fn send(
+    rpc: &GridRpc,
+    signer: &PrivateKeySigner,
+    call: Call,
+    dry_run: bool,
+) -> Result<Sent> {
+    let tx = draft(rpc, signer.address(), call.clone()).await?;
+    if dry_run {
+        let Call { to, value, input } = call;
+        let most_fee = U256::from(tx.max_fee_per_gas).saturating_mul(U256::from(tx.gas_limit));
+        let (from, nonce, gas_limit) = (signer.address(), tx.nonce, tx.gas_limit);
+        return Ok(Sent::Draft(Draft { from, to, value, nonce, gas_limit, most_fee, input }));
+    }
+    let signature = signer.sign_hash_sync(&tx.signature_hash())?;
+    let envelope = TxEnvelope::from(tx.into_signed(signature));
+    let raw = envelope.encoded_2718().into();
     let hash = rpc.send(&raw).await.wrap_err("the main chain refused the transaction")?;
     let deadline = Instant::now() + INCLUSION;
     let receipt = loop {
@@ -69,24 +126,24 @@ pub(super) async fn send(rpc: &GridRpc, signer: &PrivateKeySigner, call: Call) -
         }
         sleep(POLL).await;
     };
-    Ok(Included {
+    Ok(Sent::Included(Included {
         transaction: hash,
         block: receipt.get("blockNumber").cloned(),
         succeeded: receipt.get("status").and_then(Value::as_str) == Some("0x1"),
-    })
+    }))
 }
 
-async fn build(rpc: &GridRpc, signer: &PrivateKeySigner, call: Call) -> Result<Bytes> {
+async fn draft(rpc: &GridRpc, from: Address, call: Call) -> Result<TxEip1559> {
     let Call { to, value, input } = call;
     let chain_id = rpc.tip().await?.chain_id;
-    let account = rpc.account(signer.address()).await?;
+    let account = rpc.account(from).await?;
     // The estimate runs the call: what the chain refuses is refused here, with its reason, for free.
     let gas = rpc
-        .estimate_gas(signer.address(), to, value, &input)
+        .estimate_gas(from, to, value, &input)
         .await
         .wrap_err("the main chain would refuse this")?;
     let price = rpc.gas_price().await?;
-    let tx = TxEip1559 {
+    Ok(TxEip1559 {
         chain_id,
         nonce: account.pending_nonce,
         gas_limit: gas.saturating_add(gas / 5),
@@ -96,8 +153,5 @@ async fn build(rpc: &GridRpc, signer: &PrivateKeySigner, call: Call) -> Result<B
         value,
         access_list: Default::default(),
         input,
-    };
-    let signature = signer.sign_hash_sync(&tx.signature_hash())?;
-    let envelope = TxEnvelope::from(tx.into_signed(signature));
-    Ok(envelope.encoded_2718().into())
+    })
 }

@@ -93,7 +93,11 @@ fn relayer_lines(relayer: Option<&grid_relayer::Status>) -> String {
     };
     let mut text = format!(
         "\nrelayer     {}  {}  balance {} GRID  open transactions {}",
-        if relayer.ready { "ready" } else { "NOT READY" },
+        match (relayer.ready, relayer.dry_run) {
+            (_, true) => "DRY RUN",
+            (true, false) => "ready",
+            (false, false) => "NOT READY",
+        },
         relayer.wallet.address,
         format_ether(relayer.wallet.balance),
         relayer.wallet.live,

@@ -7,7 +7,7 @@ use grid_core::modules::abi::{PROOFS, Proofs};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::send::{self, Call};
+use super::send::{self, Call, Sent};
 use crate::{
     args::SubmitArgs, home::Home, main_chain::GridRpc, output::Output, proof_file::ProofFile,
 };
@@ -26,7 +26,11 @@ pub(super) async fn run(home: &Home, args: &SubmitArgs, out: Output) -> Result<(
     rpc.tip().await?;
     let signer = send::signer(home, &args.key)?;
     let input = Proofs::submitCall { proof: proof.to_abi() }.abi_encode().into();
-    let included = send::send(&rpc, &signer, Call { to: PROOFS, value: U256::ZERO, input }).await?;
+    let call = Call { to: PROOFS, value: U256::ZERO, input };
+    let included = match send::send(&rpc, &signer, call, args.sending.dry_run).await? {
+        Sent::Included(included) => included,
+        Sent::Draft(draft) => return out.show(&draft, send::Draft::people),
+    };
     let hash = included.transaction;
     if !included.succeeded {
         bail!("the main chain refused the proof: transaction {hash} reverted");

@@ -1,6 +1,6 @@
 //! `[[chain]]`: one foreign chain and where to ask about it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use grid_adapters::member::MAX_MEMBERS;
 use grid_core::{ChainId, bitcoin::network::NetworkParams, ethereum::attest::MAX_ATTESTERS};
@@ -58,6 +58,17 @@ impl ChainSection {
     /// The number of its sources.
     pub(crate) fn source_count(&self) -> usize {
         self.rpc.len() + self.sources.len()
+    }
+
+    /// The files with its passwords and tokens. A cookie is none of them: it is read again by itself.
+    pub(crate) fn secret_files(&self) -> Vec<&Path> {
+        let own = self.rpc_password_file.as_deref();
+        let sources = self.sources.iter().filter_map(|source| match source {
+            SourceSection::Rpc { rpc_password_file, .. } => rpc_password_file.as_deref(),
+            _ => None,
+        });
+        let attesters = self.attesters.iter().map(|attester| attester.token_file.as_path());
+        own.into_iter().chain(sources).chain(attesters).collect()
     }
 
     /// What types alone cannot say.

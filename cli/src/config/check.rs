@@ -60,6 +60,7 @@ pub(crate) fn faults(config: &Config) -> Vec<Fault> {
     let mut found = Vec::new();
     config.node.check(&mut found);
     config.relayer.check(&mut Faults::of("relayer".into(), &mut found));
+    config.log.check(&mut Faults::of("log".into(), &mut found));
     if config.node.rpc == config.relayer.listen {
         found.push(Fault::new("relayer.listen", "must differ from node.rpc"));
     }

@@ -3,18 +3,37 @@
 use core::fmt;
 use std::path::PathBuf;
 
+use serde::Serialize;
+
+use super::Origin;
+
 /// One fault, with the path of the value it is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Fault {
     /// Dotted path, for example `relayer.listen` or `chain[0].rpc`.
     pub(crate) path: String,
     /// What was expected and how to fix it.
     pub(crate) message: String,
+    /// Who set the value, or the section that it is missing from.
+    pub(crate) origin: Option<Origin>,
 }
 
 impl Fault {
     pub(crate) fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), message: message.into() }
+        Self { path: path.into(), message: message.into(), origin: None }
+    }
+
+    pub(super) fn at(path: &str, message: &str, origin: Origin) -> Self {
+        Self { origin: Some(origin), ..Self::new(path, message) }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(origin) = &self.origin {
+            write!(f, "{origin}: ")?;
+        }
+        write!(f, "{}: {}", self.path, self.message)
     }
 }
 
@@ -46,7 +65,7 @@ impl fmt::Display for ConfigError {
             Self::Faults { file, faults } => {
                 write!(f, "{} has {} fault(s):", file.display(), faults.len())?;
                 for fault in faults {
-                    write!(f, "\n  {}: {}", fault.path, fault.message)?;
+                    write!(f, "\n  {fault}")?;
                 }
                 Ok(())
             }

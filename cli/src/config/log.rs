@@ -1,6 +1,9 @@
 //! `[log]`: what the daemon says of itself.
 
 use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
+
+use super::check::Faults;
 
 /// `[log]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +21,15 @@ impl Default for LogSection {
             filter: "info,arc_malachitebft=warn,arc_malachitebft_engine::node=error,arc_malachitebft_network=off,libp2p=warn"
                 .into(),
             json: false,
+        }
+    }
+}
+
+impl LogSection {
+    /// What types alone cannot say.
+    pub(super) fn check(&self, faults: &mut Faults<'_>) {
+        if let Err(error) = EnvFilter::try_new(&self.filter) {
+            faults.note("filter", format!("{:?} is no filter: {error}", self.filter));
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The daemon's configuration: one TOML file, every value with its default declared here.
 //!
 //! Reading collects **all** faults and names each by its path, so that an operator fixes a file in one
-//! go. `GRID_NODE_<KEY>`, `GRID_RELAYER_<KEY>` and `GRID_LOG_<KEY>` override the file.
+//! go. `GRID_NODE_<KEY>`, `GRID_RELAYER_<KEY>` and `GRID_LOG_<KEY>` override the file, and `--set` overrides
+//! both.
 
 mod beacon;
 mod chain;
@@ -10,20 +11,28 @@ mod error;
 mod load;
 mod log;
 mod node;
+mod origin;
+mod path;
 mod relayer;
+mod secret;
 mod source;
+mod words;
 
 pub(crate) use beacon::BeaconSection;
 pub(crate) use chain::{AttesterSection, ChainKind, ChainSection};
 pub(crate) use check::faults;
 pub(crate) use error::{ConfigError, Fault};
-pub(crate) use load::load;
+pub(crate) use load::{Loaded, Overrides, load};
 pub(crate) use node::{NodeRole, NodeSection, P2pSection};
+pub(crate) use origin::{Origin, Origins};
+pub(crate) use path::leaves;
+pub(crate) use relayer::RelayerSection;
+pub(crate) use secret::{masked, masked_value};
 pub(crate) use source::SourceSection;
 
 use serde::{Deserialize, Serialize};
 
-use self::{log::LogSection, relayer::RelayerSection};
+use self::log::LogSection;
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,10 @@
 //! `[relayer]`: the daemon that brings headers to the main chain.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +79,20 @@ impl Default for PollSection {
 }
 
 impl RelayerSection {
+    /// The addresses that it listens on, each with its path.
+    pub(crate) fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        vec![("relayer.listen", self.listen)]
+    }
+
+    /// The files with its tokens, each with its path.
+    pub(crate) fn token_files(&self) -> Vec<(String, &Path)> {
+        self.attest_tokens
+            .iter()
+            .enumerate()
+            .map(|(n, file)| (format!("relayer.attest_tokens[{n}]"), file.as_path()))
+            .collect()
+    }
+
     /// What types alone cannot say.
     pub(super) fn check(&self, faults: &mut Faults<'_>) {
         faults.http_url("main_chain", &self.main_chain);

@@ -5,8 +5,9 @@ use super::*;
 fn load_text(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
-    let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-    load(file.path(), environment)
+    let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let overrides = Overrides { environment, flags: Vec::new() };
+    load(file.path(), &overrides).map(|loaded| loaded.config)
 }
 
 fn faults(result: Result<Config, ConfigError>) -> Vec<String> {
@@ -221,4 +222,69 @@ fn a_network_is_read_and_every_fault_in_it_is_named() {
     );
     assert_eq!(faults(load_text("[node]\nrole = \"full\"\n", &[])), ["node.role"]);
     assert_eq!(faults(load_text("[node.p2p]\npeers = []\n", &[])), ["node.p2p"]);
+}
+
+/// A table's header in config/grid.toml, commented out or not.
+fn header(line: &str) -> Option<&str> {
+    line.trim_start_matches(['#', ' ']).strip_prefix('[')?.split(']').next()
+}
+
+#[test]
+fn every_setting_of_the_explained_file_can_be_overridden_by_the_environment() {
+    let text = include_str!("../../../config/grid.toml");
+    let sections: Vec<&str> = text.lines().filter_map(header).collect();
+    assert!(sections.contains(&"relayer.poll") && sections.contains(&"node.p2p"), "{sections:?}");
+    for section in sections {
+        let root = section.split('.').next();
+        if ["node", "relayer", "log"].map(Some).contains(&root) {
+            assert!(super::load::SECTIONS.contains(&section), "[{section}] is not in SECTIONS");
+        }
+    }
+}
+
+#[test]
+fn a_fault_names_who_set_the_value() {
+    let text =
+        "[relayer]\nlisten = \"127.0.0.1:1\"\npol = 1\n[[chain]]\nid = \"eip155:1\"\nrpc = []\n";
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let overrides = Overrides {
+        environment: vec![("GRID_RELAYER_MAIN_CHAIN".into(), "ftp://x".into())],
+        flags: vec!["relayer.poll.l0=1ms".into(), "chain[4].agree=2".into()],
+    };
+    let Err(error) = load(file.path(), &overrides) else { panic!("must be refused") };
+    let text = error.to_string();
+    for part in [
+        "\n  line 3: relayer.pol: unknown key \"pol\"; did you mean \"poll\"?",
+        "\n  line 4: chain[0]: missing field `kind`",
+        "\n  --set: chain[4].agree: there is no such section in the file",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let text = load_text("", &[("GRID_RELAYER_MAIN_CHAIN", "ftp://x")]).unwrap_err().to_string();
+    assert!(text.contains("\n  GRID_RELAYER_MAIN_CHAIN: relayer.main_chain: "), "{text}");
+}
+
+#[test]
+fn the_command_line_goes_before_the_environment_and_the_file() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"[relayer.poll]\nl0 = \"1s\"\nl1 = \"1s\"\nl2 = \"1s\"\n").unwrap();
+    let overrides = Overrides {
+        environment: [
+            ("GRID_RELAYER_POLL_L0", "2s"),
+            ("GRID_RELAYER_POLL_L1", "2s"),
+            ("RUST_LOG", "warn"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into(),
+        flags: vec!["relayer.poll.l0=3s".into()],
+    };
+    let Loaded { config, origins } = load(file.path(), &overrides).unwrap();
+    let poll = &config.relayer.poll;
+    assert_eq!([poll.l0, poll.l1, poll.l2].map(|poll| poll.as_secs()), [3, 2, 1]);
+    assert_eq!(config.log.filter, "warn");
+    let found = ["l0", "l1", "l2", "l3"].map(|lane| origins.of(&format!("relayer.poll.{lane}")));
+    let variable = Origin::Environment("GRID_RELAYER_POLL_L1".into());
+    assert_eq!(found, [Origin::Flag, variable, Origin::File(4), Origin::Default]);
+    assert_eq!(origins.of("log.filter"), Origin::Environment("RUST_LOG".into()));
 }

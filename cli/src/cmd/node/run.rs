@@ -6,21 +6,24 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::{
-    cmd::{genesis, run::cancel_on_signal},
+    cmd::{genesis, signals::Signals},
     config::{Config, NodeRole},
     home::Home,
     keys, logging,
     output::Output,
+    reload::Settings,
 };
 
 /// The main chain alone.
 pub(super) async fn run(home: &Home, out: Output) -> Result<()> {
     let config = home.config()?;
-    logging::install(&config.log.filter, config.log.json || out.json)?;
-    let cancel = cancel_on_signal()?;
-    let node = start(home, &config, Some(config.node.listen), &cancel).await?;
+    let log = logging::install(&config.log.filter, config.log.json || out.json)?;
+    let signals = Signals::install()?;
+    let node = start(home, &config, Some(config.node.listen), &signals.stop).await?;
     info!(rpc = %config.node.rpc, health = %config.node.listen, "the node is running");
-    node.join().await.wrap_err("the main chain stopped")
+    let settings = Settings::new(home, config, log, None);
+    let done = async { node.join().await.wrap_err("the main chain stopped") };
+    signals.run(&settings, done).await
 }
 
 /// Starts the node of a configuration, with an HTTP server for its health where it runs alone.

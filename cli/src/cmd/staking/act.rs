@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::Contract;
 use crate::{
-    args::{DelegateArgs, RegisterArgs, UndelegateArgs, UnjailArgs, WithdrawArgs},
-    cmd::send::{self, Call},
+    args::{DelegateArgs, RegisterArgs, SendingArgs, UndelegateArgs, UnjailArgs, WithdrawArgs},
+    cmd::send::{self, Call, Sent},
     home::Home,
     output::Output,
 };
@@ -37,7 +37,7 @@ pub(super) async fn register(
         "{delegate} is a delegate of {owner} with {} GRID; it may be elected at the epoch's end",
         format_ether(args.bond)
     );
-    finish(contract, &signer, args.bond, &call, message, out).await
+    finish(contract, &signer, args.bond, &call, message, (args.sending, out)).await
 }
 
 pub(super) async fn delegate(
@@ -49,7 +49,7 @@ pub(super) async fn delegate(
     let signer = send::signer(home, &args.key)?;
     let call = Staking::delegateCall { delegate: args.delegate };
     let message = format!("staked {} GRID with {}", format_ether(args.amount), args.delegate);
-    finish(contract, &signer, args.amount, &call, message, out).await
+    finish(contract, &signer, args.amount, &call, message, (args.sending, out)).await
 }
 
 pub(super) async fn undelegate(
@@ -73,7 +73,7 @@ pub(super) async fn undelegate(
         "took a stake back from {delegate}; withdraw it in epoch {free_from} or later (now {epoch}) with `grid staking withdraw {delegate}`"
     );
     let call = Staking::undelegateCall { delegate, shares };
-    finish(contract, &signer, U256::ZERO, &call, message, out).await
+    finish(contract, &signer, U256::ZERO, &call, message, (args.sending, out)).await
 }
 
 /// Shares that are worth an amount at least, as far as held.
@@ -102,7 +102,7 @@ pub(super) async fn withdraw(
     };
     let call = Staking::withdrawCall { delegate, epoch };
     let message = format!("withdrew what was taken back from {delegate} in epoch {epoch}");
-    finish(contract, &signer, U256::ZERO, &call, message, out).await
+    finish(contract, &signer, U256::ZERO, &call, message, (args.sending, out)).await
 }
 
 async fn oldest_waiting(contract: &Contract, delegate: Address, holder: Address) -> Result<u64> {
@@ -126,7 +126,7 @@ pub(super) async fn unjail(
     let delegate = args.delegate.unwrap_or_else(|| signer.address());
     let call = Staking::unjailCall { delegate };
     let message = format!("{delegate} is out of jail; it may be elected at the epoch's end");
-    finish(contract, &signer, U256::ZERO, &call, message, out).await
+    finish(contract, &signer, U256::ZERO, &call, message, (args.sending, out)).await
 }
 
 /// Sends a call, waits for its block and says what came of it.
@@ -136,10 +136,13 @@ async fn finish<C: SolCall>(
     value: U256,
     call: &C,
     message: String,
-    out: Output,
+    (sending, out): (SendingArgs, Output),
 ) -> Result<()> {
     let call = Call { to: STAKING, value, input: call.abi_encode().into() };
-    let included = send::send(&contract.rpc, signer, call).await?;
+    let included = match send::send(&contract.rpc, signer, call, sending.dry_run).await? {
+        Sent::Included(included) => included,
+        Sent::Draft(draft) => return out.show(&draft, send::Draft::people),
+    };
     let transaction = included.transaction.to_string();
     ensure!(
         included.succeeded,
