@@ -1,7 +1,7 @@
 //! The node's store beside the alternative of docs/adr/0003: durable commits of what a block of transfers changes, in a state of
 //! 1,000,000 rows.
 //!
-//! `redb` (a B-tree in Rust, as the node uses it) and SQLite (write-ahead log, full synchronisation) get the same rows. Both return when
+//! `redb` (a B-tree in Rust, as the node uses it) and `SQLite` (write-ahead log, full synchronisation) get the same rows. Both return when
 //! everything is on the disk. `GRID_BENCH_ROWS` sets another size of the state.
 #![allow(missing_docs)]
 
@@ -15,7 +15,7 @@ use sqlx::{
 };
 use tokio::runtime::Runtime;
 
-/// Rows that the state is filled with at once, and that one statement of SQLite writes at most.
+/// Rows that the state is filled with at once, and that one statement of `SQLite` writes at most.
 const PART: usize = 10_000;
 const BLOCKS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("blocks");
 const STATE: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("state");
