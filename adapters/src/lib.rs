@@ -12,6 +12,7 @@
 //! * [`ethereum`] — the beacon chain's light client over nodes that nobody trusts; or execution nodes over
 //!   JSON-RPC alone (`rpc` mode: the endpoint is trusted for its choice of chain, not for the content of a
 //!   header).
+//! * [`grid`] — another Grid chain, whose every block is certified by its validators.
 //! * [`Pool`] — several endpoints of one chain behind one [`SourceChain`]: failover and k-of-n
 //!   agreement.
 //!
@@ -21,6 +22,7 @@
 pub mod bitcoin;
 pub mod error;
 pub mod ethereum;
+pub mod grid;
 pub mod http;
 pub mod member;
 pub mod pool;
@@ -33,5 +35,7 @@ pub use http::{Auth, Endpoint, EndpointError, Limits, Secret, install_crypto_pro
 pub use member::Member;
 pub use pool::Pool;
 pub use rpc::{HttpJsonRpc, RpcError};
-pub use source::{FinalityChain, Material, ProofRequest, SourceChain, SourceHeader, SourceTip};
+pub use source::{
+    FinalityChain, FinalityData, Material, ProofRequest, SourceChain, SourceHeader, SourceTip,
+};
 pub use view::{Branch, Disagreement, Health, SourceKind, SourceView, Vote};

@@ -5,7 +5,9 @@ use async_trait::async_trait;
 use grid_core::{
     ChainId, CompatHeader,
     api::SyncStatus,
+    committee::grid_object,
     ethereum::sync::SyncData,
+    grid::light::LightBlock,
     proof::{Inclusion, ethereum::EthereumFact, facts::BitcoinFact},
 };
 use serde::{Deserialize, Serialize};
@@ -75,8 +77,9 @@ impl dyn SourceChain {
 /// to another light client is verified there again.
 #[async_trait]
 pub trait FinalityChain: SourceChain {
-    /// What a light client at `position` is missing to be where this source is: its bootstrap if it has
-    /// not started, the update of each period that it has not entered, the newest finality. In the order
+    /// What a light client at `position` is missing to be where this source is: of a beacon chain its bootstrap if it
+    /// has not started, the update of each period that it has not entered, the newest finality; of a Grid chain the
+    /// certified blocks that lead to the newest. In the order
     /// in which they are to be submitted; any beginning of the list makes progress by itself. At most
     /// [`MAX_SYNC_DATA`] objects; empty where there is nothing newer.
     ///
@@ -85,9 +88,10 @@ pub trait FinalityChain: SourceChain {
     ///
     /// # Errors
     /// The first obstacle, with its fix.
-    async fn sync_data(&self, position: &SyncStatus) -> Result<Vec<SyncData>, AdapterError>;
+    async fn finality_data(&self, position: &SyncStatus)
+    -> Result<Vec<FinalityData>, AdapterError>;
 
-    /// Height and hash of an execution block by its hash, such as one that a light client names final;
+    /// Height and hash of a block by its hash, such as one that a light client names final;
     /// `None` where no endpoint knows it. The header is hashed, so the height is the block's own.
     ///
     /// # Errors
@@ -95,7 +99,40 @@ pub trait FinalityChain: SourceChain {
     async fn block(&self, hash: B256) -> Result<Option<SourceTip>, AdapterError>;
 }
 
-/// Most objects in one answer of [`FinalityChain::sync_data`]: what the main chain takes in one call.
+/// A light-client object as the main chain takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FinalityData {
+    /// Its binary form, the kind first.
+    pub bytes: Bytes,
+    /// The slot that it proves final; on a Grid chain the height.
+    pub slot: u64,
+    /// Hash of the block that it names final; headers must lead to it.
+    pub anchor: B256,
+}
+
+impl FinalityData {
+    /// An object of a beacon chain; `None` for a kind that proves nothing final.
+    #[must_use]
+    pub fn of_sync(data: &SyncData) -> Option<Self> {
+        let header = match data {
+            SyncData::Bootstrap(bootstrap) => &bootstrap.header,
+            SyncData::Update(update) => &update.finalized_header,
+            SyncData::FinalityUpdate(update) => &update.finalized_header,
+            _ => return None,
+        };
+        let (slot, anchor) = (header.beacon.slot, header.execution_block_hash);
+        Some(Self { bytes: data.encode().into(), slot, anchor })
+    }
+
+    /// A certified block of a Grid chain.
+    #[must_use]
+    pub fn of_grid(block: &LightBlock) -> Self {
+        let (slot, anchor) = (block.certificate.height, block.certificate.block_hash);
+        Self { bytes: grid_object(block).into(), slot, anchor }
+    }
+}
+
+/// Most objects in one answer of [`FinalityChain::finality_data`]: what the main chain takes in one call.
 pub const MAX_SYNC_DATA: usize = 16;
 
 /// Most headers in one answer of [`SourceChain::headers`]: Bitcoin's REST and P2P limit.

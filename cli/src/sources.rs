@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use eyre::{Result, WrapErr as _, bail};
+use eyre::{Result, WrapErr as _, bail, eyre};
 use grid_adapters::{
     Auth, Endpoint, Member, Pool, Secret, SourceChain, SourceKind,
     bitcoin::{BitcoinSource, EsploraSource, ImportSource, Quorum, RestMode, p2p::P2pSource},
@@ -10,6 +10,7 @@ use grid_adapters::{
         EthereumSource, FollowHead,
         beacon::{LightConfig, LightSource},
     },
+    grid::GridSource,
 };
 use grid_core::{
     ChainId,
@@ -49,6 +50,7 @@ pub(crate) fn of(
         (ChainKind::Ethereum, Some(beacon)) => {
             ChainSource::Finality(Arc::new(light(home, n, chain, beacon)?))
         }
+        (ChainKind::Grid, _) => ChainSource::Finality(Arc::new(grid(n, chain)?)),
     })
 }
 
@@ -69,6 +71,13 @@ fn light(
     };
     let execution = endpoints(&chain.rpc, &format!("chain[{n}].rpc"))?;
     Ok(LightSource::new(config, beacons(n, beacon)?, execution)?)
+}
+
+/// The node of another Grid chain.
+fn grid(n: usize, chain: &ChainSection) -> Result<GridSource> {
+    let section = format!("chain[{n}].rpc[0]");
+    let url = chain.rpc.first().ok_or_else(|| eyre!("{section} is missing"))?;
+    Ok(GridSource::new(chain.id.clone(), Endpoint::new(url, &section)?)?)
 }
 
 /// The beacon nodes of a chain.
@@ -108,7 +117,12 @@ pub(crate) fn choose(
         .chains
         .iter()
         .enumerate()
-        .filter(|(_, chain)| chain.kind == kind && on.is_none_or(|id| *id == chain.id))
+        .filter(|(_, chain)| {
+            // A Grid chain's transactions and receipts are Ethereum's.
+            let fits =
+                chain.kind == kind || (kind, chain.kind) == (ChainKind::Ethereum, ChainKind::Grid);
+            fits && on.is_none_or(|id| *id == chain.id)
+        })
         .collect();
     match fitting.as_slice() {
         [(n, chain)] => one(home, *n, chain),
@@ -131,6 +145,7 @@ const fn name(kind: ChainKind) -> &'static str {
     match kind {
         ChainKind::Bitcoin => "Bitcoin",
         ChainKind::Ethereum => "Ethereum",
+        ChainKind::Grid => "Grid",
     }
 }
 
@@ -138,7 +153,8 @@ const fn name(kind: ChainKind) -> &'static str {
 pub(crate) fn members(home: &Home, n: usize, chain: &ChainSection) -> Result<Vec<Member>> {
     match chain.kind {
         ChainKind::Bitcoin => bitcoin(home, n, chain, None),
-        ChainKind::Ethereum => ethereum(n, chain),
+        // A Grid node serves blocks, transactions and receipts as an Ethereum node does.
+        ChainKind::Ethereum | ChainKind::Grid => ethereum(n, chain),
     }
 }
 

@@ -82,7 +82,7 @@ impl World {
     }
 
     fn tx(&self, data: &[SyncData], headers: &[Header]) -> RecoveredTx {
-        let call = LightClients::submitSyncCommitteeCall {
+        let call = LightClients::submitFinalityCall {
             chain: self.key.0,
             data: bytes(data),
             headers: rlp(headers),

@@ -21,6 +21,7 @@ pub mod api;
 pub mod audit;
 pub mod bitcoin;
 pub mod chain;
+pub mod committee;
 pub mod compat;
 pub mod confirm;
 pub mod ethereum;

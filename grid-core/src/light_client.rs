@@ -6,7 +6,8 @@ use thiserror::Error;
 use crate::{
     api::SyncStatus,
     bitcoin::{BitcoinClient, HeaderError},
-    ethereum::{AttestError, AttestedClient, CommitteeClient, CommitteeError},
+    committee::{CommitteeClient, CommitteeError},
+    ethereum::{AttestError, AttestedClient},
     grid::RecoverableSignature,
     header_tree::{HeaderRef, HeaderTree, TipChange, TreeMeta},
 };
@@ -24,9 +25,10 @@ pub enum Evidence {
         /// Signatures over the attestation of the last header, by increasing signer address.
         signatures: Vec<RecoverableSignature>,
     },
-    /// What moves a sync-committee client, and Ethereum headers that hash-link to what it calls final.
-    SyncCommittee {
-        /// [`SyncData`](crate::ethereum::sync::SyncData) in its binary form, in the order in which it is taken.
+    /// What moves a client whose chain proves its finality, and headers that hash-link to what it calls final.
+    Committee {
+        /// [`SyncData`](crate::ethereum::sync::SyncData) or Grid's [`LightBlock`](crate::grid::light::LightBlock)s in
+        /// their binary form, in the order in which they are taken.
         data: Vec<Bytes>,
         /// RLP headers, each the child of the one before; the last has a wanted hash. May be empty.
         headers: Vec<Bytes>,
@@ -39,7 +41,7 @@ impl Evidence {
     pub const fn len(&self) -> usize {
         match self {
             Self::BitcoinHeaders(headers) => headers.len(),
-            Self::AttestedHeaders { headers, .. } | Self::SyncCommittee { headers, .. } => {
+            Self::AttestedHeaders { headers, .. } | Self::Committee { headers, .. } => {
                 headers.len()
             }
         }
@@ -49,7 +51,7 @@ impl Evidence {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         match self {
-            Self::SyncCommittee { data, headers } => data.is_empty() && headers.is_empty(),
+            Self::Committee { data, headers } => data.is_empty() && headers.is_empty(),
             _ => self.len() == 0,
         }
     }
@@ -65,7 +67,7 @@ pub enum ClientError {
     /// Attested headers are malformed, not linked, or not sufficiently signed.
     #[error(transparent)]
     Attest(#[from] AttestError),
-    /// Light-client data or headers that a sync-committee client refuses.
+    /// Light-client data or headers that the client of a chain with finality refuses.
     #[error(transparent)]
     Committee(#[from] CommitteeError),
     /// Evidence of another family than the client's.
@@ -115,21 +117,21 @@ pub struct Accepted {
     pub rejected: Option<ClientError>,
     /// Light-client objects that had something new.
     pub objects: usize,
-    /// What a sync-committee client calls final now, if that changed.
+    /// What the client of a chain with finality calls final now, if that changed.
     pub finalized: Option<Finalized>,
     /// What was known and what excludes it, where finality contradicted itself: the client keeps the
     /// evidence and stops.
     pub conflict: Option<(B256, B256)>,
 }
 
-/// A finalized beacon block.
+/// A finalized beacon block, or a certified block of a Grid chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Finalized {
-    /// Its slot.
+    /// Its slot; on a Grid chain its height.
     pub slot: u64,
     /// Its root.
     pub root: B256,
-    /// Hash of its execution block; from Gloas on of that block's parent, before Capella zero.
+    /// Hash of its execution block, on a Grid chain of the block itself; from Gloas on of that block's parent, before Capella zero.
     pub execution: B256,
 }
 
@@ -201,8 +203,8 @@ pub enum LightClient {
     Bitcoin(BitcoinClient),
     /// Ethereum headers attested by registered keys.
     Attested(AttestedClient),
-    /// Ethereum headers that sync committees prove final.
-    SyncCommittee(Box<CommitteeClient>),
+    /// Headers that Ethereum's sync committees or a Grid chain's validators prove final.
+    Committee(Box<CommitteeClient>),
 }
 
 impl LightClient {
@@ -212,7 +214,7 @@ impl LightClient {
         match self {
             Self::Bitcoin(client) => client.tree(),
             Self::Attested(client) => client.tree(),
-            Self::SyncCommittee(client) => client.tree(),
+            Self::Committee(client) => client.tree(),
         }
     }
 
@@ -220,7 +222,7 @@ impl LightClient {
         match self {
             Self::Bitcoin(client) => client.tree_mut(),
             Self::Attested(client) => client.tree_mut(),
-            Self::SyncCommittee(client) => client.tree_mut(),
+            Self::Committee(client) => client.tree_mut(),
         }
     }
 
@@ -242,12 +244,12 @@ impl LightClient {
             (Self::Attested(client), Evidence::AttestedHeaders { headers, signatures }) => {
                 client.accept(headers, signatures, now_ms)
             }
-            (Self::SyncCommittee(client), Evidence::SyncCommittee { data, headers }) => {
+            (Self::Committee(client), Evidence::Committee { data, headers }) => {
                 client.accept(data, headers, now_ms)
             }
-            (Self::SyncCommittee(_), _) => {
-                Accepted::refused(ClientError::WrongKind { expected: "sync-committee data" })
-            }
+            (Self::Committee(_), _) => Accepted::refused(ClientError::WrongKind {
+                expected: "light-client data with headers",
+            }),
             (Self::Bitcoin(_), _) => {
                 Accepted::refused(ClientError::WrongKind { expected: "bitcoin headers" })
             }
@@ -258,11 +260,11 @@ impl LightClient {
     }
 
     /// Moves headers that were accepted and wait into the tree, at most so many, and tells how many and what
-    /// became of the tip. Only a sync-committee client has such headers.
+    /// became of the tip. Only a client with finality has such headers.
     pub fn settle(&mut self, most: u64, now_ms: u64) -> (u64, TipChange) {
         let old_tip = self.tip().hash();
         let count = match self {
-            Self::SyncCommittee(client) => client.settle(most, now_ms),
+            Self::Committee(client) => client.settle(most, now_ms),
             _ => 0,
         };
         (count, moved(count > 0, self.tree(), old_tip))
@@ -271,23 +273,23 @@ impl LightClient {
     /// Whether [`Self::settle`] would move headers.
     #[must_use]
     pub fn can_settle(&self) -> bool {
-        matches!(self, Self::SyncCommittee(client) if client.can_settle())
+        matches!(self, Self::Committee(client) if client.can_settle())
     }
 
     /// Whether tracked headers may be confirmed at all; see [`CommitteeClient::exports`].
     #[must_use]
     pub fn exports(&self) -> bool {
         match self {
-            Self::SyncCommittee(client) => client.exports(),
+            Self::Committee(client) => client.exports(),
             _ => true,
         }
     }
 
-    /// Where a sync-committee client stands.
+    /// Where a client with finality stands.
     #[must_use]
     pub fn sync_status(&self) -> Option<SyncStatus> {
         match self {
-            Self::SyncCommittee(client) => Some(client.status()),
+            Self::Committee(client) => Some(client.status()),
             _ => None,
         }
     }

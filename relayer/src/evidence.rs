@@ -5,12 +5,12 @@
 
 use alloy_primitives::{B256, Bytes, U256, keccak256};
 use alloy_sol_types::SolCall as _;
-use grid_adapters::{SourceHeader, source::MAX_SYNC_DATA};
+use grid_adapters::{FinalityData, SourceHeader, source::MAX_SYNC_DATA};
 use grid_core::{
     ChainId, Family,
     api::BlockRef,
     bitcoin::{client::MAX_HEADERS_PER_SUBMISSION, header::Header, target},
-    ethereum::sync::SyncData,
+    committee::GRID_BLOCK_KIND,
     grid::RecoverableSignature,
     modules::{abi::LightClients, gas},
 };
@@ -189,34 +189,29 @@ fn new_item(chain: &ChainId, above: BlockRef, last: BlockRef, payload: Bytes) ->
 pub struct Offer {
     /// The item that submits them.
     pub item: NewItem,
-    /// The execution block that the newest of them names final.
+    /// The block that the newest of them names final.
     pub anchor: B256,
 }
 
 /// As many of the objects, in their order, as fit into one transaction by bytes and by gas; nothing where there
 /// are none.
 #[must_use]
-pub fn offer(chain: &ChainId, data: &[SyncData]) -> Option<Offer> {
+pub fn offer(chain: &ChainId, data: &[FinalityData]) -> Option<Offer> {
     let (mut bytes, mut gas) = (0_usize, 0_u64);
     let mut objects: Vec<Bytes> = Vec::new();
     let mut newest = None;
     for object in data.iter().take(MAX_SYNC_DATA) {
-        let encoded = object.encode();
+        let encoded = object.bytes.clone();
         bytes = bytes.saturating_add(abi_size(encoded.len()));
         gas = gas.saturating_add(object_gas(&encoded)).saturating_add(byte_gas(encoded.len()));
         // The first always goes: the main chain's limits leave room for one of every kind.
         if !objects.is_empty() && (bytes > MAX_BATCH_BYTES || gas > MAX_SYNC_GAS) {
             break;
         }
-        objects.push(encoded.into());
-        newest = Some(match object {
-            SyncData::Bootstrap(bootstrap) => &bootstrap.header,
-            SyncData::Update(update) => &update.finalized_header,
-            SyncData::FinalityUpdate(update) => &update.finalized_header,
-            _ => return None,
-        });
+        objects.push(encoded);
+        newest = Some((object.slot, object.anchor));
     }
-    let (slot, anchor) = newest.map(|header| (header.beacon.slot, header.execution_block_hash))?;
+    let (slot, anchor) = newest?;
     let last = BlockRef { height: slot, hash: keccak256(objects.concat()) };
     let payload = sync_call(chain, objects, Vec::new());
     let (kind, chain, parent) = (Kind::Sync, chain.clone(), B256::ZERO);
@@ -262,13 +257,18 @@ pub fn section(
 }
 
 fn sync_call(chain: &ChainId, data: Vec<Bytes>, headers: Vec<Bytes>) -> Bytes {
-    let call = LightClients::submitSyncCommitteeCall { chain: chain.key().0, data, headers };
+    let call = LightClients::submitFinalityCall { chain: chain.key().0, data, headers };
     call.abi_encode().into()
 }
 
 /// Gas for one light-client object: what the main chain's schedule takes, a full committee assumed.
 fn object_gas(object: &[u8]) -> u64 {
-    // Kind 2 is a finality update, the only object without a committee (ADR 9).
+    if object.first() == Some(&GRID_BLOCK_KIND) {
+        // At most so many signatures fit.
+        let signatures = u64::try_from(object.len() / 65).unwrap_or(u64::MAX);
+        return gas::GRID_BLOCK.saturating_add(signatures.saturating_mul(gas::SIGNATURE));
+    }
+    // Kind 2 is a finality update, the only object of a beacon chain without a committee (ADR 9).
     let keys = if object.first() == Some(&2) { 0 } else { COMMITTEE_KEYS };
     gas::SYNC_OBJECT.saturating_add(keys.saturating_mul(gas::SYNC_KEY))
 }
@@ -289,7 +289,7 @@ fn byte_gas(bytes: usize) -> u64 {
 pub fn gas_limit(call: &[u8], headers: u64) -> u64 {
     let bytes = byte_gas(call.len());
     let price = gas::BITCOIN_HEADER.max(gas::ETHEREUM_HEADER);
-    let work = match LightClients::submitSyncCommitteeCall::abi_decode(call) {
+    let work = match LightClients::submitFinalityCall::abi_decode(call) {
         Ok(sync) => {
             let headers = u64::try_from(sync.headers.len()).unwrap_or(u64::MAX);
             sync.data

@@ -57,7 +57,7 @@ impl FinalityRound {
         }
         let sync = info.sync.as_ref().ok_or_else(|| RoundError::NotFinality(id.clone()))?;
         // First: a source without a trusted block of its own takes the main chain's from this question.
-        let data = self.source.sync_data(sync).await?;
+        let data = self.source.finality_data(sync).await?;
         let offer = evidence::offer(&id, &data);
         let mut report = Report::default();
         // Objects go their way even where no execution endpoint answers.

@@ -53,8 +53,8 @@ pub enum RoundError {
     Unregistered(grid_core::ChainId),
     /// The main chain follows the chain in another way.
     #[error(
-        "chain {0} has a [chain.beacon] section and is not registered with sync committees; remove the \
-         section, or register the chain anew"
+        "chain {0} is configured as one that proves its finality ([chain.beacon], or kind = \"grid\") and is not \
+         registered as one; change its section, or register the chain anew"
     )]
     NotFinality(grid_core::ChainId),
     /// No endpoint knows a block that the main chain calls final.

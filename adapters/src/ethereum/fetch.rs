@@ -61,7 +61,7 @@ impl EthereumSource {
     }
 
     /// The header of a block, by its hash.
-    pub(super) async fn by_hash(&self, hash: B256) -> Result<Option<SourceHeader>, AdapterError> {
+    pub(crate) async fn by_hash(&self, hash: B256) -> Result<Option<SourceHeader>, AdapterError> {
         let method = "eth_getBlockByHash";
         let params = json!([hash, false]);
         let answer: Option<RpcHeader> =

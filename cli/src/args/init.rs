@@ -61,6 +61,13 @@ pub(crate) struct InitArgs {
     /// Confirmations after which an Ethereum header is indexed.
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) ethereum_depth: u64,
+    /// Follow another Grid chain by the JSON-RPC of a node. Its newest block is trusted: compare its hash with a source
+    /// that you trust.
+    #[arg(long, value_name = "URL")]
+    pub(crate) grid: Option<String>,
+    /// How long a header of that chain is trusted: less than a stake stays bound there after its validator left.
+    #[arg(long, value_name = "TIME", default_value = "7days", requires = "grid")]
+    pub(crate) grid_trusting_period: humantime::Duration,
     /// Chain id of the new Grid chain.
     #[arg(long, value_name = "ID", default_value_t = crate::cmd::CHAIN_ID)]
     pub(crate) chain_id: u64,

@@ -5,13 +5,17 @@
 
 use std::{path::Path, time::Duration};
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 use eyre::{Result, WrapErr as _, eyre};
 use grid_core::{
     ChainId, Family, Level, Security,
     bitcoin::{NetworkSpec, network::NetworkParams},
     confirm::ConfirmationRule,
     ethereum::sync,
+    grid::{
+        GridHeader,
+        light::{LightPolicy, TrustedState},
+    },
     modules::{ChainRecord, ChainStatus, ClientParams, record::DEFAULT_WINDOW},
 };
 use serde::Serialize;
@@ -25,6 +29,7 @@ use crate::{
     config::{BeaconSection, ChainKind, ChainSection, Config},
     home::Home,
     keys::{self, KeyInfo},
+    main_chain::GridRpc,
     output::Output,
     sources,
 };
@@ -43,6 +48,18 @@ struct Made {
     /// Beacon blocks that are trusted from now on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     checkpoints: Vec<LightStart>,
+    /// Blocks of other Grid chains that are trusted from now on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    grid_blocks: Vec<GridStart>,
+}
+
+/// A trusted block of another Grid chain.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GridStart {
+    chain: String,
+    height: u64,
+    hash: B256,
 }
 
 pub(super) async fn run(home: &Home, args: &InitArgs, out: Output) -> Result<()> {
@@ -70,6 +87,7 @@ pub(super) async fn run(home: &Home, args: &InitArgs, out: Output) -> Result<()>
         keys: keys.to_vec(),
         chains: genesis.chains.iter().map(|record| record.id.to_string()).collect(),
         checkpoints,
+        grid_blocks: grid_starts(&genesis.chains)?,
     };
     out.show(&made, people)
 }
@@ -90,6 +108,12 @@ fn people(made: &Made) -> String {
             "  TRUSTS       {} beacon block {}\n               slot {}, {} old, execution block {}\n\
              \x20              compare it with a source that you trust before you start\n",
             trusted.network, trusted.checkpoint, trusted.slot, trusted.age, trusted.height
+        ));
+    }
+    for GridStart { chain, height, hash } in &made.grid_blocks {
+        text.push_str(&format!(
+            "  TRUSTS       {chain} block {hash}\n               height {height}\n\
+             \x20              compare it with a source that you trust before you start\n",
         ));
     }
     text.push_str(&format!(
@@ -115,23 +139,35 @@ fn configuration(args: &InitArgs) -> Result<Config> {
     }
     if let Some(url) = &args.ethereum {
         config.chains.push(ChainSection {
-            // The endpoint says which chain it is; `records` fills this in.
-            id: ChainId::eip155(0),
-            kind: ChainKind::Ethereum,
-            rpc: vec![url.clone()],
-            agree: 1,
-            network: None,
-            cookie_file: None,
-            user: None,
-            rpc_password_file: None,
-            rest: true,
             follow: args.ethereum_follow.clone(),
-            sources: Vec::new(),
-            attesters: Vec::new(),
             beacon: beacon_section(args)?,
+            ..section(ChainKind::Ethereum, url)
         });
     }
+    if let Some(url) = &args.grid {
+        config.chains.push(section(ChainKind::Grid, url));
+    }
     Ok(config)
+}
+
+/// A chain of which the endpoint says which it is.
+fn section(kind: ChainKind, url: &str) -> ChainSection {
+    ChainSection {
+        // `records` fills this in.
+        id: ChainId::eip155(0),
+        kind,
+        rpc: vec![url.into()],
+        agree: 1,
+        network: None,
+        cookie_file: None,
+        user: None,
+        rpc_password_file: None,
+        rest: true,
+        follow: "latest".into(),
+        sources: Vec::new(),
+        attesters: Vec::new(),
+        beacon: None,
+    }
 }
 
 fn beacon_section(args: &InitArgs) -> Result<Option<BeaconSection>> {
@@ -154,7 +190,8 @@ fn beacon_section(args: &InitArgs) -> Result<Option<BeaconSection>> {
 fn endpoints(args: &InitArgs) -> impl Iterator<Item = &str> {
     let bitcoin = args.bitcoin.as_deref().and_then(|text| text.split_once('='));
     let beacons = args.ethereum_beacon.iter().map(String::as_str);
-    bitcoin.map(|(_, url)| url).into_iter().chain(args.ethereum.as_deref()).chain(beacons)
+    let nodes = args.ethereum.as_deref().into_iter().chain(args.grid.as_deref());
+    bitcoin.map(|(_, url)| url).into_iter().chain(nodes).chain(beacons)
 }
 
 fn is_local(url: &str) -> bool {
@@ -174,18 +211,11 @@ fn bitcoin_section(args: &InitArgs, text: &str) -> Result<ChainSection> {
     };
     Ok(ChainSection {
         id: params.chain_id(),
-        kind: ChainKind::Bitcoin,
-        rpc: vec![url.into()],
-        agree: 1,
         network: Some(network.into()),
         cookie_file: absolute(&args.bitcoin_cookie)?,
         user: args.bitcoin_user.clone(),
         rpc_password_file: absolute(&args.bitcoin_password_file)?,
-        rest: true,
-        follow: "latest".into(),
-        sources: Vec::new(),
-        attesters: Vec::new(),
-        beacon: None,
+        ..section(ChainKind::Bitcoin, url)
     })
 }
 
@@ -208,6 +238,7 @@ async fn records(
                 checkpoints.push(start);
                 record
             }
+            (ChainKind::Grid, _) => grid_record(args, section).await?,
         });
     }
     Ok((records, checkpoints))
@@ -230,6 +261,45 @@ fn light_record(start: &LightStart, network: sync::NetworkSpec) -> ChainRecord {
         },
         window: DEFAULT_WINDOW,
     }
+}
+
+/// Another Grid chain, from its node's newest block on.
+async fn grid_record(args: &InitArgs, section: &ChainSection) -> Result<ChainRecord> {
+    let url = section.rpc.first().map_or("", String::as_str);
+    let rpc = GridRpc::new(url)?;
+    let unusable = || format!("--grid {url} cannot be used");
+    let tip = rpc.tip().await.wrap_err_with(unusable)?;
+    let block = rpc.light_block(tip.height).await.wrap_err_with(unusable)?;
+    let state = TrustedState::certified(tip.chain_id, &block)
+        .wrap_err("the Grid node's newest block does not fit its certificate")?;
+    let period = args.grid_trusting_period.as_millis();
+    let policy = LightPolicy {
+        trusting_period_ms: u64::try_from(period).wrap_err("--grid-trusting-period")?,
+        ..LightPolicy::default()
+    };
+    Ok(ChainRecord {
+        id: ChainId::eip155(tip.chain_id),
+        family: Family::Grid,
+        security: Security::BftCertificate,
+        level: Level::L0,
+        rule: ConfirmationRule::Final,
+        status: ChainStatus::Active,
+        client: ClientParams::Grid { start: block.header, validators: state.validators, policy },
+        window: DEFAULT_WINDOW,
+    })
+}
+
+/// The blocks from which other Grid chains are followed.
+fn grid_starts(records: &[ChainRecord]) -> Result<Vec<GridStart>> {
+    let mut starts = Vec::new();
+    for record in records {
+        if let ClientParams::Grid { start, .. } = &record.client {
+            let header = GridHeader::decode(start)?;
+            let (chain, height) = (record.id.to_string(), header.header().number);
+            starts.push(GridStart { chain, height, hash: header.hash() });
+        }
+    }
+    Ok(starts)
 }
 
 async fn bitcoin_record(

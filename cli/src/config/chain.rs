@@ -17,7 +17,7 @@ use super::{
 pub(crate) struct ChainSection {
     /// CAIP-2 id. It must be registered on the main chain.
     pub(crate) id: ChainId,
-    /// `bitcoin` or `ethereum`.
+    /// `bitcoin`, `ethereum` or `grid`.
     pub(crate) kind: ChainKind,
     /// JSON-RPC endpoints, best first. Credentials do not belong here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -91,6 +91,7 @@ impl ChainSection {
         match self.kind {
             ChainKind::Bitcoin => self.check_bitcoin(faults),
             ChainKind::Ethereum => self.check_ethereum(faults),
+            ChainKind::Grid => self.check_grid(faults),
         }
     }
 
@@ -152,6 +153,19 @@ impl ChainSection {
         }
         beacon.check(&mut faults.inside("beacon"));
     }
+
+    fn check_grid(&self, faults: &mut Faults<'_>) {
+        if self.id.eip155_number().is_none() {
+            faults.note("id", "a Grid chain's id has the form eip155:<number>");
+        }
+        if self.rpc.len() != 1 || !self.sources.is_empty() {
+            faults.note("rpc", "a Grid chain has one node in `rpc`");
+        }
+        if self.beacon.is_some() || !self.attesters.is_empty() {
+            let text = "a Grid chain's validators certify it: no beacon chain, no attesters";
+            faults.note("kind", text);
+        }
+    }
 }
 
 /// `[[chain.attester]]`: the relayer of another attester.
@@ -172,6 +186,8 @@ pub(crate) enum ChainKind {
     Bitcoin,
     /// An Ethereum execution node.
     Ethereum,
+    /// A node of another Grid chain.
+    Grid,
 }
 
 const fn one() -> usize {

@@ -50,24 +50,25 @@ sol! {
         event IndexReverted(bytes32 indexed chain, uint64 fromHeight, uint64 depth);
         /// A reorganisation deeper than the window: the chain is stopped until the governor resumes it.
         event Frozen(bytes32 indexed chain, uint64 commonHeight);
-        /// A newer beacon block was proven final by a sync committee; `blockHash` is its execution block.
+        /// A newer block was proven final: a beacon block by a sync committee, `blockHash` is its execution block; or a
+        /// block of another Grid chain by its validators, `slot` is its height and both hashes are its own.
         event FinalityAdvanced(bytes32 indexed chain, uint64 slot, bytes32 blockRoot, bytes32 blockHash);
         /// Two finalities exclude each other: the chain is stopped until the governor restarts it.
         event ConflictingFinality(bytes32 indexed chain, bytes32 known, bytes32 other);
-        /// The governor gave the sync-committee client a new trusted beacon block.
+        /// The governor gave the client a new trusted block.
         event Restarted(bytes32 indexed chain, bytes32 checkpoint);
 
         /// Submits Bitcoin headers, 80 bytes each, concatenated, parents first.
         function submitBitcoinHeaders(bytes32 chain, bytes headers) external returns (uint64 added);
         /// Submits linked Ethereum headers in RLP, ascending, with attesters' signatures over the last one.
         function submitAttestedHeaders(bytes32 chain, bytes[] headers, bytes[] signatures) external returns (uint64 added);
-        /// Submits what moves a sync-committee client (bootstrap, updates by period, finality update, in that order) and
-        /// linked Ethereum headers in RLP, ascending, of which the last has a wanted hash. Either list may be empty.
-        function submitSyncCommittee(bytes32 chain, bytes[] data, bytes[] headers) external returns (uint64 added);
-        /// Starts a sync-committee client anew from a trusted beacon block, after it fell too far behind or froze; the
+        /// Submits what moves a client whose chain proves its finality (of a beacon chain: bootstrap, updates by period,
+        /// finality update, in that order; of a Grid chain: certified blocks, ascending) and linked headers in RLP, ascending, of which the last has a wanted hash. Either list may be empty.
+        function submitFinality(bytes32 chain, bytes[] data, bytes[] headers) external returns (uint64 added);
+        /// Starts such a client anew from a trusted block, after it fell too far behind or froze; the
         /// governor only. Tracked and confirmed headers stay.
         function restart(bytes32 chain, bytes32 checkpoint, bytes bootstrap) external;
-        /// What a sync-committee client calls final; zeros before its bootstrap came.
+        /// What such a client calls final (of a Grid chain, `slot` is the height); zeros before its bootstrap came.
         function finality(bytes32 chain) external view returns (uint64 slot, bytes32 blockRoot, uint64 time, uint64 period, bool nextCommitteeKnown);
         /// The hashes with which a run of headers may end, lowest gap first.
         function wanted(bytes32 chain) external view returns (bytes32[] memory hashes);

@@ -1,4 +1,4 @@
-//! What `LightClients` does for sync-committee clients alone: their gas, events, views, and the
+//! What `LightClients` does for clients with finality alone: their gas, events, views, and the
 //! governor's restart.
 
 use alloy_primitives::{B256, Bytes};
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     ChainKey,
     api::SyncStatus,
-    ethereum::CommitteeClient,
+    committee::{CommitteeClient, read_grid_object},
     light_client::{Accepted, LightClient},
     state::{Accumulator, StateRead, StorageError},
 };
@@ -26,7 +26,18 @@ pub(super) fn charge(
     record: &ChainRecord,
     data: &[Bytes],
 ) -> Result<(), CallError> {
-    let ClientParams::SyncCommittee { network, .. } = &record.client else { return Ok(()) };
+    let network = match &record.client {
+        ClientParams::SyncCommittee { network, .. } => network,
+        ClientParams::Grid { .. } => {
+            env.gas.charge_each(data.len(), gas::GRID_BLOCK)?;
+            let signatures = |object: &Bytes| {
+                read_grid_object(object).map_or(0, |block| block.certificate.signatures.len())
+            };
+            let count = data.iter().map(signatures).fold(0usize, usize::saturating_add);
+            return env.gas.charge_each(count, gas::SIGNATURE);
+        }
+        _ => return Ok(()),
+    };
     let members = network.config().map_or(0, |network| network.preset.committee_size);
     env.gas.charge_each(data.len(), gas::SYNC_OBJECT)?;
     // 2 is a finality update, the only object without a committee.
@@ -36,9 +47,7 @@ pub(super) fn charge(
 
 /// Keeps the points that a client has decompressed, whether or not it took what it was given.
 pub(super) fn keep_keys(env: &Env<'_, '_>, client: &LightClient) {
-    if let (LightClient::SyncCommittee(client), Some(shared)) =
-        (client, env.overlay.committee_keys())
-    {
+    if let (LightClient::Committee(client), Some(shared)) = (client, env.overlay.committee_keys()) {
         shared.put(client.keys().clone());
     }
 }
@@ -70,8 +79,8 @@ pub(super) fn freeze(
 
 fn committee(client: &LightClient) -> Result<&CommitteeClient, CallError> {
     match client {
-        LightClient::SyncCommittee(client) => Ok(client),
-        _ => Err(CallError::revert("the chain has no sync-committee client")),
+        LightClient::Committee(client) => Ok(client),
+        _ => Err(CallError::revert("the chain does not prove its finality")),
     }
 }
 
@@ -102,8 +111,8 @@ pub(super) fn restart(
         return Err(CallError::revert(format!("chain {} is terminated for good", record.id)));
     }
     let mut client = env.clients.take(env.overlay, &record)?;
-    let LightClient::SyncCommittee(own) = &mut client else {
-        return Err(CallError::revert(format!("chain {} has no sync-committee client", record.id)));
+    let LightClient::Committee(own) = &mut client else {
+        return Err(CallError::revert(format!("chain {} does not prove its finality", record.id)));
     };
     own.restart(checkpoint, bootstrap, env.block.time_ms)
         .map_err(|error| CallError::revert(format!("{}: {error}", record.id)))?;

@@ -20,6 +20,9 @@ pub const ETHEREUM_HEADER: u64 = 2_500;
 /// Taking one light-client object: decoding and hashing 27 KB, summing 512 keys and one pairing check. Measured at
 /// 1.65 ms with the mainnet preset and known points (`benches/sync.rs`).
 pub const SYNC_OBJECT: u64 = 200_000;
+/// Taking one certified block of a Grid chain: decoding a header and two validator sets and hashing them. Its signatures
+/// are charged one by one.
+pub const GRID_BLOCK: u64 = 20_000;
 /// One key of a sync committee that an object may teach: decompressing the point and checking its group, which
 /// its first use costs. Measured at 60 µs a key.
 pub const SYNC_KEY: u64 = 6_000;

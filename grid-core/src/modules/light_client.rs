@@ -15,10 +15,8 @@ use super::{
 use crate::{
     ChainKey,
     bitcoin::{BitcoinClient, Checkpoint, header::sha256d},
-    ethereum::{
-        AttestedClient, CommitteeClient, attest::AttesterSet, committee::StoredError,
-        sync::SharedKeys,
-    },
+    committee::{CommitteeClient, CommitteeParams, StoredError},
+    ethereum::{AttestedClient, attest::AttesterSet, sync::SharedKeys},
     header_tree::TreeMeta,
     light_client::{Evidence, LightClient},
     state::{Overlay, StateRead, StorageError, keys},
@@ -75,8 +73,28 @@ pub(crate) fn start(record: &ChainRecord) -> Result<LightClient, String> {
             let chain = record.key();
             let client = CommitteeClient::new(chain, network, policy, *checkpoint, start)
                 .map_err(|error| error.to_string())?;
-            Ok(LightClient::SyncCommittee(Box::new(client)))
+            Ok(LightClient::Committee(Box::new(client)))
         }
+        ClientParams::Grid { start, .. } => {
+            let params = committee_params(record)?;
+            let client = CommitteeClient::start(record.key(), params, start)
+                .map_err(|error| error.to_string())?;
+            Ok(LightClient::Committee(Box::new(client)))
+        }
+    }
+}
+
+/// What proves the finality of a chain.
+fn committee_params(record: &ChainRecord) -> Result<CommitteeParams<'_>, String> {
+    match &record.client {
+        ClientParams::SyncCommittee { network, checkpoint, policy, .. } => {
+            Ok(CommitteeParams::Sync { network, policy, checkpoint: *checkpoint })
+        }
+        ClientParams::Grid { validators, policy, .. } => match record.id.eip155_number() {
+            Some(chain_id) => Ok(CommitteeParams::Grid { chain_id, validators, policy }),
+            None => Err(format!("the id of a Grid chain is eip155:<number>, not {}", record.id)),
+        },
+        _ => Err(format!("{} does not prove its finality", record.id)),
     }
 }
 
@@ -113,21 +131,17 @@ pub(crate) fn load(
                 AttestedClient::load(chain, set, &meta, chunks).map_err(|error| broken(&error))?;
             Ok(LightClient::Attested(client))
         }
-        ClientParams::SyncCommittee { network, policy, .. } => {
+        ClientParams::SyncCommittee { .. } | ClientParams::Grid { .. } => {
+            let params = committee_params(record).map_err(|error| broken(&error))?;
             let mut read = |name: &[u8]| Ok(state.read(&keys::client_value(chain, name))?);
-            let client = CommitteeClient::load::<LoadError>(
-                chain,
-                network,
-                policy,
-                (&meta, chunks),
-                &mut read,
-            )
-            .map_err(|error| match error {
-                LoadError::Storage(error) => error,
-                LoadError::Stored(error) => broken(&error),
-            })?;
+            let client =
+                CommitteeClient::load::<LoadError>(chain, params, (&meta, chunks), &mut read)
+                    .map_err(|error| match error {
+                        LoadError::Storage(error) => error,
+                        LoadError::Stored(error) => broken(&error),
+                    })?;
             let keys = state.committee_keys().map(SharedKeys::get).unwrap_or_default();
-            Ok(LightClient::SyncCommittee(Box::new(client.with_keys(keys))))
+            Ok(LightClient::Committee(Box::new(client.with_keys(keys))))
         }
     }
 }
@@ -160,8 +174,8 @@ pub(crate) fn knows(client: &LightClient, evidence: &Evidence) -> bool {
         Evidence::AttestedHeaders { headers, .. } => {
             headers.iter().rev().all(|header| tree.get(&keccak256(header)).is_some())
         }
-        Evidence::SyncCommittee { data, headers } => match client {
-            LightClient::SyncCommittee(client) => client.knows(data, headers),
+        Evidence::Committee { data, headers } => match client {
+            LightClient::Committee(client) => client.knows(data, headers),
             _ => false,
         },
     }
@@ -181,7 +195,7 @@ pub(crate) fn save(
         }
     }
     overlay.set(keys::client_meta(chain), client.meta().encode());
-    let LightClient::SyncCommittee(client) = client else { return Ok(()) };
+    let LightClient::Committee(client) = client else { return Ok(()) };
     if let Some(shared) = overlay.committee_keys() {
         shared.put(client.keys().clone());
     }

@@ -16,7 +16,7 @@ use super::{
     registry::read_record,
 };
 use crate::{
-    ChainKey, bitcoin, ethereum,
+    ChainKey, bitcoin, committee as finality, ethereum,
     grid::RecoverableSignature,
     index,
     light_client::{Evidence, LightClient},
@@ -28,7 +28,7 @@ const MAX_BITCOIN_HEADERS: usize = bitcoin::client::MAX_HEADERS_PER_SUBMISSION;
 /// The most Ethereum headers of one submission.
 const MAX_ETHEREUM_HEADERS: usize = ethereum::client::MAX_HEADERS_PER_SUBMISSION;
 /// The most light-client objects of one submission.
-const MAX_SYNC_DATA: usize = ethereum::committee::MAX_OBJECTS_PER_SUBMISSION;
+const MAX_SYNC_DATA: usize = finality::MAX_OBJECTS_PER_SUBMISSION;
 /// The most signatures of one submission.
 const MAX_SIGNATURES: usize = ethereum::attest::MAX_ATTESTERS;
 
@@ -74,7 +74,7 @@ impl Module for LightClientsModule {
         match decode(input)? {
             call @ (Calls::submitBitcoinHeaders(_)
             | Calls::submitAttestedHeaders(_)
-            | Calls::submitSyncCommittee(_)) => {
+            | Calls::submitFinality(_)) => {
                 let (chain, evidence) = evidence_of(call)?;
                 let added = submit(env, chain, &evidence)?;
                 Ok(submitBitcoinHeadersCall::abi_encode_returns(&added))
@@ -153,9 +153,7 @@ fn evidence_of(call: LightClients::LightClientsCalls) -> Result<(B256, Evidence)
         Calls::submitAttestedHeaders(call) => {
             Ok((call.chain, attested_headers(call.headers, &call.signatures)?))
         }
-        Calls::submitSyncCommittee(call) => {
-            Ok((call.chain, sync_committee(call.data, call.headers)?))
-        }
+        Calls::submitFinality(call) => Ok((call.chain, sync_committee(call.data, call.headers)?)),
         _ => Err(CallError::revert("not a submission")),
     }
 }
@@ -202,7 +200,7 @@ fn sync_committee(data: Vec<Bytes>, headers: Vec<Bytes>) -> Result<Evidence, Cal
     if !headers.is_empty() || data.is_empty() {
         check_count(headers.len(), MAX_ETHEREUM_HEADERS)?;
     }
-    Ok(Evidence::SyncCommittee { data, headers })
+    Ok(Evidence::Committee { data, headers })
 }
 
 fn check_count(count: usize, most: usize) -> Result<(), CallError> {
@@ -227,7 +225,7 @@ fn charge(env: &mut Env<'_, '_>, evidence: &Evidence) -> Result<(), CallError> {
             env.gas.charge_each(headers.len(), gas::ETHEREUM_HEADER)?;
             env.gas.charge_each(signatures.len(), gas::SIGNATURE)
         }
-        Evidence::SyncCommittee { headers, .. } => {
+        Evidence::Committee { headers, .. } => {
             env.gas.charge_each(headers.len(), gas::ETHEREUM_HEADER)
         }
     }
@@ -263,7 +261,7 @@ fn submit(env: &mut Env<'_, '_>, chain: B256, evidence: &Evidence) -> Result<u64
     env.not_payable()?;
     charge(env, evidence)?;
     let record = active_record(env.overlay, chain)?;
-    if let Evidence::SyncCommittee { data, .. } = evidence {
+    if let Evidence::Committee { data, .. } = evidence {
         committee::charge(env, &record, data)?;
     }
     let chain = record.key();
@@ -298,9 +296,7 @@ fn is_known(state: &dyn StateRead, input: &[u8]) -> Result<bool, CallError> {
     let call = decode(input)?;
     if !matches!(
         call,
-        Calls::submitBitcoinHeaders(_)
-            | Calls::submitAttestedHeaders(_)
-            | Calls::submitSyncCommittee(_)
+        Calls::submitBitcoinHeaders(_) | Calls::submitAttestedHeaders(_) | Calls::submitFinality(_)
     ) {
         return Ok(false);
     }
@@ -314,14 +310,12 @@ fn is_known(state: &dyn StateRead, input: &[u8]) -> Result<bool, CallError> {
 
 /// The chain that a submission names: the first argument of every function that takes evidence.
 fn submission_chain(input: &[u8]) -> Option<ChainKey> {
-    use LightClients::{
-        submitAttestedHeadersCall, submitBitcoinHeadersCall, submitSyncCommitteeCall,
-    };
+    use LightClients::{submitAttestedHeadersCall, submitBitcoinHeadersCall, submitFinalityCall};
     let (selector, arguments) = input.split_first_chunk::<4>()?;
     let submits = [
         submitBitcoinHeadersCall::SELECTOR,
         submitAttestedHeadersCall::SELECTOR,
-        submitSyncCommitteeCall::SELECTOR,
+        submitFinalityCall::SELECTOR,
     ];
     let chain = arguments.first_chunk::<32>()?;
     submits.contains(selector).then(|| ChainKey(B256::from(chain)))

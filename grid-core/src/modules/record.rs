@@ -9,6 +9,7 @@ use crate::{
     bitcoin::{Checkpoint, NetworkSpec},
     confirm::{ConfirmationRule, RuleError},
     ethereum::sync,
+    grid::{ValidatorSet, light::LightPolicy},
 };
 
 /// Headers kept below the confirmed tip where a record does not say otherwise: two difficulty periods of
@@ -139,6 +140,17 @@ pub enum ClientParams {
         #[serde(default)]
         policy: sync::Policy,
     },
+    /// Certificates of the validators of another Grid chain, and the headers that hash-link to certified ones. The
+    /// chain's id is `eip155:<number>`.
+    Grid {
+        /// Trusted start: a header in RLP, the lowest of the tree.
+        start: Bytes,
+        /// Who decides the block above it.
+        validators: ValidatorSet,
+        /// How long and how far is trusted. The trusting period must be shorter than that chain's unbonding period.
+        #[serde(default)]
+        policy: LightPolicy,
+    },
 }
 
 /// Why a record is refused.
@@ -233,6 +245,7 @@ impl ChainRecord {
             ClientParams::Bitcoin { .. } => (Family::Bitcoin, Security::ProofOfWork),
             ClientParams::Attested { .. } => (Family::Ethereum, Security::Attested),
             ClientParams::SyncCommittee { .. } => (Family::Ethereum, Security::SyncCommittee),
+            ClientParams::Grid { .. } => (Family::Grid, Security::BftCertificate),
         };
         let id = self.id.clone();
         if self.family != family {
@@ -248,7 +261,8 @@ impl ChainRecord {
         if let Err(error) = self.rule.validate(family) {
             return Err(RecordError::Rule { id, error });
         }
-        if self.rule.asks_finality() && security != Security::SyncCommittee {
+        let finality = [Security::SyncCommittee, Security::BftCertificate];
+        if self.rule.asks_finality() && !finality.contains(&security) {
             return Err(RecordError::Rule { id, error: RuleError::NoFinality(security) });
         }
         let size = self.encode().len();

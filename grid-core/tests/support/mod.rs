@@ -20,6 +20,7 @@ use grid_core::{
 use k256::ecdsa::SigningKey;
 
 pub mod beacon;
+pub mod grid;
 
 pub const CHAIN_ID: u64 = 7_357;
 pub const START_MS: u64 = 1_700_000_000_000;

@@ -53,7 +53,7 @@ impl World {
     }
 
     fn input(&self, data: &[SyncData], headers: &[Header]) -> Bytes {
-        LightClients::submitSyncCommitteeCall {
+        LightClients::submitFinalityCall {
             chain: self.key.0,
             data: bytes(data),
             headers: rlp(headers),

@@ -11,6 +11,7 @@ mod committee;
 mod contracts;
 mod deep;
 mod fair;
+mod grid_chain;
 mod properties;
 mod staking;
 

@@ -4,7 +4,7 @@ use alloy_primitives::FixedBytes;
 use grid_core::{
     CompatHeader,
     ethereum::sync::{
-        BeaconBlockHeader, FinalityUpdate, LightClientHeader, NetworkConfig, SyncAggregate, Update,
+        BeaconBlockHeader, FinalityUpdate, LightClientHeader, SyncAggregate, SyncData, Update,
     },
 };
 
@@ -32,7 +32,7 @@ fn headers(from: u64, count: u64, bytes: usize) -> Vec<SourceHeader> {
     (from..from + count).map(header).collect()
 }
 
-fn update(slot: u64, committee: bool) -> SyncData {
+fn update(slot: u64, committee: bool) -> FinalityData {
     let header = LightClientHeader {
         beacon: BeaconBlockHeader { slot, ..BeaconBlockHeader::default() },
         execution_block_hash: hash(slot),
@@ -45,14 +45,16 @@ fn update(slot: u64, committee: bool) -> SyncData {
         sync_aggregate: SyncAggregate { bits: vec![0xff; 64], signature: FixedBytes::ZERO },
         signature_slot: slot + 1,
     };
-    if committee {
-        return SyncData::Update(Box::new(Update::from(update)));
-    }
-    SyncData::FinalityUpdate(Box::new(update))
+    let data = if committee {
+        SyncData::Update(Box::new(Update::from(update)))
+    } else {
+        SyncData::FinalityUpdate(Box::new(update))
+    };
+    FinalityData::of_sync(&data).unwrap()
 }
 
-fn decoded(payload: &Bytes) -> LightClients::submitSyncCommitteeCall {
-    LightClients::submitSyncCommitteeCall::abi_decode(payload).unwrap()
+fn decoded(payload: &Bytes) -> LightClients::submitFinalityCall {
+    LightClients::submitFinalityCall::abi_decode(payload).unwrap()
 }
 
 #[test]
@@ -88,13 +90,12 @@ fn a_run_that_ends_elsewhere_or_is_not_linked_is_refused() {
 fn objects_are_cut_by_gas_and_decode_to_what_they_were() {
     let chain = ChainId::eip155(1);
     assert_eq!(offer(&chain, &[]), None);
-    let data: Vec<SyncData> = (1..=16).map(|slot| update(slot, true)).collect();
+    let data: Vec<FinalityData> = (1..=16).map(|slot| update(slot, true)).collect();
     let cut = offer(&chain, &data).unwrap();
     let sent = decoded(&cut.item.payload).data;
     assert!(sent.len() > 1 && sent.len() < data.len(), "{} objects", sent.len());
-    let network = NetworkConfig::mainnet();
     for (bytes, object) in sent.iter().zip(&data) {
-        assert_eq!(SyncData::decode(&network, bytes).unwrap(), *object);
+        assert_eq!(*bytes, object.bytes);
     }
     let newest = sent.len() as u64;
     assert_eq!((cut.anchor, cut.item.last.height), (hash(newest), newest));
@@ -103,6 +104,6 @@ fn objects_are_cut_by_gas_and_decode_to_what_they_were() {
     let needed = sent.len() as u64 * (200_000 + 512 * 6_000);
     assert!(limit > needed && limit < 60_000_000, "{limit}");
     // Without committees all of them go at once.
-    let data: Vec<SyncData> = (1..=16).map(|slot| update(slot, false)).collect();
+    let data: Vec<FinalityData> = (1..=16).map(|slot| update(slot, false)).collect();
     assert_eq!(decoded(&offer(&chain, &data).unwrap().item.payload).data.len(), 16);
 }

@@ -7,8 +7,8 @@ use alloy_primitives::{B256, FixedBytes, keccak256};
 use alloy_sol_types::SolValue as _;
 use async_trait::async_trait;
 use grid_adapters::{
-    AdapterError, FinalityChain, Material, ProofRequest, RpcError, SourceChain, SourceHeader,
-    SourceTip, source::MAX_SYNC_DATA,
+    AdapterError, FinalityChain, FinalityData, Material, ProofRequest, RpcError, SourceChain,
+    SourceHeader, SourceTip, source::MAX_SYNC_DATA,
 };
 use grid_core::{
     ChainId, CompatHeader,
@@ -160,12 +160,15 @@ impl SourceChain for SimFinal {
 
 #[async_trait]
 impl FinalityChain for SimFinal {
-    async fn sync_data(&self, position: &SyncStatus) -> Result<Vec<SyncData>, AdapterError> {
+    async fn finality_data(
+        &self,
+        position: &SyncStatus,
+    ) -> Result<Vec<FinalityData>, AdapterError> {
         self.ask().await?;
         Ok(self.with(|chain| {
             let newer = chain.finals.iter().filter(|height| **height > position.finalized_slot);
             let newer = newer.filter_map(|height| block(chain, *height)).map(update);
-            newer.take(MAX_SYNC_DATA).collect()
+            newer.take(MAX_SYNC_DATA).filter_map(|data| FinalityData::of_sync(&data)).collect()
         }))
     }
 

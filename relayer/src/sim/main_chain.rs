@@ -106,7 +106,7 @@ impl Inner {
         if transaction.input().is_empty() {
             return Ok(());
         }
-        if let Ok(call) = LightClients::submitSyncCommitteeCall::abi_decode(transaction.input()) {
+        if let Ok(call) = LightClients::submitFinalityCall::abi_decode(transaction.input()) {
             let client = self.finals.iter_mut().find(|(id, _)| id.key().0 == call.chain);
             let (_, client) = client.ok_or("unknown chain")?;
             // All or nothing, as one transaction.
@@ -137,7 +137,7 @@ impl Inner {
     fn is_known(&self, raw: &Bytes) -> bool {
         let Ok(transaction) = decode(raw) else { return false };
         let input = transaction.input();
-        if let Ok(call) = LightClients::submitSyncCommitteeCall::abi_decode(input) {
+        if let Ok(call) = LightClients::submitFinalityCall::abi_decode(input) {
             let client = self.finals.iter().find(|(id, _)| id.key().0 == call.chain);
             return client.is_some_and(|(_, client)| client.knows(&call.data, &call.headers));
         }

@@ -3,6 +3,7 @@
 mod crash;
 mod data;
 mod ethereum_facts;
+mod grid_chain;
 mod light;
 mod metrics;
 mod proofs;

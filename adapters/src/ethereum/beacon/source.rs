@@ -24,8 +24,8 @@ use super::{
     store::{Kept, StoreFile},
 };
 use crate::{
-    AdapterError, Disagreement, Endpoint, FinalityChain, Material, ProofRequest, SourceChain,
-    SourceHeader, SourceTip, SourceView, source::MAX_SYNC_DATA,
+    AdapterError, Disagreement, Endpoint, FinalityChain, FinalityData, Material, ProofRequest,
+    SourceChain, SourceHeader, SourceTip, SourceView, source::MAX_SYNC_DATA,
 };
 
 /// Most objects that one call takes on its way to the present: a year of mainnet's periods.
@@ -47,7 +47,7 @@ pub struct LightConfig {
     /// Rules on top of the spec.
     pub policy: Policy,
     /// Root of a beacon block that the operator trusts; otherwise [`LightSource::trust`] tells it, or the
-    /// position of the first [`FinalityChain::sync_data`].
+    /// position of the first [`FinalityChain::finality_data`].
     pub checkpoint: Option<B256>,
     /// Where the verified client is kept.
     pub store: Option<PathBuf>,
@@ -453,9 +453,12 @@ impl SourceChain for LightSource {
     }
 }
 
-#[async_trait]
-impl FinalityChain for LightSource {
-    async fn sync_data(&self, position: &SyncStatus) -> Result<Vec<SyncData>, AdapterError> {
+impl LightSource {
+    /// What a light client at `position` is missing; see [`FinalityChain::finality_data`].
+    ///
+    /// # Errors
+    /// The first obstacle, with its fix.
+    pub async fn sync_data(&self, position: &SyncStatus) -> Result<Vec<SyncData>, AdapterError> {
         self.trust(position.checkpoint);
         let mut state = self.state.lock().await;
         self.advance(&mut state).await?;
@@ -475,6 +478,17 @@ impl FinalityChain for LightSource {
         }
         drop(state);
         self.missing_from(position, (self.clock)()).await
+    }
+}
+
+#[async_trait]
+impl FinalityChain for LightSource {
+    async fn finality_data(
+        &self,
+        position: &SyncStatus,
+    ) -> Result<Vec<FinalityData>, AdapterError> {
+        let data = self.sync_data(position).await?;
+        Ok(data.iter().map_while(FinalityData::of_sync).collect())
     }
 
     async fn block(&self, hash: B256) -> Result<Option<SourceTip>, AdapterError> {

@@ -47,7 +47,7 @@ async fn a_restart_goes_on_without_a_bootstrap() {
     position.started = true;
     position.period = 862;
     position.finalized_slot = 7_069_376;
-    let missing = grid_adapters::FinalityChain::sync_data(&again, &position).await.unwrap();
+    let missing = again.sync_data(&position).await.unwrap();
     assert_eq!(missing.len(), 7);
 }
 

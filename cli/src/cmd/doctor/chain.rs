@@ -36,7 +36,7 @@ async fn endpoints(site: &Site<'_>, n: usize, chain: &ChainSection) -> Vec<Findi
         ChainKind::Bitcoin => {
             format!("a node of Bitcoin {}", chain.network.as_deref().unwrap_or_default())
         }
-        ChainKind::Ethereum => format!("a node of {}", chain.id),
+        ChainKind::Ethereum | ChainKind::Grid => format!("a node of {}", chain.id),
     };
     let members = match members(site, n, chain) {
         Ok(members) => members,

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use alloy_primitives::B256;
+
 use super::{
     block::LightBlock,
     conflict::Conflict,
@@ -10,8 +12,9 @@ use super::{
 };
 use crate::grid::header::GridHeader;
 
-/// How many verified headers a client keeps. Each one with the block that showed it: about 20 kB with 100 validators.
-pub const MAX_KEPT: usize = 64;
+/// How many verified headers a client keeps, each one with the block that showed it: 3 kB with 21 validators, about
+/// 20 kB with 100. A contradiction is seen at these heights, and above the oldest of them.
+pub const MAX_KEPT: usize = 16;
 
 /// What a block did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +34,7 @@ pub enum Accepted {
 #[derive(Debug, Clone)]
 struct Kept {
     state: TrustedState,
-    /// `None` for the start, which was not verified but given.
+    /// `None` for the oldest.
     block: Option<LightBlock>,
 }
 
@@ -54,6 +57,32 @@ impl GridClient {
     pub fn new(start: TrustedState, policy: LightPolicy) -> Self {
         let kept = VecDeque::from([Kept { state: start.clone(), block: None }]);
         Self { policy, kept, newest: start, conflict: None }
+    }
+
+    /// The rules.
+    #[must_use]
+    pub const fn policy(&self) -> &LightPolicy {
+        &self.policy
+    }
+
+    /// Whether a block of this hash is kept.
+    #[must_use]
+    pub fn knows(&self, hash: &B256) -> bool {
+        self.kept.iter().any(|kept| kept.state.block_hash == *hash)
+    }
+
+    /// The oldest state that is kept, and the blocks above it, ascending: all that is to be stored.
+    pub(crate) fn kept(&self) -> (&TrustedState, impl Iterator<Item = &LightBlock>) {
+        let first = self.kept.front().map_or(&self.newest, |kept| &kept.state);
+        (first, self.kept.iter().filter_map(|kept| kept.block.as_ref()))
+    }
+
+    /// Takes a stored block that was verified before it was stored; the next one of [`Self::kept`].
+    pub(crate) fn restore(&mut self, block: LightBlock) -> Result<(), LightError> {
+        let header = GridHeader::decode(&block.header)?;
+        let state = TrustedState::after(self.newest.chain_id, &header, &block)?;
+        self.keep(Kept { state, block: Some(block) });
+        Ok(())
     }
 
     /// The newest verified state.
@@ -106,6 +135,10 @@ impl GridClient {
         self.kept.push_back(kept);
         while self.kept.len() > MAX_KEPT {
             self.kept.pop_front();
+        }
+        // Nothing below it could contradict it.
+        if let Some(oldest) = self.kept.front_mut() {
+            oldest.block = None;
         }
     }
 }

@@ -168,6 +168,30 @@ impl TrustedState {
         now_ms: u64,
     ) -> Result<Self, LightError> {
         let header = self.verify(block, policy, now_ms)?;
+        Self::after(self.chain_id, &header, block)
+    }
+
+    /// The state after a block whose parts fit together: its certificate is good under its own set. Whoever trusts its
+    /// hash trusts this state.
+    ///
+    /// # Errors
+    /// The first [`LightError`] met.
+    pub fn certified(chain_id: u64, block: &LightBlock) -> Result<Self, LightError> {
+        let header = GridHeader::decode(&block.header)?;
+        expect_set(&block.validators, header.extension.validatorsHash)?;
+        check_certificate(&header, block, chain_id)?;
+        if let Some(next) = &block.next_validators {
+            expect_set(next, header.extension.nextValidatorsHash)?;
+        }
+        Self::after(chain_id, &header, block)
+    }
+
+    /// The state after a block that was verified.
+    pub(super) fn after(
+        chain_id: u64,
+        header: &GridHeader,
+        block: &LightBlock,
+    ) -> Result<Self, LightError> {
         let next = match &block.next_validators {
             Some(next) => next,
             None if header.extension.nextValidatorsHash == header.extension.validatorsHash => {
@@ -175,7 +199,7 @@ impl TrustedState {
             }
             None => return Err(LightError::MissingNext(header.header.number)),
         };
-        Ok(Self::of(self.chain_id, &header, next.clone()))
+        Ok(Self::of(chain_id, header, next.clone()))
     }
 
     /// Whether this state may still be built on.

@@ -89,7 +89,7 @@ fn too_much_of_anything_is_refused_before_it_is_read() {
     let header = headers[9].clone();
     assert!(world.refused(&[], &vec![header; 1_025]).contains("at most 1024"));
     let call = |data: Vec<Bytes>| {
-        LightClients::submitSyncCommitteeCall { chain: world.key.0, data, headers: vec![] }
+        LightClients::submitFinalityCall { chain: world.key.0, data, headers: vec![] }
             .abi_encode()
             .into()
     };
@@ -115,7 +115,7 @@ fn bootstraps_and_other_chains_evidence_are_no_way_in() {
         signatures: vec![],
     };
     let reason = world.reason(&attested.abi_encode().into()).unwrap();
-    assert!(reason.contains("sync-committee data"), "{reason}");
+    assert!(reason.contains("light-client data"), "{reason}");
     let stranger = Wallet::new(9);
     let context = transition::CallContext {
         from: stranger.address,

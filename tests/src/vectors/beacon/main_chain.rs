@@ -6,10 +6,8 @@ use std::path::Path;
 use alloy_primitives::{B256, Bytes};
 use grid_core::{
     ChainId,
-    ethereum::{
-        CommitteeClient,
-        sync::{NetworkConfig, NetworkSpec, Policy, SyncData, Update, file::Object},
-    },
+    committee::CommitteeClient,
+    ethereum::sync::{NetworkConfig, NetworkSpec, Policy, SyncData, Update, file::Object},
 };
 use serde_json::Value;
 

@@ -26,7 +26,7 @@ pub(super) async fn submit(light: &Light, data: &[Vec<u8>], headers: &[Bytes]) -
     let sent = cast(&[
         "send",
         LIGHT_CLIENTS,
-        "submitSyncCommittee(bytes32,bytes[],bytes[])",
+        "submitFinality(bytes32,bytes[],bytes[])",
         &key,
         &data,
         &headers,

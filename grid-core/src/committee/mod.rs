@@ -1,7 +1,9 @@
-//! The client of an Ethereum chain that its sync committees prove: what the main chain runs.
+//! The client of a chain whose finality proves itself: what the main chain runs.
 //!
-//! A [`SyncClient`] checks bootstraps and updates. Each newly finalized beacon block names one
-//! execution block, whose hash becomes *wanted*. Headers are taken only in runs that end with a wanted
+//! A prover checks what moves it: of an Ethereum chain, bootstraps and updates by sync committees
+//! ([`sync`](crate::ethereum::sync)), where each newly finalized beacon block names one execution block; of another Grid
+//! chain, blocks certified by its validators ([`light`](crate::grid::light)). The hash of the newly final block becomes
+//! *wanted*. Headers are taken only in runs that end with a wanted
 //! hash, so everything that is ever stored hash-links to something that two thirds of a committee
 //! signed: nobody can fill the state with anything else. A run that does not reach the tree waits,
 //! and the hash below it is wanted next; so a gap of any length is filled backwards. When the section that
@@ -15,36 +17,43 @@ mod anchors;
 mod error;
 mod evidence;
 mod finality;
+mod grid;
 mod pending;
+mod prover;
 mod run;
 mod stored;
+mod sync;
 
+use alloy_consensus::Header;
 use alloy_primitives::{B256, Bytes, U256};
 
-use super::{
-    client::MAX_HEADERS_PER_SUBMISSION,
-    header::{compat, decode_header, decode_run},
-    sync::{KeyCache, NetworkSpec, Policy, SyncData},
-};
 use crate::{
     ChainKey, CompatHeader,
     api::{BlockRef, SyncStatus},
+    ethereum::{
+        client::MAX_HEADERS_PER_SUBMISSION,
+        header::{compat, decode_header, decode_run},
+        sync::{KeyCache, NetworkSpec, Policy},
+    },
     header_tree::{HeaderTree, MAX_HEADERS, RawHeader, TrackedHeader},
-    light_client::{Accepted, ClientError, Finalized},
+    light_client::{Accepted, ClientError},
 };
 use finality::{Finality, Held, Taken};
 use pending::Pending;
+use prover::Prover;
 use run::Plan;
 
 pub use anchors::MAX_ANCHORS;
 pub use error::{CommitteeError, StoredError};
 pub use evidence::FinalityConflict;
+pub use grid::{GRID_BLOCK_KIND, MAX_GRID_STEP, grid_object, read_grid_object};
 pub use pending::MAX_PENDING;
+pub use prover::CommitteeParams;
 
 /// The most light-client objects in one submission.
 pub const MAX_OBJECTS_PER_SUBMISSION: usize = 16;
 
-/// Follows an Ethereum chain by what its sync committees prove final. See the module's introduction.
+/// Follows a chain by what its committees prove final. See the module's introduction.
 #[derive(Debug, Clone)]
 pub struct CommitteeClient {
     chain: ChainKey,
@@ -67,26 +76,33 @@ impl CommitteeClient {
         checkpoint: B256,
         start: &[u8],
     ) -> Result<Self, CommitteeError> {
-        let off = [
-            ("allow_force_update", policy.allow_force_update),
-            ("export_optimistic", policy.export_optimistic),
-        ];
-        if let Some((name, _)) = off.into_iter().find(|(_, set)| *set) {
-            return Err(CommitteeError::Policy(name));
-        }
+        Self::start(chain, CommitteeParams::Sync { network, policy, checkpoint }, start)
+    }
+
+    /// A client of any chain whose finality proves itself. Its lowest header is `start` (RLP).
+    ///
+    /// # Errors
+    /// [`CommitteeError`] where `start` is not a header of such a chain, or the parameters cannot be used.
+    pub fn start(
+        chain: ChainKey,
+        params: CommitteeParams<'_>,
+        start: &[u8],
+    ) -> Result<Self, CommitteeError> {
         let sealed = decode_header(start).map_err(CommitteeError::Start)?;
-        let header = compat(chain, &sealed);
+        let prover = Prover::new(params, (start, sealed.hash))?;
+        let index_root = prover.index_root(&sealed.header);
+        let header = CompatHeader { indexRoot: index_root, ..compat(chain, &sealed) };
         let weight = U256::from(header.height);
         let tree =
             HeaderTree::new(TrackedHeader { header, weight, seen: 0, raw: RawHeader::Ethereum });
-        let finality = Finality::new(network.config()?, policy.clone(), sealed.hash, checkpoint);
+        let finality = Finality::new(prover);
         Ok(Self { chain, finality, pending: Pending::default(), tree, keys: KeyCache::new() })
     }
 
     /// The same client with committee points that are decompressed already. They change no outcome.
     #[must_use]
     pub fn with_keys(mut self, keys: KeyCache) -> Self {
-        self.finality.sync = self.finality.sync.map(|sync| sync.with_keys(keys.clone()));
+        self.finality.prover.set_keys(&keys);
         self.keys = keys;
         self
     }
@@ -134,18 +150,12 @@ impl CommitteeClient {
     /// The stored form of the evidence that stopped the client.
     #[must_use]
     pub fn evidence(&self) -> Option<Vec<u8>> {
-        self.conflict().map(|conflict| conflict.encode(&self.finality.network))
+        self.conflict().map(|conflict| self.finality.prover.encode(conflict))
     }
 
-    /// Members of a committee.
-    #[must_use]
-    pub const fn committee_size(&self) -> usize {
-        self.finality.network.preset.committee_size
-    }
-
-    /// Takes light-client objects ([`SyncData`]) in order, then a run of RLP headers whose last new one has a
-    /// wanted hash. Known objects and headers are skipped. Headers wait until [`Self::settle`] moves them
-    /// into the tree.
+    /// Takes light-client objects ([`SyncData`](crate::ethereum::sync::SyncData), or [`grid_object`]s) in order, then
+    /// a run of RLP headers whose last new one has a wanted hash. Known objects and headers are skipped. Headers wait
+    /// until [`Self::settle`] moves them into the tree.
     pub fn accept(&mut self, data: &[Bytes], headers: &[Bytes], now_ms: u64) -> Accepted {
         self.try_accept(data, headers, now_ms)
             .unwrap_or_else(|error| Accepted::refused(ClientError::Committee(error)))
@@ -169,10 +179,10 @@ impl CommitteeClient {
         }
         let run = decode_run(headers)?;
         let mut finality = self.finality.clone();
-        let taken = self.take_all(&mut finality, data, now_ms / 1_000);
-        if let Some(sync) = &finality.sync {
+        let taken = self.take_all(&mut finality, data, now_ms);
+        if let Some(keys) = finality.prover.keys() {
             // Whatever the outcome, what was decompressed once is not paid for again.
-            self.keys = sync.keys().clone();
+            self.keys = keys.clone();
         }
         let mut accepted = Accepted { objects: taken?, ..Accepted::default() };
         if finality.conflict.is_some() {
@@ -192,9 +202,10 @@ impl CommitteeClient {
         accepted.known = headers.len().saturating_sub(run.len());
         let reached = run.iter().filter_map(|header| finality.anchors.position(&header.hash)).max();
         finality.anchors.remove_first(reached.map_or(0, |at| at.saturating_add(1)));
+        let index_root = |header: &Header| finality.prover.index_root(header);
         match &plan {
-            Plan::Above(run) => self.pending.extend_up(run),
-            _ => self.pending.extend_down(run),
+            Plan::Above(run) => self.pending.extend_up(run, &index_root),
+            _ => self.pending.extend_down(run, &index_root),
         }
         self.apply(finality, &mut accepted);
         Ok(accepted)
@@ -205,13 +216,11 @@ impl CommitteeClient {
         &self,
         finality: &mut Finality,
         data: &[Bytes],
-        now: u64,
+        now_ms: u64,
     ) -> Result<usize, CommitteeError> {
         let mut moved = 0usize;
         for (index, bytes) in data.iter().enumerate() {
-            let data = SyncData::decode(&finality.network, bytes)
-                .map_err(|error| CommitteeError::Data { index, error })?;
-            match finality.take(index, data, &self.keys, self.held(), now)? {
+            match finality.take(index, bytes, &self.keys, self.held(), now_ms)? {
                 Taken::Known => (),
                 Taken::Moved => moved = moved.saturating_add(1),
                 Taken::Conflict => break,
@@ -222,28 +231,16 @@ impl CommitteeClient {
 
     /// Takes over what was checked, and tells what is final now.
     fn apply(&mut self, finality: Finality, accepted: &mut Accepted) {
-        let before = self.finalized_root();
+        let before = self.finality.prover.finalized().map(|known| known.root);
         self.finality = finality;
-        if self.finalized_root() != before
-            && let Some(sync) = &self.finality.sync
-        {
-            let header = sync.store().finalized_header();
-            accepted.finalized = Some(Finalized {
-                slot: header.beacon.slot,
-                root: header.beacon.root(),
-                execution: header.execution_block_hash,
-            });
-        }
+        let now = self.finality.prover.finalized();
+        accepted.finalized = now.filter(|now| Some(now.root) != before);
     }
 
     fn freeze(&mut self, finality: Finality, accepted: Accepted) -> Accepted {
         self.finality = finality;
         let conflict = self.conflict().map(FinalityConflict::sides);
         Accepted { conflict, ..accepted }
-    }
-
-    fn finalized_root(&self) -> Option<B256> {
-        self.finality.sync.as_ref().map(|sync| sync.store().finalized_header().beacon.root())
     }
 
     /// Moves headers that wait into the tree, lowest first and at most so many, once they stand on it.
@@ -275,7 +272,7 @@ impl CommitteeClient {
     }
 
     fn exports_or_leaves(&self) -> bool {
-        self.finality.sync.is_some() && self.finality.conflict.is_none()
+        self.finality.prover.finalized().is_some() && self.finality.conflict.is_none()
     }
 
     /// Whether [`Self::settle`] would move headers.
@@ -284,7 +281,7 @@ impl CommitteeClient {
         self.exports_or_leaves() && self.finality.is_linked(self.held())
     }
 
-    /// Starts anew from another trusted beacon block: after it fell behind more than is safe, or after its
+    /// Starts anew from another trusted block: after it fell behind more than is safe, or after its
     /// finality contradicted itself. Tracked headers stay, those that wait are dropped. After a
     /// contradiction the next headers may leave the tracked branch, and then weigh more.
     ///
@@ -297,12 +294,7 @@ impl CommitteeClient {
         now_ms: u64,
     ) -> Result<(), CommitteeError> {
         let mut finality = self.finality.clone();
-        let data = SyncData::decode(&finality.network, bootstrap)
-            .map_err(|error| CommitteeError::Data { index: 0, error })?;
-        let SyncData::Bootstrap(bootstrap) = data else {
-            return Err(CommitteeError::NotStarted { checkpoint });
-        };
-        finality.restart(checkpoint, *bootstrap, self.held(), now_ms / 1_000)?;
+        finality.restart(checkpoint, bootstrap, self.held(), now_ms)?;
         self.finality = finality;
         self.pending.clear();
         Ok(())
@@ -311,10 +303,7 @@ impl CommitteeClient {
     /// Whether a submission has nothing new. Cheap: no signature is looked at.
     #[must_use]
     pub fn knows(&self, data: &[Bytes], headers: &[Bytes]) -> bool {
-        let network = &self.finality.network;
-        let known = |bytes: &Bytes| {
-            SyncData::decode(network, bytes).is_ok_and(|data| self.finality.is_known(&data))
-        };
+        let known = |bytes: &Bytes| self.finality.prover.knows(bytes, self.held());
         let held = |rlp: &Bytes| {
             decode_header(rlp).is_ok_and(|sealed| {
                 self.tree.get(&sealed.hash).is_some()
@@ -328,26 +317,25 @@ impl CommitteeClient {
     #[must_use]
     pub fn status(&self) -> SyncStatus {
         let finality = &self.finality;
-        let store = finality.sync.as_ref().map(|sync| sync.store());
-        let header = store.map(|store| store.finalized_header().beacon);
-        let slot = header.map_or(0, |header| header.slot);
+        let known = finality.prover.finalized();
+        let (period, next_committee_known, loosened) = finality.prover.committees();
         let under = finality.lowest_wanted(self.held());
         let others = finality.anchors.hashes().filter(|hash| Some(*hash) != under);
         let block = |(height, hash)| BlockRef { height, hash };
         let tip = self.tree.tip();
         SyncStatus {
-            started: store.is_some(),
-            checkpoint: finality.checkpoint,
-            finalized_slot: slot,
-            finalized_root: header.map_or(B256::ZERO, |header| header.root()),
-            finalized_time: header.map_or(0, |_| finality.network.time_of(slot)),
-            period: finality.network.preset.period(slot),
-            next_committee_known: store.is_some_and(|s| s.next_sync_committee().is_some()),
+            started: known.is_some(),
+            checkpoint: finality.prover.trusted().1,
+            finalized_slot: known.map_or(0, |known| known.slot),
+            finalized_root: known.map_or(B256::ZERO, |known| known.root),
+            finalized_time: finality.prover.finalized_time(),
+            period,
+            next_committee_known,
             wanted: under.into_iter().chain(others).collect(),
             pending: self.pending.len(),
             missing_above: block((tip.height(), tip.hash())),
             lowest_pending: self.pending.lowest().map(block),
-            loosened: finality.policy.loosened().into_iter().map(Into::into).collect(),
+            loosened,
         }
     }
 }

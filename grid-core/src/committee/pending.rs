@@ -2,10 +2,11 @@
 //!
 //! One contiguous section, every header the child of the one below; its top was a wanted hash. It
 //! grows downwards until it meets the header tree, then moves into it from below. What proofs need of
-//! a header is kept, 136 bytes, in chunks of 64 heights: a block writes only the chunks that it changed.
+//! a header is kept, 168 bytes, in chunks of 64 heights: a block writes only the chunks that it changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use alloy_consensus::Header;
 use alloy_primitives::B256;
 
 use super::error::StoredError;
@@ -13,12 +14,15 @@ use crate::{
     ChainKey, CompatHeader, ethereum::header::SealedEthHeader, header_tree::CHUNK_HEIGHTS,
 };
 
-/// The most headers that wait: twenty days of mainnet, 18 MB. Between two finalities that a client can
+/// The most headers that wait: twenty days of mainnet, 22 MB. Between two finalities that a client can
 /// verify lie at most two periods, 16,384 slots; only a restart leaves a wider gap.
 pub const MAX_PENDING: u64 = 1 << 17;
 
-/// Time, hash, roots of transactions, receipts and state.
-const RECORD: usize = 8 + 4 * 32;
+/// Time, hash, roots of transactions, receipts, state and index.
+const RECORD: usize = 8 + 5 * 32;
+
+/// The index root that a header commits to; zero where its chain has none.
+type IndexRoot<'a> = &'a dyn Fn(&Header) -> B256;
 
 /// Where the section lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,12 +85,12 @@ impl Pending {
     }
 
     /// Puts a run of headers under the section. The caller has checked that it belongs there.
-    pub(super) fn extend_down(&mut self, run: &[SealedEthHeader]) {
+    pub(super) fn extend_down(&mut self, run: &[SealedEthHeader], index_root: IndexRoot<'_>) {
         let (Some(first), Some(last)) = (run.first(), run.last()) else { return };
         let high = self.range.map_or(last.header.number, |range| range.high);
         let (low, parent) = (first.header.number, first.header.parent_hash);
         self.range = Some(Range { low, high, parent });
-        for (chunk, records) in chunks_of(run) {
+        for (chunk, records) in chunks_of(run, index_root) {
             let above = self.chunks.entry(chunk).or_default();
             above.splice(..0, records);
             self.dirty.insert(chunk);
@@ -94,10 +98,10 @@ impl Pending {
     }
 
     /// Puts a run of headers on top of the section, which is not empty.
-    pub(super) fn extend_up(&mut self, run: &[SealedEthHeader]) {
+    pub(super) fn extend_up(&mut self, run: &[SealedEthHeader], index_root: IndexRoot<'_>) {
         let (Some(range), Some(last)) = (&mut self.range, run.last()) else { return };
         range.high = last.header.number;
-        for (chunk, records) in chunks_of(run) {
+        for (chunk, records) in chunks_of(run, index_root) {
             self.chunks.entry(chunk).or_default().extend(records);
             self.dirty.insert(chunk);
         }
@@ -114,7 +118,9 @@ impl Pending {
         let end = low.saturating_add(self.len().min(most));
         (low..end).filter_map(move |height| {
             let (time, hashes) = self.record(height)?.split_first_chunk::<8>()?;
-            let [hash, tx, receipts, state] = hashes.as_chunks::<32>().0 else { return None };
+            let [hash, tx, receipts, state, index] = hashes.as_chunks::<32>().0 else {
+                return None;
+            };
             let header = CompatHeader {
                 chain: chain.0,
                 height,
@@ -124,7 +130,7 @@ impl Pending {
                 txRoot: tx.into(),
                 receiptsRoot: receipts.into(),
                 stateRoot: state.into(),
-                indexRoot: B256::ZERO,
+                indexRoot: index.into(),
             };
             parent = header.blockHash;
             Some(header)
@@ -213,12 +219,13 @@ const fn first_of(chunk: u64) -> u64 {
 }
 
 /// A run's records by chunk.
-fn chunks_of(run: &[SealedEthHeader]) -> BTreeMap<u64, Vec<u8>> {
+fn chunks_of(run: &[SealedEthHeader], index_root: IndexRoot<'_>) -> BTreeMap<u64, Vec<u8>> {
     let mut chunks: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
     for SealedEthHeader { header, hash } in run {
         let chunk = chunks.entry(chunk_of(header.number)).or_default();
         chunk.extend(header.timestamp.to_be_bytes());
-        for root in [hash, &header.transactions_root, &header.receipts_root, &header.state_root] {
+        let roots = [header.transactions_root, header.receipts_root, header.state_root];
+        for root in [*hash].into_iter().chain(roots).chain([index_root(header)]) {
             chunk.extend(root);
         }
     }

@@ -1,4 +1,4 @@
-//! Hashes of execution blocks that are proven final and whose headers are still missing.
+//! Hashes of blocks that are proven final and whose headers are still missing.
 
 use alloy_primitives::B256;
 
@@ -14,12 +14,12 @@ const CLOSE: u64 = 1_024;
 /// Bytes of a stored one.
 const SIZE: usize = 40;
 
-/// The execution block of a finalized beacon block.
+/// The execution block of a finalized beacon block, or a certified Grid block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Anchor {
-    /// The beacon block's slot.
+    /// The beacon block's slot; the Grid block's height.
     pub(super) slot: u64,
-    /// The execution block's hash.
+    /// The block's hash.
     pub(super) hash: B256,
 }
 
@@ -54,9 +54,9 @@ impl Anchors {
         self.0.iter().position(|anchor| anchor.hash == *hash)
     }
 
-    /// The newest hash.
-    pub(super) fn newest(&self) -> Option<B256> {
-        self.0.last().map(|anchor| anchor.hash)
+    /// The newest.
+    pub(super) fn newest(&self) -> Option<&Anchor> {
+        self.0.last()
     }
 
     /// All hashes, oldest first.

@@ -9,6 +9,7 @@ use crate::{
         header::{EthHeaderError, RunError},
         sync::{DecodeError, NetworkConfigError, SyncError},
     },
+    grid::light::LightError,
     header_tree::TreeError,
 };
 
@@ -22,6 +23,17 @@ pub enum CommitteeError {
     /// The trusted start is no header.
     #[error("trusted start: {0}")]
     Start(EthHeaderError),
+    /// The trusted start of a Grid chain does not name the given validators, or is no header.
+    #[error("trusted start: {0}")]
+    GridStart(LightError),
+    /// A certified block that the Grid chain's light client refuses.
+    #[error("object {index}: {error}")]
+    Grid {
+        /// Its position.
+        index: usize,
+        /// The rule that it breaks.
+        error: Box<LightError>,
+    },
     /// A setting that has no meaning on the main chain.
     #[error("policy setting {0} cannot be used here: the main chain exports proven finality only")]
     Policy(&'static str),
@@ -53,12 +65,20 @@ pub enum CommitteeError {
         /// The trusted beacon block.
         checkpoint: B256,
     },
+    /// A restart with another block than the checkpoint.
+    #[error("the object is block {found}, the checkpoint is {checkpoint}")]
+    OtherCheckpoint {
+        /// Hash of the block.
+        found: B256,
+        /// The checkpoint.
+        checkpoint: B256,
+    },
     /// A restart that would go back without need.
-    #[error("the checkpoint is of slot {slot}, the client is at {known} already")]
+    #[error("the checkpoint is of slot or height {slot}, the client is at {known} already")]
     OldCheckpoint {
-        /// Slot of the checkpoint.
+        /// Slot of the checkpoint; on a Grid chain its height.
         slot: u64,
-        /// The client's finalized slot.
+        /// The client's finalized slot or height.
         known: u64,
     },
     /// The trusted beacon block has another execution block than the registered one.
@@ -85,6 +105,14 @@ pub enum CommitteeError {
     /// Too many hashes wait for their headers.
     #[error("{MAX_ANCHORS} final blocks wait for their headers; submit headers first")]
     TooManyAnchors,
+    /// A certified block too far above what is held: its headers would have no room.
+    #[error("the block of height {height} is too far; show one of height {most} at most first")]
+    TooFar {
+        /// Its height.
+        height: u64,
+        /// The highest that would be taken.
+        most: u64,
+    },
     /// The headers are no run.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -141,8 +169,10 @@ impl CommitteeError {
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::Sync { error, .. } => error.is_transient(),
+            Self::Grid { error, .. } => error.is_transient(),
             Self::NotStarted { .. }
             | Self::TooManyAnchors
+            | Self::TooFar { .. }
             | Self::NotWanted { .. }
             | Self::Gap { .. }
             | Self::TooManyPending => true,

@@ -4,12 +4,16 @@
 use alloy_primitives::B256;
 
 use super::{
-    CommitteeClient, anchors::Anchors, error::StoredError, evidence::FinalityConflict,
-    finality::Finality, pending::Pending,
+    CommitteeClient,
+    anchors::Anchors,
+    error::StoredError,
+    finality::Finality,
+    pending::Pending,
+    prover::{CommitteeParams, Prover},
 };
 use crate::{
     ChainKey,
-    ethereum::sync::{KeyCache, NetworkSpec, Parts, Policy, SyncClient},
+    ethereum::sync::{KeyCache, Parts},
     header_tree::{HeaderTree, TreeKind, TreeMeta},
 };
 
@@ -23,7 +27,7 @@ const CONFLICT: u8 = 2;
 const HEAD: u8 = 3;
 /// The last period's committee; the current and the next one follow.
 const COMMITTEES: [u8; 3] = [4, 5, 6];
-/// A remembered proof, by slot.
+/// A remembered proof, by slot or height.
 const PROOF: u8 = 7;
 /// A chunk of pending headers, by number.
 const PENDING: u8 = 8;
@@ -45,7 +49,7 @@ fn name(kind: u8, number: Option<u64>) -> Vec<u8> {
 type Value = (Vec<u8>, Option<Vec<u8>>);
 
 /// Reads a value by its name.
-type Read<'a, E> = dyn FnMut(&[u8]) -> Result<Option<Vec<u8>>, E> + 'a;
+pub(super) type Read<'a, E> = dyn FnMut(&[u8]) -> Result<Option<Vec<u8>>, E> + 'a;
 
 impl CommitteeClient {
     /// The values beside the header tree, by name. `read` gives
@@ -54,9 +58,11 @@ impl CommitteeClient {
     /// # Errors
     /// What `read` fails with.
     pub(crate) fn values<E>(&mut self, read: &mut Read<'_, E>) -> Result<Vec<Value>, E> {
-        let Finality { network, start, checkpoint, sync, anchors, conflict, .. } = &self.finality;
+        let Finality { prover, anchors, conflict, .. } = &self.finality;
+        let (start, checkpoint) = prover.trusted();
+        let parts = prover.to_parts();
         let flags = [
-            (STARTED, sync.is_some()),
+            (STARTED, parts.is_some()),
             (PROVEN, self.finality.proven),
             (MAY_LEAVE, self.finality.may_leave),
         ];
@@ -67,13 +73,12 @@ impl CommitteeClient {
         let mut values = vec![
             (name(META, None), Some(meta)),
             (name(ANCHORS, None), filled(anchors.encode())),
-            (name(CONFLICT, None), conflict.as_ref().map(|conflict| conflict.encode(network))),
+            (name(CONFLICT, None), conflict.as_ref().map(|conflict| prover.encode(conflict))),
         ];
-        if let Some(sync) = sync {
-            let parts = sync.to_parts();
+        if let Some(parts) = parts {
             let stored = read(&name(HEAD, None))?.unwrap_or_default();
             let kept = |slot: &u64| parts.proofs.iter().any(|(other, _)| other == slot);
-            let slots = Parts::slots(&stored).unwrap_or_default();
+            let slots = prover.proofs(&stored).unwrap_or_default();
             let gone = slots.into_iter().filter(|slot| !kept(slot));
             values.extend(gone.map(|slot| (name(PROOF, Some(slot)), None)));
             values.push((name(HEAD, None), Some(parts.head)));
@@ -93,29 +98,22 @@ impl CommitteeClient {
     /// [`StoredError`] where a value is missing or malformed, or what `read` fails with.
     pub(crate) fn load<E: From<StoredError>>(
         chain: ChainKey,
-        network: &NetworkSpec,
-        policy: &Policy,
+        params: CommitteeParams<'_>,
         tree: (&TreeMeta, Vec<(u64, Vec<u8>)>),
         read: &mut Read<'_, E>,
     ) -> Result<Self, E> {
         let (meta, chunks) = tree;
         let tree = HeaderTree::from_chunks(TreeKind::Ethereum { chain }, meta, chunks)
             .map_err(StoredError::from)?;
-        let network = network.config().map_err(StoredError::from)?;
         let meta = read(&name(META, None))?.unwrap_or_default();
         let (flags, start, checkpoint, range) =
             decode_meta(&meta).ok_or(StoredError::Part("light client record"))?;
-        let mut finality = Finality::new(network, policy.clone(), start, checkpoint);
+        let started = flags & STARTED != 0;
+        let mut finality = Finality::new(Prover::load(params, (start, checkpoint), started, read)?);
         (finality.proven, finality.may_leave) = (flags & PROVEN != 0, flags & MAY_LEAVE != 0);
         finality.anchors = Anchors::decode(&read(&name(ANCHORS, None))?.unwrap_or_default())?;
         if let Some(bytes) = read(&name(CONFLICT, None))? {
-            finality.conflict = Some(FinalityConflict::decode(&finality.network, &bytes)?);
-        }
-        if flags & STARTED != 0 {
-            let parts = read_parts(read)?;
-            let network = finality.network.clone();
-            let sync = SyncClient::from_parts(network, policy.clone(), &parts);
-            finality.sync = Some(sync.map_err(StoredError::from)?);
+            finality.conflict = Some(finality.prover.decode(&bytes)?);
         }
         let pending = Pending::decode(range, |chunk| read(&name(PENDING, Some(chunk))))?;
         Ok(Self { chain, finality, pending, tree, keys: KeyCache::new() })
@@ -127,13 +125,17 @@ fn filled(bytes: Vec<u8>) -> Option<Vec<u8>> {
     (!bytes.is_empty()).then_some(bytes)
 }
 
-fn read_parts<E: From<StoredError>>(read: &mut Read<'_, E>) -> Result<Parts, E> {
+/// Reads the parts of a prover; `proofs` tells the numbers of the proofs that belong to a head.
+pub(super) fn read_parts<E: From<StoredError>>(
+    proofs: impl FnOnce(&[u8]) -> Result<Vec<u64>, StoredError>,
+    read: &mut Read<'_, E>,
+) -> Result<Parts, E> {
     let head = read(&name(HEAD, None))?.unwrap_or_default();
     let mut parts = Parts { head, ..Parts::default() };
     for (kind, committee) in COMMITTEES.into_iter().zip(&mut parts.committees) {
         *committee = read(&name(kind, None))?.unwrap_or_default();
     }
-    for slot in Parts::slots(&parts.head).map_err(StoredError::from)? {
+    for slot in proofs(&parts.head)? {
         let proof = read(&name(PROOF, Some(slot)))?.ok_or(StoredError::Part("proof"))?;
         parts.proofs.push((slot, proof));
     }
