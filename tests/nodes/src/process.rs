@@ -221,6 +221,22 @@ impl Process {
         self.signal(Signal::CONT)
     }
 
+    /// Asks the process to end (SIGTERM) and does not wait for it.
+    ///
+    /// # Errors
+    /// [`NodeError::Io`] when the system refuses.
+    pub fn terminate(&self) -> Result<(), NodeError> {
+        self.signal(Signal::TERM)
+    }
+
+    /// Asks the process to read its settings again (SIGHUP).
+    ///
+    /// # Errors
+    /// [`NodeError::Io`] when the system refuses.
+    pub fn hang_up(&self) -> Result<(), NodeError> {
+        self.signal(Signal::HUP)
+    }
+
     pub(crate) fn signal(&self, signal: Signal) -> Result<(), NodeError> {
         // The child is not waited for by anyone else, so that its id cannot have been reused.
         let pid = i32::try_from(self.id).ok().and_then(Pid::from_raw);

@@ -2,14 +2,17 @@
 
 mod crash;
 mod data;
+mod doctor;
 mod ethereum_facts;
 mod grid_chain;
 mod light;
 mod metrics;
 mod proofs;
 mod refusals;
+mod reload;
 mod reorg;
 mod sources;
+mod stop;
 mod tools;
 mod web3;
 mod world;
