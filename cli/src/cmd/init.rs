@@ -233,7 +233,7 @@ async fn records(
             (ChainKind::Ethereum, Some(beacon)) => {
                 let network = sources::network(home, &beacon.network)?;
                 let root = args.ethereum_checkpoint;
-                let start = checkpoint::light(section, beacon, &network, root).await?;
+                let start = Box::pin(checkpoint::light(section, beacon, &network, root)).await?;
                 let record = light_record(&start, network);
                 checkpoints.push(start);
                 record
