@@ -319,7 +319,7 @@ pub enum AdapterError {
     #[error("no endpoint of {chain} answered: {reasons}")]
     AllFailed {
         /// Chain.
-        chain: ChainId,
+        chain: String,
         /// `endpoint: reason; …`
         reasons: String,
         /// The mildest class among them.

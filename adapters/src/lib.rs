@@ -6,7 +6,8 @@
 //! cannot make a source hand out an inconsistent header.
 //!
 //! * [`HttpJsonRpc`] — the HTTP and JSON-RPC client for every endpoint, Grid's own included: deadlines,
-//!   body limits, batches, credentials that never reach a log.
+//!   rates, circuit breakers, body limits, batches, credentials that never reach a log ([`http`]).
+//! * [`RpcPool`] — several servers of one chain behind one client: failover, hedged questions.
 //! * [`bitcoin`] — Bitcoin Core over JSON-RPC and REST, its network's peers over their own protocol,
 //!   Esplora servers, files of headers; and [`Quorum`](bitcoin::Quorum), which verifies the headers of all of them and follows the most work.
 //! * [`ethereum`] — the beacon chain's light client over nodes that nobody trusts; or execution nodes over
@@ -24,6 +25,7 @@ pub mod error;
 pub mod ethereum;
 pub mod grid;
 pub mod http;
+mod latency;
 pub mod member;
 pub mod pool;
 pub mod rpc;
@@ -31,10 +33,13 @@ pub mod source;
 pub mod view;
 
 pub use error::{AdapterError, Class};
-pub use http::{Auth, Endpoint, EndpointError, Limits, Secret, install_crypto_provider};
+pub use http::{
+    Auth, BreakerState, Endpoint, EndpointError, EndpointGroup, EndpointMetrics, Limits,
+    PoolSettings, Secret, install_crypto_provider,
+};
 pub use member::Member;
 pub use pool::Pool;
-pub use rpc::{HttpJsonRpc, RpcError};
+pub use rpc::{HttpJsonRpc, RpcError, RpcPool, SendError};
 pub use source::{
     FinalityChain, FinalityData, Material, ProofRequest, SourceChain, SourceHeader, SourceTip,
 };

@@ -1,22 +1,20 @@
 //! One of several sources of a chain: its name, and how it has been doing.
 
 use core::time::Duration;
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use grid_core::ChainId;
+use prometheus::IntCounter;
+use tokio::time::Instant;
 
-use crate::{AdapterError, Class, Health, SourceChain, SourceKind};
+use crate::{
+    AdapterError, Class, Endpoint, Health, PoolSettings, SourceChain, SourceKind, http::Gate,
+    latency::Latency,
+};
 
 /// Most sources of one chain.
 pub const MAX_MEMBERS: usize = 16;
-
-/// After this time without an answer another member is asked as well. Slower than any usable endpoint,
-/// shorter than the deadline of an exchange.
-pub(crate) const HEDGE: Duration = Duration::from_secs(2);
 
 /// Shortest pause after a failure. It only changes the order: a chain's only member is asked at once.
 const LEAST_PAUSE: Duration = Duration::from_secs(5);
@@ -27,9 +25,15 @@ const HALT_PAUSE: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 struct State {
     height: Option<u64>,
+    /// When it told its height.
+    heard: Option<Instant>,
+    /// Blocks behind the others, when all were asked last.
+    lag: u64,
+    latency: Latency,
     last_error: Option<AdapterError>,
     failures: u32,
     refused: u64,
+    hedges: u64,
     paused_until: Option<Instant>,
 }
 
@@ -39,6 +43,9 @@ pub struct Member<S: ?Sized = dyn SourceChain> {
     pub(crate) name: String,
     pub(crate) kind: SourceKind,
     pub(crate) source: Arc<S>,
+    settings: PoolSettings,
+    gate: Option<Arc<Gate>>,
+    counted: Option<IntCounter>,
     state: Mutex<State>,
 }
 
@@ -94,7 +101,35 @@ impl Member {
 impl<S: ?Sized> Member<S> {
     /// An endpoint of any kind.
     pub(crate) fn of(name: String, kind: SourceKind, source: Arc<S>) -> Self {
-        Self { name, kind, source, state: Mutex::default() }
+        let settings = PoolSettings::default();
+        Self { name, kind, source, settings, gate: None, counted: None, state: Mutex::default() }
+    }
+
+    /// Says which endpoint the source asks: its settings hold, and its circuit breaker shows.
+    #[must_use]
+    pub fn at(mut self, endpoint: &Endpoint) -> Self {
+        self.settings = endpoint.settings();
+        self.gate = Some(endpoint.gate().clone());
+        self.counted = endpoint.hedges();
+        self
+    }
+
+    /// Longest time without an answer before another member is asked as well.
+    pub(crate) const fn hedge_after(&self) -> Duration {
+        self.settings.hedge_after
+    }
+
+    /// That time for a member that is usually as fast as this one.
+    pub(crate) fn patience(&self) -> Duration {
+        self.with(|state| state.latency.patience(self.hedge_after()))
+    }
+
+    /// Notes that it is asked because another one is slow.
+    pub(crate) fn hedged(&self) {
+        self.with(|state| state.hedges = state.hedges.saturating_add(1));
+        if let Some(counted) = &self.counted {
+            counted.inc();
+        }
     }
 
     /// Runs one question and notes how it went.
@@ -102,17 +137,19 @@ impl<S: ?Sized> Member<S> {
         &self,
         question: BoxFuture<'_, Result<T, AdapterError>>,
     ) -> Result<T, AdapterError> {
+        let begun = Instant::now();
         let outcome = question.await;
         match &outcome {
             Err(error) if counts_against(error) => self.failed(error),
             // The node works; it only has no answer to this question.
-            Err(_) | Ok(_) => self.answered(),
+            Err(_) | Ok(_) => self.answered(begun.elapsed()),
         }
         outcome
     }
 
-    fn answered(&self) {
+    fn answered(&self, took: Duration) {
         self.with(|state| {
+            state.latency.note(took);
             state.failures = 0;
             state.paused_until = None;
             state.last_error = None;
@@ -130,17 +167,34 @@ impl<S: ?Sized> Member<S> {
         tracing::debug!(source = self.name, %error, "source failed");
     }
 
-    /// Notes that others answered and this one did not within [`HEDGE`].
-    pub(crate) fn overtaken(&self) {
-        self.failed(&AdapterError::Late { endpoint: self.name.clone(), after: HEDGE });
+    /// Notes that another one answered and this one did not within that time. Not within
+    /// [`hedge_after`](Self::hedge_after) is a failure; a shorter time only changes the order for a moment.
+    pub(crate) fn overtaken(&self, after: Duration) {
+        if after >= self.hedge_after() {
+            self.failed(&AdapterError::Late { endpoint: self.name.clone(), after });
+            return;
+        }
+        self.with(|state| {
+            state.latency.note(after);
+            let until = Instant::now().checked_add(LEAST_PAUSE);
+            state.paused_until = state.paused_until.max(until);
+        });
     }
 
     pub(crate) fn paused(&self, now: Instant) -> bool {
         self.with(|state| state.paused_until.is_some_and(|until| until > now))
     }
 
+    /// Whether it is too far behind the others to decide anything.
+    pub(crate) fn lags(&self) -> bool {
+        self.with(|state| state.lag > self.settings.max_lag_blocks)
+    }
+
     pub(crate) fn note_height(&self, height: u64) {
-        self.with(|state| state.height = Some(height));
+        self.with(|state| {
+            state.height = Some(height);
+            state.heard = Some(Instant::now());
+        });
     }
 
     fn with<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
@@ -161,6 +215,8 @@ pub(crate) fn health<S: ?Sized>(members: &[Member<S>]) -> Vec<Health> {
             last_error: state.last_error.clone(),
             failures: state.failures,
             refused: state.refused,
+            hedges: state.hedges,
+            breaker: member.gate.as_ref().map(|gate| gate.breaker()),
         })
     };
     let mut all: Vec<Health> = members.iter().map(read).collect();
@@ -172,12 +228,40 @@ pub(crate) fn health<S: ?Sized>(members: &[Member<S>]) -> Vec<Health> {
     all
 }
 
-/// Members in the order to ask them: those in a pause last.
+/// Members in the order to ask them: as configured, those that lag behind the others after the rest, those
+/// in a pause last.
 pub(crate) fn order<S: ?Sized>(members: &[Member<S>]) -> Vec<&Member<S>> {
     let now = Instant::now();
     let mut order: Vec<&Member<S>> = members.iter().collect();
-    order.sort_by_key(|member| member.paused(now));
+    order.sort_by_key(|member| (member.paused(now), member.lags()));
     order
+}
+
+/// The members that are in no pause; all of them where these are fewer than `enough`.
+pub(crate) fn due<S: ?Sized>(members: &[Member<S>], enough: usize) -> Vec<&Member<S>> {
+    let now = Instant::now();
+    let due: Vec<&Member<S>> = members.iter().filter(|member| !member.paused(now)).collect();
+    if due.len() >= enough { due } else { members.iter().collect() }
+}
+
+/// Measures how far the members that told their height since `since` are behind each other: two against
+/// the higher one, more against the median, so that a single one that names a height out of the air does
+/// not make all others late. On an idle chain nobody is.
+pub(crate) fn measure_lag<S: ?Sized>(members: &[Member<S>], since: Instant) {
+    let told = |member: &Member<S>| {
+        member.with(|state| state.height.filter(|_| state.heard.is_some_and(|at| at >= since)))
+    };
+    let mut heights: Vec<u64> = members.iter().filter_map(told).collect();
+    heights.sort_unstable_by(|one, other| other.cmp(one));
+    let middle = heights.len().saturating_sub(1) / 2;
+    let Some(reference) = heights.get(middle).copied().filter(|_| heights.len() > 1) else {
+        return;
+    };
+    for member in members {
+        if let Some(height) = told(member) {
+            member.with(|state| state.lag = reference.saturating_sub(height));
+        }
+    }
 }
 
 /// Returns once a member has a wake-up.
@@ -187,7 +271,7 @@ pub(crate) async fn any_changed(members: &[Member]) {
 
 /// One member's error stays itself; several become one with the mildest class.
 pub(crate) fn all_failed<S: ?Sized>(
-    chain: &ChainId,
+    chain: &dyn core::fmt::Display,
     mut failures: Vec<(&Member<S>, AdapterError)>,
 ) -> AdapterError {
     if failures.len() == 1
@@ -198,7 +282,7 @@ pub(crate) fn all_failed<S: ?Sized>(
     let mildest = failures.iter().map(|(_, error)| error.class()).min_by_key(severity);
     let reasons: Vec<String> = failures.iter().map(|(_, error)| error.to_string()).collect();
     AdapterError::AllFailed {
-        chain: chain.clone(),
+        chain: chain.to_string(),
         reasons: reasons.join("; "),
         class: mildest.unwrap_or(Class::Retry { after: Duration::from_secs(1) }),
     }

@@ -1,27 +1,32 @@
 //! Several endpoints of one chain as one source.
 //!
 //! Endpoints are asked in the configured order; one that failed moves behind the others until its pause
-//! is over, and one that is slow is overtaken: after a while the next is asked as well, and the first
-//! answer counts. With `agree = k` nothing is handed out before `k` endpoints name the same hash at the
-//! height in question; because headers are linked, that covers everything below on the same branch.
+//! is over, one that lags behind them is asked last, and one that is slow is overtaken: after a while the
+//! next is asked as well, the first answer counts and the other question is given up. With `agree = k`
+//! nothing is handed out before `k` endpoints name the same hash at the height in question; because
+//! headers are linked, that covers everything below on the same branch.
+
+use core::{fmt::Display, time::Duration};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use alloy_primitives::B256;
 use async_trait::async_trait;
-use futures::{
-    StreamExt as _,
-    future::{BoxFuture, join_all},
-    stream::FuturesUnordered,
-};
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use grid_core::ChainId;
+use tokio::time::{Instant, timeout};
 
 use crate::{
-    AdapterError, Material, ProofRequest, SourceChain, SourceHeader, SourceTip, SourceView,
-    member::{self, HEDGE, Member},
+    AdapterError, Disagreement, Material, ProofRequest, SourceChain, SourceHeader, SourceTip,
+    SourceView, Vote,
+    member::{self, Member},
 };
 
 /// How far below the agreed height the pool looks for a block that enough endpoints share. Tips differ
 /// by a block or two all the time; deeper disagreement is for people to look at.
 const AGREEMENT_SEARCH: u64 = 6;
+
+/// Time between two looks at the heights of all endpoints, where otherwise one is enough.
+const SURVEY: Duration = Duration::from_secs(10);
 
 /// Endpoints of one chain behind one [`SourceChain`].
 #[derive(Debug)]
@@ -29,39 +34,58 @@ pub struct Pool {
     chain: ChainId,
     members: Vec<Member>,
     agree: usize,
+    survey: Survey,
+    disagreement: Mutex<Option<Disagreement>>,
+}
+
+/// When all endpoints were asked for their heights.
+#[derive(Debug, Default)]
+pub(crate) struct Survey(Mutex<Option<Instant>>);
+
+impl Survey {
+    /// Whether it is time for another look, which this one then is.
+    pub(crate) fn begins(&self) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|at| at.elapsed() >= SURVEY);
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
+    }
 }
 
 /// Asks one member after the other until one answers; the next one already when the last has not
-/// answered after [`HEDGE`].
+/// answered within its [`patience`](Member::patience).
 pub(crate) async fn first<'a, S: ?Sized + Sync + Send, T: Send>(
-    chain: &ChainId,
+    chain: &(dyn Display + Sync),
     members: &'a [Member<S>],
     question: impl Fn(&'a S) -> BoxFuture<'a, Result<T, AdapterError>>,
 ) -> Result<(&'a Member<S>, T), AdapterError> {
     let mut waiting = member::order(members).into_iter();
-    let mut late: Vec<&Member<S>> = Vec::new();
+    let mut open: Vec<(&Member<S>, Instant)> = Vec::new();
     let mut failures = Vec::new();
     let mut asked = FuturesUnordered::new();
     loop {
         if let Some(member) = waiting.next() {
+            if !open.is_empty() {
+                member.hedged();
+            }
             let answer = member.ask(question(&*member.source));
             asked.push(async move { (member, answer.await) });
-            late.push(member);
+            open.push((member, Instant::now()));
         } else if asked.is_empty() {
             return Err(member::all_failed(chain, failures));
         }
-        let answered = async {
-            let next = asked.next();
-            if waiting.len() == 0 {
-                return next.await;
-            }
-            tokio::time::timeout(HEDGE, next).await.unwrap_or(None)
+        let patience = match open.last() {
+            Some((last, _)) if waiting.len() > 0 => last.patience(),
+            _ => Duration::MAX,
         };
-        let Some((member, outcome)) = answered.await else { continue };
-        late.retain(|other| other.name != member.name);
+        let answered = timeout(patience, asked.next()).await.unwrap_or(None);
+        let Some((member, outcome)) = answered else { continue };
+        open.retain(|(other, _)| other.name != member.name);
         match outcome {
             Ok(answer) => {
-                late.iter().for_each(|member| member.overtaken());
+                open.iter().for_each(|(late, since)| late.overtaken(since.elapsed()));
                 return Ok((member, answer));
             }
             // No other endpoint can do better.
@@ -73,6 +97,42 @@ pub(crate) async fn first<'a, S: ?Sized + Sync + Send, T: Send>(
     }
 }
 
+/// A member and its answer.
+pub(crate) type Answered<'a, S, T> = (&'a Member<S>, Result<T, AdapterError>);
+
+/// What these members answer, asked at the same time. Once `enough` have, the others get as long as is
+/// waited before an endpoint is replaced, and are not waited for any longer.
+pub(crate) async fn all<'a, S: ?Sized + Sync + Send, T: Send>(
+    members: Vec<&'a Member<S>>,
+    enough: usize,
+    question: impl Fn(&'a S) -> BoxFuture<'a, Result<T, AdapterError>>,
+) -> Vec<Answered<'a, S, T>> {
+    let grace = members.iter().map(|member| member.hedge_after()).max().unwrap_or_default();
+    let mut asked: FuturesUnordered<_> = members
+        .iter()
+        .map(|member| {
+            let answer = member.ask(question(&*member.source));
+            async move { (*member, answer.await) }
+        })
+        .collect();
+    let mut answers: Vec<Answered<'a, S, T>> = Vec::with_capacity(members.len());
+    let (mut good, mut patience) = (0, Duration::MAX);
+    while let Ok(Some(answer)) = timeout(patience, asked.next()).await {
+        good += usize::from(answer.1.is_ok());
+        if good >= enough {
+            patience = grace;
+        }
+        answers.push(answer);
+    }
+    drop(asked);
+    for member in members {
+        if !answers.iter().any(|(other, _)| other.name == member.name) {
+            member.overtaken(grace);
+        }
+    }
+    answers
+}
+
 impl Pool {
     /// A pool over sources of one chain, best first.
     ///
@@ -80,33 +140,41 @@ impl Pool {
     /// When there is no source, too many, one of another chain, or fewer than `agree`.
     pub fn new(members: Vec<Member>, agree: usize) -> Result<Self, AdapterError> {
         let chain = Member::check(&members, agree)?;
-        Ok(Self { chain, members, agree })
+        let (survey, disagreement) = (Survey::default(), Mutex::default());
+        Ok(Self { chain, members, agree, survey, disagreement })
+    }
+
+    fn disagreement(&self) -> MutexGuard<'_, Option<Disagreement>> {
+        // Nothing in here panics half-way through a change.
+        self.disagreement.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn all_failed(&self, failures: Vec<(&Member, AdapterError)>) -> AdapterError {
         member::all_failed(&self.chain, failures)
     }
 
-    /// Tips of all endpoints that answer.
+    /// Tips of all endpoints that answer, in the order in which they are asked.
     async fn tips(&self) -> Result<Vec<(&Member, SourceTip)>, AdapterError> {
-        let asked = self.members.iter().map(|member| async move {
-            let outcome = member.ask(member.source.tip()).await;
-            if let Ok(tip) = &outcome {
-                member.note_height(tip.height);
-            }
-            (member, outcome)
-        });
+        let begun = Instant::now();
+        let asked = member::due(&self.members, self.agree);
         let mut tips = Vec::new();
         let mut failures = Vec::new();
-        for (member, outcome) in join_all(asked).await {
+        for (member, outcome) in all(asked, self.agree, |source| source.tip()).await {
             match outcome {
-                Ok(tip) => tips.push((member, tip)),
+                Ok(tip) => {
+                    member.note_height(tip.height);
+                    tips.push((member, tip));
+                }
                 Err(error) => failures.push((member, error)),
             }
         }
         if tips.len() < self.agree {
             return Err(self.all_failed(failures));
         }
+        member::measure_lag(&self.members, begun);
+        let order: Vec<&str> =
+            member::order(&self.members).iter().map(|m| m.name.as_str()).collect();
+        tips.sort_by_key(|(member, _)| order.iter().position(|name| *name == member.name));
         Ok(tips)
     }
 
@@ -119,7 +187,12 @@ impl Pool {
         let mut last = None;
         for height in (top.saturating_sub(AGREEMENT_SEARCH)..=top).rev() {
             match self.agreed_at(height).await {
-                Ok(hash) => return Ok(SourceTip { height, hash }),
+                Ok(hash) => {
+                    if last.is_none() {
+                        *self.disagreement() = None;
+                    }
+                    return Ok(SourceTip { height, hash });
+                }
                 Err(error @ AdapterError::Disagreement { .. }) => last = last.or(Some(error)),
                 Err(error) => return Err(error),
             }
@@ -129,13 +202,12 @@ impl Pool {
 
     /// The hash at a height that enough endpoints name.
     async fn agreed_at(&self, height: u64) -> Result<B256, AdapterError> {
-        let asked = self.members.iter().map(|member| async move {
-            (member, member.ask(Box::pin(member.source.header_at(height))).await)
-        });
+        let asked = member::due(&self.members, self.agree);
+        let answers = all(asked, self.agree, |source| source.header_at(height).boxed()).await;
         let mut votes: Vec<(B256, Vec<&str>)> = Vec::new();
         let mut silent = Vec::new();
         let mut failures = Vec::new();
-        for (member, outcome) in join_all(asked).await {
+        for (member, outcome) in answers {
             match outcome {
                 Ok(Some(header)) => {
                     let hash = header.compat.blockHash;
@@ -158,15 +230,11 @@ impl Pool {
             // Nobody contradicts; too many are simply away.
             return Err(self.all_failed(failures));
         }
-        Err(self.disagreement(height, &votes, &silent))
+        Err(self.disagree(height, &votes, &silent))
     }
 
-    fn disagreement(
-        &self,
-        height: u64,
-        votes: &[(B256, Vec<&str>)],
-        silent: &[&str],
-    ) -> AdapterError {
+    /// Notes that the endpoints disagree, as long as they do.
+    fn disagree(&self, height: u64, votes: &[(B256, Vec<&str>)], silent: &[&str]) -> AdapterError {
         let mut said: Vec<String> =
             votes.iter().map(|(hash, names)| format!("{hash} by {}", names.join(", "))).collect();
         if !silent.is_empty() {
@@ -178,7 +246,14 @@ impl Pool {
             required: self.agree,
             votes: said.join("; "),
         };
-        tracing::warn!(%error, "endpoints disagree");
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let votes =
+            votes.iter().map(|(hash, by)| Vote { hash: *hash, members: names(by) }).collect();
+        let found = Disagreement { height, held: true, votes };
+        let before = self.disagreement().replace(found);
+        if before.is_none_or(|before| before.height != height) {
+            tracing::warn!(%error, "endpoints disagree");
+        }
         error
     }
 
@@ -204,6 +279,10 @@ impl SourceChain for Pool {
         if self.agree > 1 {
             return self.agreed_tip().await;
         }
+        if self.members.len() > 1 && self.survey.begins() {
+            let tips = self.tips().await?;
+            return tips.first().map(|(_, tip)| *tip).ok_or_else(|| self.all_failed(Vec::new()));
+        }
         let (member, tip) = first(&self.chain, &self.members, |source| source.tip()).await?;
         member.note_height(tip.height);
         Ok(tip)
@@ -228,6 +307,7 @@ impl SourceChain for Pool {
     }
 
     fn view(&self) -> SourceView {
-        SourceView { members: member::health(&self.members), ..SourceView::default() }
+        let (members, disagreement) = (member::health(&self.members), self.disagreement().clone());
+        SourceView { members, disagreement, ..SourceView::default() }
     }
 }

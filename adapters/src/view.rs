@@ -5,7 +5,7 @@ use core::fmt;
 
 use alloy_primitives::{B256, U256};
 
-use crate::{AdapterError, SourceHeader, SourceTip};
+use crate::{AdapterError, BreakerState, SourceHeader, SourceTip};
 
 /// What is known beyond the active chain.
 #[derive(Debug, Clone, Default)]
@@ -85,6 +85,10 @@ pub struct Health {
     pub failures: u32,
     /// Answers that did not verify, since the start: what an honest member never sends.
     pub refused: u64,
+    /// Questions that it was asked because another member was slow, since the start.
+    pub hedges: u64,
+    /// Its circuit breaker, where it has one.
+    pub breaker: Option<BreakerState>,
 }
 
 /// Valid headers beside the active chain.

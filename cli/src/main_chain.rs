@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use eyre::{Result, WrapErr as _, eyre};
-use grid_adapters::{Endpoint, HttpJsonRpc, RpcError};
+use grid_adapters::{Endpoint, RpcPool};
 use grid_core::{
     ChainId, CompatHeader,
     api::{AccountInfo, ChainInfo, GridTip, NodePeers, NodeStatus, ProveAnswer, RawBlock},
@@ -16,40 +16,36 @@ use grid_core::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::home::Home;
+use crate::{home::Home, sources};
 
 /// The fix where a node does not answer.
 const NO_NODE: &str =
     "the node does not answer; is `grid node run` running, and is this its JSON-RPC (--rpc)?";
 
-/// A Grid node's JSON-RPC, as the commands use it.
+/// The JSON-RPC of one Grid node or several, as the commands use it.
 #[derive(Debug)]
 pub(crate) struct GridRpc {
-    rpc: HttpJsonRpc,
+    nodes: RpcPool,
 }
 
 impl GridRpc {
-    /// The node of the configuration (`relayer.main_chain`).
+    /// The nodes of the configuration (`relayer.main_chain`).
     pub(crate) fn of(home: &Home) -> Result<Self> {
-        Self::new(&home.config()?.relayer.main_chain)
+        Self::at(sources::main_chain(&home.config()?.relayer, None)?)
     }
 
     /// The node at a URL.
     pub(crate) fn new(url: &str) -> Result<Self> {
-        let endpoint = Endpoint::new(url, "relayer.main_chain")?;
-        Ok(Self { rpc: HttpJsonRpc::new(endpoint)? })
+        Self::at(vec![Endpoint::new(url, "relayer.main_chain")?])
+    }
+
+    fn at(endpoints: Vec<Endpoint>) -> Result<Self> {
+        Ok(Self { nodes: RpcPool::new("the main chain", endpoints, &[])? })
     }
 
     async fn ask<T: DeserializeOwned>(&self, method: &'static str, params: Value) -> Result<T> {
-        self.try_ask(method, params).await.map_err(Into::into)
-    }
-
-    async fn try_ask<T: DeserializeOwned>(
-        &self,
-        method: &'static str,
-        params: Value,
-    ) -> Result<T, RpcError> {
-        self.rpc.call_as(method, params).await
+        let answer = self.nodes.call(method, params).await?;
+        serde_json::from_value(answer).wrap_err_with(|| format!("unexpected answer to {method}"))
     }
 
     /// The newest final block.
@@ -147,7 +143,8 @@ impl GridRpc {
 
     /// Sends a signed transaction.
     pub(crate) async fn send(&self, raw: &Bytes) -> Result<B256> {
-        self.ask("eth_sendRawTransaction", json!([raw])).await
+        let sent = self.nodes.send("eth_sendRawTransaction", json!([raw])).await;
+        Ok(serde_json::from_value(sent.map_err(|failed| failed.error)?)?)
     }
 
     /// The receipt, once included.

@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use eyre::{Result, WrapErr as _};
-use grid_adapters::Secret;
+use grid_adapters::{EndpointMetrics, Secret};
 use grid_core::{ChainId, Level};
 use grid_relayer::{
     ChainSource, Change, Control, Effect, LaneConfig, Reload,
@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     log: LogFilter,
     /// Nothing where no relayer runs.
     relayer: Option<Control>,
+    /// Where the calls of new sources are counted.
+    metrics: Option<EndpointMetrics>,
     in_force: Mutex<InForce>,
 }
 
@@ -48,10 +50,17 @@ impl Settings {
         home: &Home,
         config: Config,
         log: LogFilter,
-        relayer: Option<Control>,
+        relays: Option<(Control, EndpointMetrics)>,
     ) -> Self {
         let secrets = all_secrets(home, &config);
-        Self { home: home.clone(), log, relayer, in_force: Mutex::new(InForce { config, secrets }) }
+        let (relayer, metrics) = relays.unzip();
+        Self {
+            home: home.clone(),
+            log,
+            relayer,
+            metrics,
+            in_force: Mutex::new(InForce { config, secrets }),
+        }
     }
 }
 
@@ -60,7 +69,7 @@ impl Reload for Settings {
     async fn reload(&self) -> Result<Vec<Change>, String> {
         let mut in_force = self.in_force.lock().await;
         // Whatever can fail comes before the first change.
-        let plan = Plan::new(&self.home, &in_force, self.relayer.is_some())
+        let plan = Plan::new(&self.home, &in_force, self.metrics.as_ref())
             .map_err(|error| format!("{error:#}"))?;
         let changes = changes(&in_force.config, &plan.next, &plan.asked, &plan.renewed);
         self.log.set(&plan.next.log.filter).map_err(|error| format!("{error:#}"))?;
@@ -89,7 +98,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(home: &Home, in_force: &InForce, relays: bool) -> Result<Self> {
+    fn new(home: &Home, in_force: &InForce, metrics: Option<&EndpointMetrics>) -> Result<Self> {
         let asked = home.config()?;
         logging::parse(&asked.log.filter)?;
         let mut next = in_force.config.clone();
@@ -103,10 +112,10 @@ impl Plan {
             next,
             asked,
         };
-        if relays {
+        if let Some(metrics) = metrics {
             plan.lanes();
             plan.next.relayer.attest_tokens.clone_from(&plan.asked.relayer.attest_tokens);
-            plan.chains(home, in_force)?;
+            plan.chains(home, in_force, metrics)?;
             plan.attest = sources::attestation(home, &plan.next)?;
         }
         Ok(plan)
@@ -124,7 +133,7 @@ impl Plan {
         self.next.relayer.poll = poll;
     }
 
-    fn chains(&mut self, home: &Home, in_force: &InForce) -> Result<()> {
+    fn chains(&mut self, home: &Home, in_force: &InForce, metrics: &EndpointMetrics) -> Result<()> {
         let old = &in_force.config.chains;
         let mut chains = Vec::new();
         for (n, asked) in self.asked.chains.iter().enumerate() {
@@ -138,7 +147,7 @@ impl Plan {
                     continue;
                 }
                 _ => {
-                    self.sources.push(sources::of(home, &self.asked, n, asked)?);
+                    self.sources.push(sources::of(home, &self.asked, n, asked, Some(metrics))?);
                     if renewed && known.is_some() {
                         self.renewed.insert(asked.id.clone());
                     }

@@ -4,7 +4,8 @@ use std::{fs, path::Path, sync::Arc};
 
 use eyre::{Result, WrapErr as _, bail, eyre};
 use grid_adapters::{
-    Auth, Endpoint, Member, Pool, Secret, SourceChain, SourceKind,
+    Auth, Endpoint, EndpointGroup, EndpointMetrics, Limits, Member, Pool, Secret, SourceChain,
+    SourceKind,
     bitcoin::{BitcoinSource, EsploraSource, ImportSource, Quorum, RestMode, p2p::P2pSource},
     ethereum::{
         EthereumSource, FollowHead,
@@ -25,16 +26,43 @@ use grid_relayer::{
 };
 
 use crate::{
-    config::{AttesterSection, BeaconSection, ChainKind, ChainSection, Config, SourceSection},
+    config::{
+        AttesterSection, BeaconSection, ChainKind, ChainSection, Config, RelayerSection,
+        SourceSection,
+    },
     home::Home,
 };
 
 /// Fewest characters of a token that keeps strangers out.
 const MIN_TOKEN: usize = 16;
 
+/// The main chain's label in the metrics of endpoints.
+const MAIN: &str = "main";
+
 /// The source of every configured chain, for the daemon. Opens no connection.
-pub(crate) fn all(home: &Home, config: &Config) -> Result<Vec<ChainSource>> {
-    config.chains.iter().enumerate().map(|(n, chain)| of(home, config, n, chain)).collect()
+pub(crate) fn all(
+    home: &Home,
+    config: &Config,
+    metrics: &EndpointMetrics,
+) -> Result<Vec<ChainSource>> {
+    let chains = config.chains.iter().enumerate();
+    chains.map(|(n, chain)| of(home, config, n, chain, Some(metrics))).collect()
+}
+
+/// The main chain's nodes.
+pub(crate) fn main_chain(
+    relayer: &RelayerSection,
+    metrics: Option<&EndpointMetrics>,
+) -> Result<Vec<Endpoint>> {
+    let group = EndpointGroup::new(MAIN, relayer.pool.settings(), metrics.cloned());
+    let endpoint =
+        |(section, url): (String, &str)| Ok(Endpoint::new(url, &section)?.in_group(&group));
+    relayer.main_chain.named("relayer.main_chain").into_iter().map(endpoint).collect()
+}
+
+/// What the endpoints of a chain have in common.
+fn group(chain: &ChainSection, metrics: Option<&EndpointMetrics>) -> EndpointGroup {
+    EndpointGroup::new(chain.id.as_str(), chain.pool.settings(), metrics.cloned())
 }
 
 /// The source of one configured chain, for the daemon. Opens no connection.
@@ -43,14 +71,18 @@ pub(crate) fn of(
     config: &Config,
     n: usize,
     chain: &ChainSection,
+    metrics: Option<&EndpointMetrics>,
 ) -> Result<ChainSource> {
+    let group = group(chain, metrics);
     Ok(match (chain.kind, &chain.beacon) {
-        (ChainKind::Bitcoin, _) => ChainSource::Headers(verified(home, config, n, chain)?),
-        (ChainKind::Ethereum, None) => ChainSource::Headers(one(home, n, chain)?),
-        (ChainKind::Ethereum, Some(beacon)) => {
-            ChainSource::Finality(Arc::new(light(home, n, chain, beacon)?))
+        (ChainKind::Bitcoin, _) => ChainSource::Headers(verified(home, config, n, chain, &group)?),
+        (ChainKind::Ethereum, None) => {
+            ChainSource::Headers(pool(ethereum(n, chain, &group)?, chain)?)
         }
-        (ChainKind::Grid, _) => ChainSource::Finality(Arc::new(grid(n, chain)?)),
+        (ChainKind::Ethereum, Some(beacon)) => {
+            ChainSource::Finality(Arc::new(light(home, n, chain, beacon, &group)?))
+        }
+        (ChainKind::Grid, _) => ChainSource::Finality(Arc::new(grid(n, chain, &group)?)),
     })
 }
 
@@ -60,6 +92,7 @@ fn light(
     n: usize,
     chain: &ChainSection,
     beacon: &BeaconSection,
+    group: &EndpointGroup,
 ) -> Result<LightSource> {
     let config = LightConfig {
         chain: chain.id.clone(),
@@ -69,15 +102,18 @@ fn light(
         store: beacon.store.as_deref().map(|file| home.resolve(file)),
         agree: beacon.agree,
     };
-    let execution = endpoints(&chain.rpc, &format!("chain[{n}].rpc"))?;
-    Ok(LightSource::new(config, beacons(n, beacon)?, execution)?)
+    let in_group = |endpoints: Vec<Endpoint>| -> Vec<Endpoint> {
+        endpoints.into_iter().map(|endpoint| endpoint.in_group(group)).collect()
+    };
+    let execution = in_group(endpoints(&chain.rpc, &format!("chain[{n}].rpc"))?);
+    Ok(LightSource::new(config, in_group(beacons(n, beacon)?), execution)?)
 }
 
 /// The node of another Grid chain.
-fn grid(n: usize, chain: &ChainSection) -> Result<GridSource> {
+fn grid(n: usize, chain: &ChainSection, group: &EndpointGroup) -> Result<GridSource> {
     let section = format!("chain[{n}].rpc[0]");
     let url = chain.rpc.first().ok_or_else(|| eyre!("{section} is missing"))?;
-    Ok(GridSource::new(chain.id.clone(), Endpoint::new(url, &section)?)?)
+    Ok(GridSource::new(chain.id.clone(), Endpoint::new(url, &section)?.in_group(group))?)
 }
 
 /// The beacon nodes of a chain.
@@ -151,16 +187,20 @@ const fn name(kind: ChainKind) -> &'static str {
 
 /// The sources of a chain, each by itself. Without its network's peers.
 pub(crate) fn members(home: &Home, n: usize, chain: &ChainSection) -> Result<Vec<Member>> {
+    let group = group(chain, None);
     match chain.kind {
-        ChainKind::Bitcoin => bitcoin(home, n, chain, None),
+        ChainKind::Bitcoin => bitcoin(home, n, chain, None, &group),
         // A Grid node serves blocks, transactions and receipts as an Ethereum node does.
-        ChainKind::Ethereum | ChainKind::Grid => ethereum(n, chain),
+        ChainKind::Ethereum | ChainKind::Grid => ethereum(n, chain, &group),
     }
 }
 
 /// The sources of a chain as a command needs them: whoever answers.
 fn one(home: &Home, n: usize, chain: &ChainSection) -> Result<Arc<dyn SourceChain>> {
-    let members = members(home, n, chain)?;
+    pool(members(home, n, chain)?, chain)
+}
+
+fn pool(members: Vec<Member>, chain: &ChainSection) -> Result<Arc<dyn SourceChain>> {
     let agree = chain.agree.min(members.len());
     Ok(Arc::new(Pool::new(members, agree)?))
 }
@@ -171,10 +211,11 @@ fn verified(
     config: &Config,
     n: usize,
     chain: &ChainSection,
+    group: &EndpointGroup,
 ) -> Result<Arc<dyn SourceChain>> {
     let params = params(chain)?;
     let start = trusted_start(home, config, &params)?;
-    let members = bitcoin(home, n, chain, Some(&start))?;
+    let members = bitcoin(home, n, chain, Some(&start), group)?;
     Ok(Arc::new(Quorum::new(members, chain.agree, params, &start)?))
 }
 
@@ -240,12 +281,12 @@ pub(crate) fn token(home: &Home, file: &Path, section: &str) -> Result<Secret> {
     Ok(Secret::new(text))
 }
 
-fn ethereum(n: usize, chain: &ChainSection) -> Result<Vec<Member>> {
+fn ethereum(n: usize, chain: &ChainSection, group: &EndpointGroup) -> Result<Vec<Member>> {
     let member = |(m, url): (usize, &String)| {
         let section = format!("chain[{n}].rpc[{m}]");
-        let endpoint = Endpoint::new(url, &section)?;
-        let source = EthereumSource::new(chain.id.clone(), endpoint, chain.follow.parse()?)?;
-        Ok(Member::new(section, SourceKind::Rpc, Arc::new(source)))
+        let (endpoint, follow) = (Endpoint::new(url, &section)?.in_group(group), &chain.follow);
+        let source = EthereumSource::new(chain.id.clone(), endpoint.clone(), follow.parse()?)?;
+        Ok(Member::new(section, SourceKind::Rpc, Arc::new(source)).at(&endpoint))
     };
     chain.rpc.iter().enumerate().map(member).collect()
 }
@@ -257,23 +298,25 @@ fn bitcoin(
     n: usize,
     chain: &ChainSection,
     start: Option<&Checkpoint>,
+    group: &EndpointGroup,
 ) -> Result<Vec<Member>> {
     let mut members = Vec::with_capacity(chain.source_count());
     for (m, url) in chain.rpc.iter().enumerate() {
         let section = format!("chain[{n}].rpc[{m}]");
-        members.push(core_node(chain, section, url, bitcoin_auth(home, chain)?, chain.rest)?);
+        let endpoint = Endpoint::new(url, &section)?.with_auth(bitcoin_auth(home, chain)?)?;
+        members.push(core_node(chain, endpoint, chain.rest, group)?);
     }
     for (m, source) in chain.sources.iter().enumerate() {
         let section = format!("chain[{n}].source[{m}]");
         members.push(match source {
             SourceSection::Rpc { url, cookie_file, user, rpc_password_file, rest } => {
                 let auth = login(home, cookie_file.as_deref(), user, rpc_password_file.as_deref())?;
-                core_node(chain, section, url, auth, *rest)?
+                core_node(chain, Endpoint::new(url, &section)?.with_auth(auth)?, *rest, group)?
             }
             SourceSection::Esplora { url } => {
-                let endpoint = Endpoint::new(url, &section)?;
-                let source = EsploraSource::new(chain.id.clone(), endpoint)?;
-                Member::new(section, SourceKind::Esplora, Arc::new(source))
+                let endpoint = Endpoint::new(url, &section)?.in_group(group);
+                let source = EsploraSource::new(chain.id.clone(), endpoint.clone())?;
+                Member::new(section, SourceKind::Esplora, Arc::new(source)).at(&endpoint)
             }
             SourceSection::P2p(config) => {
                 let Some(start) = start else { continue };
@@ -295,15 +338,15 @@ fn bitcoin(
 /// A Bitcoin Core node.
 fn core_node(
     chain: &ChainSection,
-    section: String,
-    url: &str,
-    auth: Auth,
+    endpoint: Endpoint,
     rest: bool,
+    group: &EndpointGroup,
 ) -> Result<Member> {
-    let endpoint = Endpoint::new(url, &section)?.with_auth(auth)?;
+    let endpoint = endpoint.with_limits(Limits::bitcoin_core()).in_group(group);
     let rest = if rest { RestMode::Auto } else { RestMode::Off };
-    let source = BitcoinSource::new(chain.id.clone(), endpoint, rest)?;
-    Ok(Member::new(section, SourceKind::Rpc, Arc::new(source)))
+    let source = BitcoinSource::new(chain.id.clone(), endpoint.clone(), rest)?;
+    let section = endpoint.section().to_owned();
+    Ok(Member::new(section, SourceKind::Rpc, Arc::new(source)).at(&endpoint))
 }
 
 /// The login of the nodes in `rpc`.

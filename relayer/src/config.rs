@@ -4,6 +4,7 @@ use core::{net::SocketAddr, time::Duration};
 use std::path::PathBuf;
 
 use alloy_signer_local::PrivateKeySigner;
+use grid_adapters::EndpointMetrics;
 use grid_core::Level;
 
 use crate::attest::AttestConfig;
@@ -34,6 +35,8 @@ pub struct RelayerConfig {
     pub attest: AttestConfig,
     /// Where `/livez`, `/readyz`, `/metrics` and `/v1/status` are served; `None` for nowhere.
     pub http: Option<SocketAddr>,
+    /// Where calls to endpoints are counted, exported with the relayer's own metrics.
+    pub endpoints: Option<EndpointMetrics>,
     /// Lanes by level, fastest first.
     pub lanes: [LaneConfig; 4],
     /// Submission.
@@ -146,6 +149,7 @@ impl RelayerConfig {
             attesters: Vec::new(),
             attest: AttestConfig::default(),
             http: None,
+            endpoints: None,
             lanes: Level::ALL.map(LaneConfig::of),
             submit: SubmitConfig::default(),
             retention: Retention::default(),

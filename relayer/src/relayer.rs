@@ -95,6 +95,9 @@ impl Relayer {
         let store = Store::open(&config.database).await?;
         let metrics = Arc::new(Metrics::new()?);
         metrics.initialise(&ids);
+        if let Some(endpoints) = &config.endpoints {
+            endpoints.register(metrics.registry())?;
+        }
         let board = Board::new(&ids);
         let submitter = Arc::new(Submitter::new(
             main.clone(),

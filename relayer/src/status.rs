@@ -194,6 +194,15 @@ pub struct SourceStatus {
     pub failures: u64,
     /// The last of them.
     pub error: Option<String>,
+    /// Answers that did not verify, since the start.
+    #[serde(default)]
+    pub refused: u64,
+    /// Questions that it was asked because another source was slow, since the start.
+    #[serde(default)]
+    pub hedges: u64,
+    /// Its circuit breaker: `closed`, `half-open` or `open`; absent where it has none.
+    #[serde(default)]
+    pub breaker: Option<String>,
 }
 
 /// Sources that exclude each other.
@@ -229,6 +238,9 @@ impl From<Health> for SourceStatus {
             work: health.work,
             failures: health.failures.into(),
             error: health.last_error.map(|error| error.to_string()),
+            refused: health.refused,
+            hedges: health.hedges,
+            breaker: health.breaker.map(|state| state.as_str().into()),
         }
     }
 }

@@ -9,18 +9,23 @@ mod blocks;
 mod proof;
 
 use core::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use alloy_primitives::B256;
 use async_trait::async_trait;
+use bytes::Bytes;
 use grid_core::{ChainId, ChainKey};
 use reqwest::StatusCode;
 
-use super::{header, network_name};
+use super::{header, network_name, tip};
 use crate::{
-    AdapterError, Endpoint, Material, ProofRequest, RpcError, SourceChain, SourceHeader, SourceTip,
-    http::{Answer, HttpClient},
-    rpc::Excerpt,
+    AdapterError, Endpoint, Material, ProofRequest, SourceChain, SourceHeader, SourceTip,
+    http::HttpClient, rpc::Excerpt,
 };
+
+/// What is asked of a server, as its metrics tell it apart.
+const METHODS: [&str; 6] =
+    ["blocks/tip/hash", "blocks/tip/height", "blocks/", "block-height/", "block/", "tx/"];
 
 /// An Esplora server of one network.
 #[derive(Debug)]
@@ -29,6 +34,7 @@ pub struct EsploraSource {
     key: ChainKey,
     http: HttpClient,
     checked: AtomicBool,
+    tip: Mutex<tip::Known>,
 }
 
 impl EsploraSource {
@@ -39,8 +45,9 @@ impl EsploraSource {
     /// When the id is of another namespace or no HTTP client can be built.
     pub fn new(chain: ChainId, endpoint: Endpoint) -> Result<Self, AdapterError> {
         super::check_id(&chain)?;
-        let http = HttpClient::new(endpoint)?;
-        Ok(Self { key: chain.key(), chain, http, checked: AtomicBool::new(false) })
+        let http = HttpClient::new(endpoint, &METHODS)?;
+        let (checked, tip) = (AtomicBool::new(false), Mutex::default());
+        Ok(Self { key: chain.key(), chain, http, checked, tip })
     }
 
     fn endpoint(&self) -> String {
@@ -48,30 +55,20 @@ impl EsploraSource {
     }
 
     /// One answer; `None` for what the server does not have.
-    async fn get(&self, path: &str) -> Result<Option<Vec<u8>>, AdapterError> {
-        let Answer { status, retry_after, body, .. } = self.http.get_below(path).await?;
-        let (endpoint, method) = (self.endpoint(), path.to_owned());
-        Err(match status {
-            status if status.is_success() => return Ok(Some(body)),
+    async fn get(&self, path: &str) -> Result<Option<Bytes>, AdapterError> {
+        let answer = self.http.get_below(path).await?;
+        match answer.status {
+            status if status.is_success() => Ok(Some(answer.body)),
             // Some servers say 400 for a height that they do not have.
-            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => return Ok(None),
-            StatusCode::TOO_MANY_REQUESTS => {
-                RpcError::RateLimited { endpoint, method, after: retry_after }.into()
-            }
-            status => RpcError::Status {
-                endpoint,
-                method,
-                status: status.as_u16(),
-                body: Excerpt::of(&body),
-            }
-            .into(),
-        })
+            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => Ok(None),
+            _ => Err(self.http.exchange().status(path, &answer).into()),
+        }
     }
 
     /// As [`get`](Self::get), a text without the space around it.
     async fn text(&self, method: &'static str, path: &str) -> Result<Option<String>, AdapterError> {
         let Some(body) = self.get(path).await? else { return Ok(None) };
-        match String::from_utf8(body) {
+        match String::from_utf8(body.into()) {
             Ok(text) => Ok(Some(text.trim().to_owned())),
             Err(error) => Err(self.bad_answer(method, error.to_string())),
         }
@@ -115,17 +112,31 @@ impl EsploraSource {
         Ok(())
     }
 
-    /// Tip hash, then its height by its own description: two texts could belong to two tips.
+    /// Tip hash, then, where it is new, its height by its own description: two texts could belong to two
+    /// tips.
     async fn ask_tip(&self) -> Result<SourceTip, AdapterError> {
         self.ensure_network().await?;
         let method = "blocks/tip/hash";
         let Some(hash) = self.hash(method, "/blocks/tip/hash").await? else {
             return Err(self.bad_answer(method, "the server has no block".into()));
         };
-        let Some(height) = self.height_of(&hash).await? else {
+        let known = self.known().newest().filter(|tip| tip.hash == hash);
+        if let Some(tip) = known {
+            return Ok(tip);
+        }
+        let Some(header) = self.header_by(&hash).await? else {
             return Err(self.bad_answer(method, "the server does not know its own tip".into()));
         };
-        Ok(SourceTip { height, hash })
+        let tip = SourceTip { height: header.compat.height, hash };
+        let mut known = self.known();
+        known.serve(tip);
+        known.set_header(header);
+        Ok(tip)
+    }
+
+    /// What is known of the tip.
+    fn known(&self) -> MutexGuard<'_, tip::Known> {
+        self.tip.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// After a failed exchange another server may answer at the same address.
@@ -148,7 +159,9 @@ impl SourceChain for EsploraSource {
     }
 
     async fn tip(&self) -> Result<SourceTip, AdapterError> {
-        self.noted(self.ask_tip().await)
+        let tip = self.noted(self.ask_tip().await)?;
+        self.known().serve(tip);
+        Ok(tip)
     }
 
     async fn headers(&self, from: u64, count: usize) -> Result<Vec<SourceHeader>, AdapterError> {

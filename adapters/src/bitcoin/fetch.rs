@@ -19,6 +19,10 @@ impl BitcoinSource {
         if count == 0 {
             return Ok(Vec::new());
         }
+        let known = self.known().header(from);
+        if let Some(header) = known {
+            return Ok(vec![header]);
+        }
         // One header is one exchange less by JSON-RPC than by probing.
         if count > 1 && self.rest_available().await {
             match self.by_rest(from, count).await {

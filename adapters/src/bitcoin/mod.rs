@@ -17,6 +17,7 @@ mod rest;
 mod stale;
 #[cfg(test)]
 mod testing;
+mod tip;
 mod wake;
 
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -51,6 +52,22 @@ pub enum RestMode {
     Off,
 }
 
+/// What is asked of a node, as its metrics tell it apart.
+const METHODS: [&str; 12] = [
+    "getblockchaininfo",
+    "getblockhash",
+    "getblockheader",
+    "getblock",
+    "getchaintips",
+    "getrawtransaction",
+    "gettxoutproof",
+    "getindexinfo",
+    "waitfornewblock",
+    "rest/blockhashbyheight",
+    "rest/headers",
+    "rest/chaininfo",
+];
+
 /// One Bitcoin node.
 #[derive(Debug)]
 pub struct BitcoinSource {
@@ -59,8 +76,7 @@ pub struct BitcoinSource {
     rpc: HttpJsonRpc,
     rest: AtomicU8,
     checked: AtomicBool,
-    /// The tip that was answered with last.
-    tip: Mutex<Option<B256>>,
+    tip: Mutex<tip::Known>,
     branches: Mutex<stale::Branches>,
 }
 
@@ -82,7 +98,7 @@ impl BitcoinSource {
     /// When the id is of another namespace or no HTTP client can be built.
     pub fn new(chain: ChainId, endpoint: Endpoint, rest: RestMode) -> Result<Self, AdapterError> {
         check_id(&chain)?;
-        let rpc = HttpJsonRpc::new(endpoint)?;
+        let rpc = HttpJsonRpc::counting(endpoint, &METHODS)?;
         let rest = AtomicU8::new(rest::Availability::of(rest) as u8);
         Ok(Self {
             key: chain.key(),
@@ -157,12 +173,25 @@ impl BitcoinSource {
             && error.code().is_none()
         {
             self.checked.store(false, Ordering::Relaxed);
+            self.known().forget();
         }
         outcome
     }
 
-    fn last_tip(&self) -> Option<B256> {
-        *self.tip.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What is known of the tip.
+    fn known(&self) -> MutexGuard<'_, tip::Known> {
+        self.tip.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tip, without asking where the node vouches for it, and whether its chain is complete.
+    async fn newest_tip(&self) -> Result<SourceTip, AdapterError> {
+        let vouched = self.known().vouched();
+        if let Some(tip) = vouched.filter(|_| self.checked.load(Ordering::Relaxed)) {
+            return Ok(tip);
+        }
+        let (tip, info) = self.noted(self.checked_tip().await)?;
+        self.refuse_download(&info)?;
+        Ok(tip)
     }
 
     fn branches(&self) -> MutexGuard<'_, stale::Branches> {
@@ -204,10 +233,9 @@ impl SourceChain for BitcoinSource {
     }
 
     async fn tip(&self) -> Result<SourceTip, AdapterError> {
-        let (tip, info) = self.noted(self.checked_tip().await)?;
-        self.refuse_download(&info)?;
-        *self.tip.lock().unwrap_or_else(PoisonError::into_inner) = Some(tip.hash);
-        self.look_for_branches(tip).await;
+        let tip = self.newest_tip().await?;
+        self.known().serve(tip);
+        self.look_at(tip).await;
         Ok(tip)
     }
 

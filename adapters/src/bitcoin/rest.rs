@@ -5,10 +5,11 @@
 
 use core::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use reqwest::StatusCode;
 
 use super::{BitcoinSource, RestMode, header};
-use crate::{AdapterError, SourceHeader, http::Answer, rpc::Excerpt};
+use crate::{AdapterError, SourceHeader, http::Answer};
 
 /// What is known about a node's REST interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +69,7 @@ impl BitcoinSource {
             return Ok(Vec::new());
         }
         let answer = self.rest_answer("rest/blockhashbyheight", answer)?;
-        let Ok(first) = <[u8; 32]>::try_from(answer.as_slice()) else {
+        let Ok(first) = <[u8; 32]>::try_from(answer.as_ref()) else {
             let reason = format!("expected 32 bytes, got {}", answer.len());
             return Err(self.bad_answer("rest/blockhashbyheight", reason));
         };
@@ -103,19 +104,13 @@ impl BitcoinSource {
         Ok(headers)
     }
 
-    fn rest_answer(&self, method: &'static str, answer: Answer) -> Result<Vec<u8>, AdapterError> {
+    fn rest_answer(&self, method: &'static str, answer: Answer) -> Result<Bytes, AdapterError> {
         if answer.status.is_success() {
             return Ok(answer.body);
         }
         if answer.status == StatusCode::NOT_FOUND {
             self.set_rest(Availability::Off);
         }
-        Err(crate::RpcError::Status {
-            endpoint: self.rpc.endpoint().into(),
-            method: method.into(),
-            status: answer.status.as_u16(),
-            body: Excerpt::of(&answer.body),
-        }
-        .into())
+        Err(self.rpc.http().exchange().status(method, &answer).into())
     }
 }

@@ -1,6 +1,7 @@
 //! Branches that a node knows beside its active chain: `getchaintips`, and each one's headers.
 //!
-//! The node looks through its whole index for an answer, so it is asked once per tip. A branch that the
+//! The node looks through its whole index for an answer, so it is asked once per tip, together with the
+//! tip's header. A branch that the
 //! node found invalid is left out: submitting it would help nobody but whoever made it.
 
 use alloy_primitives::B256;
@@ -8,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{BitcoinSource, header};
-use crate::{AdapterError, Branch, SourceHeader, SourceTip};
+use crate::{AdapterError, Branch, RpcError, SourceHeader, SourceTip};
 
 /// A branch that ends further below the tip is history.
 const NEAR: u64 = 144;
@@ -39,20 +40,50 @@ impl BitcoinSource {
         self.branches().known.clone()
     }
 
-    /// Asks about branches when the tip is another than last time. They are no part of the active chain,
-    /// so a failure is only noted.
-    pub(super) async fn look_for_branches(&self, tip: SourceTip) {
+    /// Asks for the header of a tip that is new, and about the branches beside it, in one exchange.
+    /// Neither is needed for the tip itself, so a failure is only noted.
+    pub(super) async fn look_at(&self, tip: SourceTip) {
         if self.branches().at == Some(tip.hash) {
             return;
         }
-        match self.ask_for_branches(tip).await {
+        match self.ask_about(tip).await {
             Ok(known) => *self.branches() = Branches { at: Some(tip.hash), known },
-            Err(error) => tracing::debug!(%error, "no list of branches"),
+            Err(error) => tracing::debug!(%error, "no look at the new tip"),
         }
     }
 
-    async fn ask_for_branches(&self, tip: SourceTip) -> Result<Vec<Branch>, AdapterError> {
-        let mut tips: Vec<ChainTip> = self.rpc.call_as("getchaintips", json!([])).await?;
+    async fn ask_about(&self, tip: SourceTip) -> Result<Vec<Branch>, AdapterError> {
+        let calls = [
+            ("getblockheader", json!([header::shown(&tip.hash), false])),
+            ("getchaintips", json!([])),
+        ];
+        let mut answers = self.rpc.batch(&calls).await?.into_iter();
+        if let Some(Ok(hex)) = answers.next() {
+            let mut one = Vec::with_capacity(1);
+            let raw = self.header_bytes(hex.as_str().unwrap_or_default())?;
+            self.push(&mut one, tip.height, &raw, Some(&tip.hash))?;
+            one.into_iter().for_each(|header| self.known().set_header(header));
+        }
+        match answers.next() {
+            // Without the method there are no branches to be known.
+            Some(Err(RpcError::Server { .. })) | None => Ok(Vec::new()),
+            Some(tips) => {
+                self.beside(
+                    tip,
+                    serde_json::from_value(tips?)
+                        .map_err(|error| self.bad_answer("getchaintips", error.to_string()))?,
+                )
+                .await
+            }
+        }
+    }
+
+    /// The branches near a tip among those that the node lists.
+    async fn beside(
+        &self,
+        tip: SourceTip,
+        mut tips: Vec<ChainTip>,
+    ) -> Result<Vec<Branch>, AdapterError> {
         let near = |at: &ChainTip| {
             !matches!(at.status.as_str(), "active" | "invalid")
                 && at.height.saturating_add(NEAR) >= tip.height

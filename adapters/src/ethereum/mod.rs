@@ -33,6 +33,21 @@ use crate::{
     SourceHeader, SourceTip, rpc::METHOD_NOT_FOUND,
 };
 
+/// What is asked of a node, as its metrics tell it apart.
+const METHODS: [&str; 11] = [
+    "eth_chainId",
+    "eth_syncing",
+    "eth_blockNumber",
+    "eth_getBlockByNumber",
+    "eth_getBlockByHash",
+    "eth_getBlockReceipts",
+    "eth_getTransactionByHash",
+    "eth_getTransactionReceipt",
+    "eth_getRawTransactionByHash",
+    "eth_getProof",
+    "eth_getCode",
+];
+
 /// One Ethereum execution node.
 #[derive(Debug)]
 pub struct EthereumSource {
@@ -76,7 +91,7 @@ impl EthereumSource {
                 "{chain} is no Ethereum chain; expected an id such as eip155:1"
             )));
         };
-        let rpc = HttpJsonRpc::new(endpoint)?;
+        let rpc = HttpJsonRpc::counting(endpoint, &METHODS)?;
         Ok(Self {
             key: chain.key(),
             chain,

@@ -59,7 +59,7 @@ impl GridSource {
         let number = chain.eip155_number().ok_or_else(|| {
             AdapterError::Invalid(format!("the id of a Grid chain is eip155:<number>, not {chain}"))
         })?;
-        let rpc = HttpJsonRpc::new(endpoint.clone())?;
+        let rpc = HttpJsonRpc::counting(endpoint.clone(), &["grid_handOver"])?;
         let blocks = EthereumSource::new(chain, endpoint, FollowHead::Latest)?;
         Ok(Self { blocks, rpc, number, offered: Mutex::new(None) })
     }

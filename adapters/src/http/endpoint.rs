@@ -1,11 +1,13 @@
 //! Where a node is and how to speak to it.
 
 use core::{fmt, time::Duration};
+use std::sync::Arc;
 
+use prometheus::IntCounter;
 use reqwest::Url;
 use thiserror::Error;
 
-use super::Auth;
+use super::{Auth, EndpointGroup, PoolSettings, gate::Gate, metrics::Meter};
 
 /// Bounds of one endpoint's exchanges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +75,17 @@ pub enum EndpointError {
     },
 }
 
+impl Limits {
+    /// Those of a Bitcoin Core node: it takes batches of any length, such as one for 2,000 headers and a few
+    /// calls more. A server that refuses one is asked in shorter ones.
+    #[must_use]
+    pub fn bitcoin_core() -> Self {
+        Self { max_batch: 2_048, ..Self::default() }
+    }
+}
+
 /// A node's address, credentials and limits. `Debug` and `Display` show scheme, host and port only.
+/// Clones share the endpoint's standing: its circuit breaker, and the pause that it asked for.
 #[derive(Clone)]
 pub struct Endpoint {
     url: Url,
@@ -81,6 +93,8 @@ pub struct Endpoint {
     section: String,
     auth: Auth,
     limits: Limits,
+    group: Option<EndpointGroup>,
+    gate: Arc<Gate>,
 }
 
 impl Endpoint {
@@ -111,7 +125,33 @@ impl Endpoint {
             let _always = url.set_password(None);
         }
         let origin = url.origin().ascii_serialization();
-        Ok(Self { url, origin, section, auth, limits: Limits::default() })
+        let gate = Arc::new(Gate::new(&origin, PoolSettings::default().break_after, None));
+        let limits = Limits::default();
+        Ok(Self { url, origin, section, auth, limits, group: None, gate })
+    }
+
+    /// Makes it one of the endpoints of a chain: with their deadline, rate and circuit breaker.
+    #[must_use]
+    pub fn in_group(mut self, group: &EndpointGroup) -> Self {
+        let settings = group.settings();
+        self.limits.timeout = settings.deadline;
+        self.limits.connect_timeout = self.limits.connect_timeout.min(settings.deadline);
+        let bucket = group.bucket(&self.provider());
+        self.gate = Arc::new(Gate::new(&self.origin, settings.break_after, bucket));
+        self.group = Some(group.clone());
+        self
+    }
+
+    /// How it is treated.
+    #[must_use]
+    pub fn settings(&self) -> PoolSettings {
+        self.group.as_ref().map(|group| *group.settings()).unwrap_or_default()
+    }
+
+    /// Host and port, the name of whoever runs it.
+    fn provider(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
     /// Sets the credentials, unless `auth` is [`Auth::None`]: then those of the URL stay.
@@ -151,6 +191,25 @@ impl Endpoint {
     #[must_use]
     pub const fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    /// Where its hedged questions are counted.
+    pub(crate) fn hedges(&self) -> Option<IntCounter> {
+        let group = self.group.as_ref()?;
+        Some(group.metrics()?.hedges(group.chain(), &self.provider()))
+    }
+
+    /// Where calls of these methods are counted.
+    pub(super) fn meter(&self, methods: &[&'static str]) -> Meter {
+        let group = self.group.as_ref();
+        let counted = group.and_then(|group| Some((group, group.metrics()?)));
+        counted.map_or_else(Meter::default, |(group, metrics)| {
+            Meter::new(metrics, group.chain(), &self.provider(), methods)
+        })
     }
 
     pub(super) const fn url(&self) -> &Url {

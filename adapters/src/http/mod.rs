@@ -3,23 +3,37 @@
 //! One [`HttpClient`] belongs to one endpoint. It follows no redirects (they would carry credentials
 //! elsewhere), asks for no compression (so that the limit counts what is stored), and never puts a
 //! path or a credential into a message: many providers hide their key in the path.
+//!
+//! Every call passes the endpoint's gate: the pause that it asked for (HTTP 429, `Retry-After`), the rate
+//! that its provider allows, and a circuit breaker. Equal questions at the same time are asked once.
+//! [`EndpointGroup`] says how the endpoints of a chain are treated and where their calls are counted.
 
 mod auth;
+mod breaker;
+mod bucket;
 mod endpoint;
+mod exchange;
+mod flights;
+mod gate;
+mod group;
+mod metrics;
 mod service;
 
-use core::time::Duration;
+use std::sync::Arc;
 
 pub use auth::{Auth, Secret};
+pub use breaker::BreakerState;
 pub use endpoint::{Endpoint, EndpointError, Limits};
-use reqwest::{
-    Client, RequestBuilder, Response, StatusCode, Url,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
-    redirect::Policy,
-};
+pub(crate) use exchange::{Answer, Exchange, Pace};
+pub(crate) use flights::Flights;
+pub(crate) use gate::Gate;
+pub use group::{EndpointGroup, PoolSettings};
+pub use metrics::{EndpointMetrics, MetricInfo};
+use reqwest::{Response, Url};
 use serde::de::DeserializeOwned;
 pub use service::JsonService;
 
+use self::exchange::Get;
 use crate::{AdapterError, RpcError, rpc::Excerpt};
 
 /// Chooses *ring* for TLS, once per process. Two providers in one process panic at run time, so
@@ -35,114 +49,60 @@ pub fn install_crypto_provider() {
 /// # Errors
 /// As a call of [`HttpJsonRpc`](crate::HttpJsonRpc).
 pub async fn get_json<T: DeserializeOwned>(url: &str) -> Result<T, AdapterError> {
-    let http = HttpClient::new(Endpoint::new(url, "the command line")?)?;
-    let path = http.endpoint.url().path().to_owned();
+    let http = HttpClient::new(Endpoint::new(url, "the command line")?, &[])?;
+    let path = http.endpoint().url().path().to_owned();
     let answer = http.get(&path).await?;
-    let (endpoint, method) = (http.endpoint.origin().to_owned(), path);
     if !answer.status.is_success() {
-        let (status, body) = (answer.status.as_u16(), Excerpt::of(&answer.body));
-        return Err(RpcError::Status { endpoint, method, status, body }.into());
+        return Err(http.exchange.status(&path, &answer).into());
     }
+    let (endpoint, method) = (http.endpoint().origin().to_owned(), path);
     serde_json::from_slice(&answer.body)
         .map_err(|_| RpcError::NotJson { endpoint, method, body: Excerpt::of(&answer.body) }.into())
 }
 
-/// An answer: status, headers and whole body.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) retry_after: Option<Duration>,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Vec<u8>,
-}
-
-/// An endpoint's connections.
+/// The client of one endpoint.
 #[derive(Debug)]
 pub(crate) struct HttpClient {
-    endpoint: Endpoint,
-    client: Client,
-    auth: auth::AuthState,
+    exchange: Arc<Exchange>,
+    flights: Flights<Answer>,
 }
 
 impl HttpClient {
-    pub(crate) fn new(endpoint: Endpoint) -> Result<Self, EndpointError> {
-        install_crypto_provider();
-        let limits = endpoint.limits();
-        let mut builder = Client::builder()
-            .http1_only()
-            .redirect(Policy::none())
-            .referer(false)
-            .connect_timeout(limits.connect_timeout)
-            .tcp_nodelay(true)
-            // Bitcoin Core closes idle connections after 30 s; leaving first avoids writing into a
-            // connection that is just being closed.
-            .pool_idle_timeout(Duration::from_secs(15))
-            .pool_max_idle_per_host(4)
-            .user_agent(concat!("grid/", env!("CARGO_PKG_VERSION")));
-        if endpoint.url().scheme() == "http" {
-            // No TLS, so don't require the machine to have root certificates.
-            builder = builder.tls_certs_only([]);
-        }
-        if endpoint.is_loopback() {
-            builder = builder.no_proxy();
-        }
-        let client = builder.build().map_err(|error| EndpointError::Client {
-            endpoint: endpoint.origin().into(),
-            reason: root_cause(&error),
-        })?;
-        let auth = auth::AuthState::new(endpoint.auth());
-        Ok(Self { endpoint, client, auth })
+    /// `methods` are the names under which its calls are counted: methods of JSON-RPC, beginnings of paths
+    /// without the slash; where one is the beginning of another the longer one first.
+    pub(crate) fn new(endpoint: Endpoint, methods: &[&'static str]) -> Result<Self, EndpointError> {
+        let exchange = Arc::new(Exchange::new(endpoint, methods)?);
+        Ok(Self { exchange, flights: Flights::default() })
     }
 
-    pub(crate) const fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        self.exchange.endpoint()
     }
 
-    /// `POST` of a JSON body, with the credentials. A refused cookie is read again, once.
+    pub(crate) const fn exchange(&self) -> &Arc<Exchange> {
+        &self.exchange
+    }
+
+    /// `POST` of a JSON body, with the credentials. Never shared with another caller.
     pub(crate) async fn post_json(&self, method: &str, body: Vec<u8>) -> Result<Answer, RpcError> {
-        let mut used = self.auth.header(&self.endpoint).await?;
-        let mut answer = self.post_once(method, body.clone(), used.clone()).await?;
-        if answer.status == StatusCode::UNAUTHORIZED
-            && let Some(fresh) = self.auth.refreshed(&self.endpoint, used.as_ref()).await?
-        {
-            used = Some(fresh);
-            answer = self.post_once(method, body, used.clone()).await?;
-        }
-        if answer.status == StatusCode::UNAUTHORIZED {
-            return Err(RpcError::Unauthorized {
-                endpoint: self.endpoint.origin().into(),
-                method: method.into(),
-                fix: self.endpoint.credentials_fix(),
-            });
-        }
-        Ok(answer)
-    }
-
-    async fn post_once(
-        &self,
-        method: &str,
-        body: Vec<u8>,
-        credentials: Option<HeaderValue>,
-    ) -> Result<Answer, RpcError> {
-        let request = self.client.post(self.endpoint.url().clone()).body(body);
-        let request = request.header(CONTENT_TYPE, "application/json");
-        self.exchange(authorised(request, credentials), method, self.max_body()).await
+        let exchange = &self.exchange;
+        exchange.call(method, 1, Pace::Prompt, exchange.post(method, body)).await
     }
 
     /// `GET` of a path below the endpoint's origin, without credentials.
     pub(crate) async fn get(&self, path: &str) -> Result<Answer, RpcError> {
-        let url = self.endpoint.url().join(path).map_err(|_| RpcError::Malformed {
-            endpoint: self.endpoint.origin().into(),
+        let url = self.endpoint().url().join(path).map_err(|_| RpcError::Malformed {
+            endpoint: self.endpoint().origin().into(),
             method: path.into(),
             expected: "a path that can be asked for".into(),
         })?;
-        self.exchange(self.client.get(url), path, self.max_body()).await
+        self.shared(path, Get { url, accept: None, max_body: self.max_body() }).await
     }
 
     /// `GET` of a path below the endpoint's own path; messages show only the former.
     pub(crate) async fn get_below(&self, path: &str) -> Result<Answer, RpcError> {
-        let request = self.client.get(self.below(path, None));
-        self.exchange(request, path, self.max_body()).await
+        let url = self.below(path, None);
+        self.shared(path, Get { url, accept: None, max_body: self.max_body() }).await
     }
 
     /// As [`get_below`](Self::get_below) with the credentials, for media types that the caller names,
@@ -154,9 +114,9 @@ impl HttpClient {
         accept: &'static str,
         max_body: usize,
     ) -> Result<Answer, RpcError> {
-        let request = self.client.get(self.below(path, query)).header(ACCEPT, accept);
-        let request = authorised(request, self.auth.header(&self.endpoint).await?);
-        self.exchange(request, path, max_body.min(self.max_body())).await
+        let max_body = max_body.min(self.max_body());
+        let url = self.below(path, query);
+        self.shared(path, Get { url, accept: Some(accept), max_body }).await
     }
 
     /// Opens an answer that has no end, such as a stream of events. The endpoint's deadline holds for
@@ -167,16 +127,25 @@ impl HttpClient {
         query: &str,
         accept: &'static str,
     ) -> Result<Response, RpcError> {
-        let request = self.client.get(self.below(path, Some(query))).header(ACCEPT, accept);
-        let request = authorised(request, self.auth.header(&self.endpoint).await?);
-        match tokio::time::timeout(self.endpoint.limits().timeout, request.send()).await {
-            Ok(answer) => answer.map_err(|error| self.failed(path, &error)),
-            Err(_elapsed) => Err(self.timed_out(path)),
-        }
+        let url = self.below(path, Some(query));
+        let get = Get { url, accept: Some(accept), max_body: self.max_body() };
+        self.exchange.open(path, get).await
+    }
+
+    async fn shared(&self, path: &str, get: Get) -> Result<Answer, RpcError> {
+        let key = format!("{} {}", get.accept.unwrap_or_default(), get.url);
+        let ask = || {
+            let (exchange, path) = (Arc::clone(&self.exchange), path.to_owned());
+            let asked = async move {
+                exchange.call(&path, 1, Pace::Prompt, exchange.get(&path, get)).await
+            };
+            Box::pin(asked) as _
+        };
+        self.flights.join(key.as_bytes(), ask).await
     }
 
     fn below(&self, path: &str, query: Option<&str>) -> Url {
-        let mut url = self.endpoint.url().clone();
+        let mut url = self.endpoint().url().clone();
         let below = format!("{}{path}", url.path().trim_end_matches('/'));
         url.set_path(&below);
         if query.is_some() {
@@ -185,94 +154,7 @@ impl HttpClient {
         url
     }
 
-    const fn max_body(&self) -> usize {
-        self.endpoint.limits().max_body
+    fn max_body(&self) -> usize {
+        self.endpoint().limits().max_body
     }
-
-    async fn exchange(
-        &self,
-        request: RequestBuilder,
-        method: &str,
-        limit: usize,
-    ) -> Result<Answer, RpcError> {
-        let deadline = self.endpoint.limits().timeout;
-        match tokio::time::timeout(deadline, self.read(request, method, limit)).await {
-            Ok(answer) => answer,
-            Err(_elapsed) => Err(self.timed_out(method)),
-        }
-    }
-
-    async fn read(
-        &self,
-        request: RequestBuilder,
-        method: &str,
-        limit: usize,
-    ) -> Result<Answer, RpcError> {
-        let too_large = || RpcError::TooLarge {
-            endpoint: self.endpoint.origin().into(),
-            method: method.into(),
-            limit,
-        };
-        let mut response = request.send().await.map_err(|error| self.failed(method, &error))?;
-        let status = response.status();
-        let retry_after = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-            .map(Duration::from_secs);
-        let headers = core::mem::take(response.headers_mut());
-        let announced = response.content_length().unwrap_or(0);
-        if announced > limit as u64 {
-            return Err(too_large());
-        }
-        let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or(0).min(1 << 20));
-        while let Some(chunk) = response.chunk().await.map_err(|e| self.failed(method, &e))? {
-            if body.len() + chunk.len() > limit {
-                return Err(too_large());
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Answer { status, retry_after, headers, body })
-    }
-
-    fn timed_out(&self, method: &str) -> RpcError {
-        RpcError::Timeout {
-            endpoint: self.endpoint.origin().into(),
-            method: method.into(),
-            after: self.endpoint.limits().timeout,
-        }
-    }
-
-    fn failed(&self, method: &str, error: &reqwest::Error) -> RpcError {
-        let endpoint = self.endpoint.origin().to_owned();
-        let method = method.to_owned();
-        let reason = root_cause(error);
-        if error.is_timeout() {
-            RpcError::Timeout { endpoint, method, after: self.endpoint.limits().connect_timeout }
-        } else if error.is_connect() {
-            RpcError::Connect { endpoint, method, reason }
-        } else {
-            RpcError::Broken { endpoint, method, reason }
-        }
-    }
-}
-
-fn authorised(request: RequestBuilder, credentials: Option<HeaderValue>) -> RequestBuilder {
-    match credentials {
-        Some(credentials) => request.header(AUTHORIZATION, credentials),
-        None => request,
-    }
-}
-
-/// The innermost cause: `Connection refused (os error 111)` rather than reqwest's wrapping of it,
-/// which also contains the whole URL.
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn core::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    if cause.downcast_ref::<reqwest::Error>().is_some() {
-        return "the request could not be sent".into();
-    }
-    cause.to_string()
 }

@@ -18,7 +18,7 @@ impl JsonService {
     /// # Errors
     /// When the machine can't do HTTP(S), for example without root certificates.
     pub fn new(endpoint: Endpoint) -> Result<Self, EndpointError> {
-        Ok(Self { http: HttpClient::new(endpoint)? })
+        Ok(Self { http: HttpClient::new(endpoint, &[])? })
     }
 
     /// Scheme, host and port, for messages.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, value::RawValue};
 
-use super::{Call, Excerpt, RpcError};
+use super::{Excerpt, RpcError};
 
 #[derive(Serialize)]
 struct Request<'a> {
@@ -21,19 +21,93 @@ impl<'a> Request<'a> {
     }
 }
 
+/// Characters of a method's error message that are kept.
+const MAX_MESSAGE: usize = 400;
+/// Bytes of a method's error data that are kept.
+const MAX_DATA: usize = 4_096;
+
+/// The calls of one exchange: one alone, or a batch whose ids count up from `first`.
+#[derive(Debug)]
+pub(super) struct Question {
+    first: u64,
+    methods: Vec<String>,
+}
+
+impl Question {
+    /// The question and the body that asks it.
+    pub(super) fn new(first: u64, calls: &[(&str, &Value)]) -> (Self, Vec<u8>) {
+        let methods = calls.iter().map(|(method, _)| (*method).to_owned()).collect();
+        let requests: Vec<Request<'_>> = (first..)
+            .zip(calls)
+            .map(|(id, (method, params))| Request::new(id, method, params))
+            .collect();
+        // Values and strings always serialise.
+        let body = match requests.as_slice() {
+            [single] => serde_json::to_vec(single),
+            batch => serde_json::to_vec(batch),
+        };
+        (Self { first, methods }, body.unwrap_or_default())
+    }
+
+    /// The first call's method, which stands for all of them.
+    pub(super) fn method(&self) -> &str {
+        self.methods.first().map_or("batch", String::as_str)
+    }
+
+    /// The number of calls.
+    pub(super) fn calls(&self) -> u32 {
+        u32::try_from(self.methods.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Reads the answer. A call without an answer in it fails by itself.
+    pub(super) fn read(&self, endpoint: &str, body: &[u8]) -> Result<Vec<Reply>, RpcError> {
+        let outcomes = match self.methods.len() {
+            1 => single(body, self.first).map(|outcome| vec![Some(outcome)]),
+            count => batch(body, self.first, count),
+        };
+        let outcomes = outcomes.map_err(|fault| fault.into_error(endpoint, self.method(), body))?;
+        let reply = |(outcome, method): (Option<Outcome<'_>>, &String)| match outcome {
+            Some(Ok(result)) => Ok(result.to_owned()),
+            Some(Err(error)) => Err(error.into_error(endpoint, method)),
+            None => Err(RpcError::Malformed {
+                endpoint: endpoint.into(),
+                method: method.clone(),
+                expected: "an answer to every call of the batch".into(),
+            }),
+        };
+        Ok(outcomes.into_iter().zip(&self.methods).map(reply).collect())
+    }
+}
+
+/// What a call came to, kept.
+pub(super) type Reply = Result<Box<RawValue>, RpcError>;
+
 /// A method's own error.
 #[derive(Debug, Deserialize)]
-pub(super) struct MethodError<'a> {
+struct MethodError<'a> {
     #[serde(default)]
-    pub(super) code: i64,
+    code: i64,
     #[serde(default, borrow)]
-    pub(super) message: Cow<'a, str>,
+    message: Cow<'a, str>,
     #[serde(default, borrow)]
-    pub(super) data: Option<&'a RawValue>,
+    data: Option<&'a RawValue>,
+}
+
+impl MethodError<'_> {
+    fn into_error(self, endpoint: &str, method: &str) -> RpcError {
+        let data = self.data.filter(|data| data.get().len() <= MAX_DATA);
+        RpcError::Server {
+            endpoint: endpoint.into(),
+            method: method.into(),
+            code: self.code,
+            message: Excerpt::of_length(self.message.as_bytes(), MAX_MESSAGE).into_inner(),
+            data: data.and_then(|data| serde_json::from_str(data.get()).ok()),
+        }
+    }
 }
 
 /// What a call came to.
-pub(super) type Outcome<'a> = Result<&'a RawValue, MethodError<'a>>;
+type Outcome<'a> = Result<&'a RawValue, MethodError<'a>>;
 
 #[derive(Debug, Deserialize)]
 struct Response<'a> {
@@ -52,7 +126,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
 
 /// Why a body is no answer to what was asked.
 #[derive(Debug)]
-pub(super) enum Fault {
+enum Fault {
     NotJson,
     Shape(String),
     /// The whole batch was answered by one error.
@@ -60,7 +134,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) fn into_error(self, endpoint: &str, method: &str, body: &[u8]) -> RpcError {
+    fn into_error(self, endpoint: &str, method: &str, body: &[u8]) -> RpcError {
         let (endpoint, method) = (endpoint.to_owned(), method.to_owned());
         match self {
             Self::NotJson => RpcError::NotJson { endpoint, method, body: Excerpt::of(body) },
@@ -71,21 +145,6 @@ impl Fault {
             }
         }
     }
-}
-
-/// The body of one call.
-pub(super) fn request(id: u64, method: &str, params: &Value) -> Vec<u8> {
-    // Values and strings always serialise.
-    serde_json::to_vec(&Request::new(id, method, params)).unwrap_or_default()
-}
-
-/// The body of a batch whose ids count up from `first`.
-pub(super) fn batch_request(first: u64, calls: &[Call]) -> Vec<u8> {
-    let requests: Vec<_> = (first..)
-        .zip(calls)
-        .map(|(id, (method, params))| Request::new(id, method, params))
-        .collect();
-    serde_json::to_vec(&requests).unwrap_or_default()
 }
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], expected: &str) -> Result<T, Fault> {
@@ -104,7 +163,7 @@ fn outcome(response: Response<'_>) -> Result<Outcome<'_>, Fault> {
 }
 
 /// Reads the answer to call `id`.
-pub(super) fn single(body: &[u8], id: u64) -> Result<Outcome<'_>, Fault> {
+fn single(body: &[u8], id: u64) -> Result<Outcome<'_>, Fault> {
     let response: Response<'_> = parse(body, "a JSON-RPC response object")?;
     match &response.id {
         Some(found) if found.as_u64() == Some(id) => outcome(response),
@@ -120,11 +179,7 @@ pub(super) fn single(body: &[u8], id: u64) -> Result<Outcome<'_>, Fault> {
 
 /// Reads the answers to calls `first..first + count`, which may come in any order; `None` where one is
 /// missing.
-pub(super) fn batch(
-    body: &[u8],
-    first: u64,
-    count: usize,
-) -> Result<Vec<Option<Outcome<'_>>>, Fault> {
+fn batch(body: &[u8], first: u64, count: usize) -> Result<Vec<Option<Outcome<'_>>>, Fault> {
     if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{') {
         let response: Response<'_> = parse(body, "a JSON-RPC batch")?;
         return Err(match response.error {

@@ -107,8 +107,8 @@ pub enum RpcError {
         /// Why.
         reason: String,
     },
-    /// Status 429.
-    #[error("{endpoint} limits the rate of requests ({method}, HTTP 429)")]
+    /// Status 429, a JSON-RPC error of that meaning, or the rate that is configured for the endpoint.
+    #[error("{endpoint} limits the rate of requests ({method}){}", pause_hint(*after))]
     RateLimited {
         /// Endpoint.
         endpoint: String,
@@ -116,6 +116,23 @@ pub enum RpcError {
         method: String,
         /// The pause it asks for.
         after: Option<Duration>,
+    },
+    /// Not sent: the endpoint failed too often and is left alone for a while.
+    #[error(
+        "{endpoint} failed {failures} times in a row and is left alone for {} ms ({method} was not \
+         sent); the last failure: {last}", after.as_millis()
+    )]
+    LeftAlone {
+        /// Endpoint.
+        endpoint: String,
+        /// Method.
+        method: String,
+        /// When it is tried again.
+        after: Duration,
+        /// Failures in a row.
+        failures: u32,
+        /// The last one.
+        last: String,
     },
     /// Another status without a JSON-RPC answer.
     #[error("{endpoint} answered {method} with HTTP {status}: {body:?}{}", status_hint(*status))]
@@ -177,6 +194,10 @@ pub enum RpcError {
     },
 }
 
+fn pause_hint(after: Option<Duration>) -> String {
+    after.map(|after| format!("; the next in {} ms", after.as_millis())).unwrap_or_default()
+}
+
 const fn status_hint(status: u16) -> &'static str {
     match status {
         300..=399 => "; redirects are not followed, configure the final address",
@@ -188,8 +209,8 @@ const fn status_hint(status: u16) -> &'static str {
 
 /// Bitcoin Core: still starting.
 const IN_WARMUP: i64 = -28;
-/// Common code of providers for an exceeded budget.
-const LIMIT_EXCEEDED: i64 = -32005;
+/// Codes for an exceeded rate: EIP-1474's, and HTTP's in place of it.
+const LIMIT_EXCEEDED: [i64; 2] = [-32005, 429];
 
 impl RpcError {
     /// The method's own error code.
@@ -201,9 +222,37 @@ impl RpcError {
         }
     }
 
-    /// Whether the node has answered this very call, in whatever way.
-    pub(crate) const fn is_methods_own(&self) -> bool {
-        matches!(self, Self::Server { .. } | Self::Malformed { .. })
+    /// Whether the call may have reached the server and had its effect, although there is no answer.
+    pub(super) const fn may_have_arrived(&self) -> bool {
+        !matches!(
+            self,
+            Self::Connect { .. }
+                | Self::Unauthorized { .. }
+                | Self::Cookie { .. }
+                | Self::RateLimited { .. }
+                | Self::LeftAlone { .. }
+                | Self::Server { .. }
+        )
+    }
+
+    /// A method's own error that says no more than HTTP 429.
+    pub(super) fn limited(self) -> Self {
+        match self {
+            Self::Server { endpoint, method, code, .. } if LIMIT_EXCEEDED.contains(&code) => {
+                Self::RateLimited { endpoint, method, after: None }
+            }
+            other => other,
+        }
+    }
+
+    /// Whether a shorter batch may get an answer: one that is too large, for geth (-32600), for jsonrpsee's
+    /// servers, or for us.
+    pub(super) const fn refuses_batch(&self) -> bool {
+        match self {
+            Self::Server { code, .. } => matches!(code, -32600 | -32007 | -32008 | -32010 | -32011),
+            Self::TooLarge { .. } | Self::Status { status: 413, .. } => true,
+            _ => false,
+        }
     }
 
     /// What a caller does about it.
@@ -224,7 +273,7 @@ impl RpcError {
             Self::TooLarge { .. } => Class::Reject { reason: "too-large" },
             Self::NotJson { .. } | Self::Malformed { .. } => retry(5_000),
             Self::Server { code: IN_WARMUP, .. } => Class::Wait { until: "started" },
-            Self::Server { code: LIMIT_EXCEEDED, .. } => retry(5_000),
+            Self::LeftAlone { after, .. } => Class::Retry { after: *after },
             Self::Server { .. } => Class::Reject { reason: "rpc-error" },
         }
     }

@@ -14,7 +14,7 @@ use bitcoin::{
     hashes::Hash as _,
 };
 use grid_adapters::{
-    AdapterError, Class, ProofRequest, SourceChain,
+    AdapterError, Class, EndpointGroup, Limits, PoolSettings, ProofRequest, SourceChain,
     bitcoin::{BitcoinSource, RestMode},
 };
 use grid_core::{
@@ -39,7 +39,7 @@ pub(crate) struct Node {
     downloading: bool,
     /// Headers that replace the top ones as soon as hashes have been handed out.
     ambush: Vec<Raw>,
-    edited: Option<usize>,
+    pub(crate) edited: Option<usize>,
 }
 
 fn hash(raw: &Raw) -> String {
@@ -64,6 +64,7 @@ pub(crate) fn grow(parent: &Raw, count: usize, salt: u32) -> Vec<Raw> {
         let parent: bitcoin::block::Header = deserialize(out.last().unwrap_or(parent)).unwrap();
         let mut next = parent;
         next.prev_blockhash = parent.block_hash();
+        next.version = bitcoin::block::Version::from_consensus(4);
         next.time += 600;
         next.nonce = salt + u32::try_from(step).unwrap();
         while next.validate_pow(next.target()).is_err() {
@@ -211,6 +212,24 @@ async fn two_thousand_headers_over_rest_take_little_more_than_their_bytes() {
     let begin = Instant::now();
     assert_eq!(source.headers(100, 9_999).await.unwrap().len(), 2_000);
     assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn hundreds_of_headers_are_two_exchanges_by_either_way() {
+    for rest in [false, true] {
+        let (fake, _) = serve(regtest(400), rest).await;
+        let (counted, metrics) = crate::endpoints::Counted::new();
+        let group = EndpointGroup::new("x", PoolSettings::default(), Some(metrics));
+        let limits = Limits::bitcoin_core();
+        let endpoint = fake.endpoint().with_limits(limits).in_group(&group);
+        let id = id_of(&regtest_genesis());
+        let source = BitcoinSource::new(id, endpoint, RestMode::Auto).unwrap();
+        source.headers(0, 2).await.unwrap();
+        let exchanges = || counted.sum("grid_endpoint_requests_total", &["ok"]);
+        let before = exchanges();
+        assert_eq!(source.headers(100, 300).await.unwrap().len(), 300);
+        assert_eq!(exchanges() - before, 2, "rest {rest}");
+    }
 }
 
 #[tokio::test]

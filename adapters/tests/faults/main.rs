@@ -4,6 +4,7 @@
 mod beacon;
 mod bitcoin;
 mod blocks;
+mod endpoints;
 mod ethereum;
 mod fake;
 mod http;

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     args::InitArgs,
-    config::{BeaconSection, ChainKind, ChainSection, Config},
+    config::{BeaconSection, ChainKind, ChainSection, Config, PoolSection},
     home::Home,
     keys::{self, KeyInfo},
     main_chain::GridRpc,
@@ -129,7 +129,7 @@ fn configuration(args: &InitArgs) -> Result<Config> {
     config.node.set_interval(*args.block_interval);
     config.node.rpc = args.rpc;
     config.relayer.listen = args.listen;
-    config.relayer.main_chain = format!("http://{}", args.rpc);
+    config.relayer.main_chain = format!("http://{}", args.rpc).into();
     if endpoints(args).all(is_local) {
         config.relayer.poll.l0 = LOCAL_POLL;
         config.relayer.poll.l1 = LOCAL_POLL;
@@ -167,6 +167,7 @@ fn section(kind: ChainKind, url: &str) -> ChainSection {
         sources: Vec::new(),
         attesters: Vec::new(),
         beacon: None,
+        pool: PoolSection::default(),
     }
 }
 

@@ -182,7 +182,7 @@ impl<'a> Plan<'a> {
             gossip_listen: Some(self.listens(n, 1)?),
             gossip_peers: self.peers(n, 1)?,
         });
-        config.relayer.main_chain = self.url(n, 2)?;
+        config.relayer.main_chain = self.url(n, 2)?.into();
         config.relayer.listen = self.socket(n, 4)?;
         Ok(config)
     }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use eyre::{Result, WrapErr as _};
-use grid_adapters::{Endpoint, HttpJsonRpc};
+use grid_adapters::EndpointMetrics;
 use grid_node::Caller;
 use grid_relayer::{
     HttpTransport, MainChain, Relayer, RelayerConfig, RelayerHandle, Reload, RpcMainChain,
@@ -28,15 +28,20 @@ use crate::{
 /// The relayer's patience with one call to the main chain.
 const MAIN_CHAIN_DEADLINE: Duration = Duration::from_secs(10);
 
+/// The same where several nodes are asked, one after the other.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Relayer and main chain in one process.
 pub(super) async fn start(home: &Home, args: &DaemonArgs, out: Output) -> Result<()> {
     let config = home.config()?;
     let log = logging::install(&config.log.filter, config.log.json || out.json)?;
     let signals = Signals::install()?;
     let cancel = signals.stop.clone();
+    let metrics = EndpointMetrics::new()?;
     let node = node::start(home, &config, None, &cancel).await?;
     let main = RpcMainChain::new(InProcess(node.caller()), MAIN_CHAIN_DEADLINE);
-    let relayer = start_relayer(home, &config, args, Arc::new(main), &cancel).await;
+    let main = Arc::new(main);
+    let relayer = start_relayer(home, &config, args, main, metrics.clone(), &cancel).await;
     let relayer = match relayer {
         Ok(relayer) => relayer,
         Err(error) => {
@@ -47,7 +52,7 @@ pub(super) async fn start(home: &Home, args: &DaemonArgs, out: Output) -> Result
         }
     };
     info!(rpc = %config.node.rpc, relayer = %config.relayer.listen, "grid is running");
-    let settings = settings(home, config, log, &relayer);
+    let settings = settings(home, config, log, &relayer, metrics);
     // Whichever ends first ends the other: half a daemon helps nobody.
     let node_done = async {
         let result = node.join().await.wrap_err("the main chain stopped");
@@ -72,12 +77,15 @@ pub(super) async fn relayer(home: &Home, args: &DaemonArgs, out: Output) -> Resu
     let config = home.config()?;
     let log = logging::install(&config.log.filter, config.log.json || out.json)?;
     let signals = Signals::install()?;
-    let endpoint = Endpoint::new(&config.relayer.main_chain, "relayer.main_chain")?;
-    let transport = HttpTransport::new(HttpJsonRpc::new(endpoint)?);
-    let main = RpcMainChain::new(transport, MAIN_CHAIN_DEADLINE);
-    let relayer = start_relayer(home, &config, args, Arc::new(main), &signals.stop).await?;
+    let metrics = EndpointMetrics::new()?;
+    let nodes = sources::main_chain(&config.relayer, Some(&metrics))?;
+    // Enough for a transaction that several nodes let time out, one after the other.
+    let patience = config.relayer.pool.deadline.saturating_mul(3).max(MAIN_CHAIN_DEADLINE);
+    let main = RpcMainChain::new(HttpTransport::new(nodes)?, patience.min(LONGEST_PATIENCE));
+    let main = Arc::new(main);
+    let relayer = start_relayer(home, &config, args, main, metrics.clone(), &signals.stop).await?;
     info!(relayer = %config.relayer.listen, "the relayer is running");
-    let settings = settings(home, config, log, &relayer);
+    let settings = settings(home, config, log, &relayer, metrics);
     let done = async { relayer.join().await.wrap_err("the relayer stopped") };
     signals.run(settings.as_ref(), done).await
 }
@@ -88,8 +96,10 @@ fn settings(
     config: Config,
     log: LogFilter,
     relayer: &RelayerHandle,
+    metrics: EndpointMetrics,
 ) -> Arc<dyn Reload> {
-    let settings = Arc::new(Settings::new(home, config, log, Some(relayer.control())));
+    let relays = Some((relayer.control(), metrics));
+    let settings = Arc::new(Settings::new(home, config, log, relays));
     relayer.on_reload(settings.clone());
     settings
 }
@@ -99,6 +109,7 @@ async fn start_relayer(
     config: &Config,
     args: &DaemonArgs,
     main: Arc<dyn MainChain>,
+    metrics: EndpointMetrics,
     cancel: &CancellationToken,
 ) -> Result<RelayerHandle> {
     let password = keys::password(Some(&home.resolve(&config.relayer.password_file)))?;
@@ -110,7 +121,8 @@ async fn start_relayer(
     relayer.attest = sources::attestation(home, config)?;
     relayer.http = Some(config.relayer.listen);
     relayer.lanes = lanes(&config.relayer);
-    let sources = sources::all(home, config)?;
+    let sources = sources::all(home, config, &metrics)?;
+    relayer.endpoints = Some(metrics);
     Relayer::start(relayer, sources, main, cancel.clone())
         .await
         .wrap_err("the relayer cannot start")

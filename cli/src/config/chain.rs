@@ -7,7 +7,7 @@ use grid_core::{ChainId, bitcoin::network::NetworkParams, ethereum::attest::MAX_
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BeaconSection, SourceSection,
+    BeaconSection, PoolSection, SourceSection,
     check::{Faults, yes},
 };
 
@@ -52,6 +52,9 @@ pub(crate) struct ChainSection {
     /// Ethereum: follow the chain by its beacon chain's light client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) beacon: Option<BeaconSection>,
+    /// How its endpoints are treated.
+    #[serde(default, skip_serializing_if = "PoolSection::is_default")]
+    pub(crate) pool: PoolSection,
 }
 
 impl ChainSection {
@@ -88,6 +91,7 @@ impl ChainSection {
             let text = format!("must be between 1 and the number of sources ({count})");
             faults.note("agree", text);
         }
+        self.pool.check(&mut faults.inside("pool"));
         match self.kind {
             ChainKind::Bitcoin => self.check_bitcoin(faults),
             ChainKind::Ethereum => self.check_ethereum(faults),

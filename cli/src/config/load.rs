@@ -11,7 +11,8 @@ use super::{
 };
 
 /// Sections that the environment can override, those inside others first.
-pub(super) const SECTIONS: [&str; 5] = ["node.p2p", "relayer.poll", "node", "relayer", "log"];
+pub(super) const SECTIONS: [&str; 6] =
+    ["node.p2p", "relayer.poll", "relayer.pool", "node", "relayer", "log"];
 /// More faults than this are not worth listing.
 const MAX_FAULTS: usize = 64;
 

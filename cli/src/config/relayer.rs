@@ -6,9 +6,10 @@ use std::{
     time::Duration,
 };
 
+use grid_adapters::member::MAX_MEMBERS;
 use serde::{Deserialize, Serialize};
 
-use super::check::Faults;
+use super::{Addresses, PoolSection, check::Faults};
 
 /// A lane that looks for work more often than this only costs.
 const SHORTEST_POLL: Duration = Duration::from_millis(50);
@@ -17,9 +18,9 @@ const SHORTEST_POLL: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RelayerSection {
-    /// The main chain's JSON-RPC for `grid relayer run` and for the commands that ask the chain.
-    /// `grid start` speaks to its own node in the same process.
-    pub(crate) main_chain: String,
+    /// The main chain's JSON-RPC for `grid relayer run` and for the commands that ask the chain: an address,
+    /// or several, best first. `grid start` speaks to its own node in the same process.
+    pub(crate) main_chain: Addresses,
     /// Encrypted key that pays for submissions and signs attestations.
     pub(crate) key: PathBuf,
     /// File that holds the key's password; `GRID_KEY_PASSWORD` goes first.
@@ -33,18 +34,22 @@ pub(crate) struct RelayerSection {
     pub(crate) attest_tokens: Vec<PathBuf>,
     /// How often each speed level's lane looks for work.
     pub(crate) poll: PollSection,
+    /// How the main chain's nodes are treated.
+    #[serde(skip_serializing_if = "PoolSection::is_default")]
+    pub(crate) pool: PoolSection,
 }
 
 impl Default for RelayerSection {
     fn default() -> Self {
         Self {
-            main_chain: "http://127.0.0.1:8645".into(),
+            main_chain: Addresses::One("http://127.0.0.1:8645".into()),
             key: "keys/relayer.json".into(),
             password_file: "keys/password".into(),
             store: "relayer.db".into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 9640)),
             attest_tokens: Vec::new(),
             poll: PollSection::default(),
+            pool: PoolSection::default(),
         }
     }
 }
@@ -95,7 +100,17 @@ impl RelayerSection {
 
     /// What types alone cannot say.
     pub(super) fn check(&self, faults: &mut Faults<'_>) {
-        faults.http_url("main_chain", &self.main_chain);
+        let nodes = self.main_chain.named("main_chain");
+        if nodes.is_empty() || nodes.len() > MAX_MEMBERS {
+            faults.note(
+                "main_chain",
+                format!("names {} nodes; expected 1 to {MAX_MEMBERS}", nodes.len()),
+            );
+        }
+        for (place, url) in nodes {
+            faults.http_url(&place, url);
+        }
+        self.pool.check(&mut faults.inside("pool"));
         let poll = &self.poll;
         for (lane, interval) in [("l0", poll.l0), ("l1", poll.l1), ("l2", poll.l2), ("l3", poll.l3)]
         {

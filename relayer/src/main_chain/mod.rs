@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use alloy_primitives::{Address, B256, Bytes};
 use async_trait::async_trait;
+use grid_adapters::Health;
 use grid_core::{
     ChainId,
     api::{AccountInfo, ChainInfo, GridTip, Locator},
@@ -200,7 +201,25 @@ pub trait RpcTransport: Send + Sync {
     /// # Errors
     /// [`TransportError::Server`] for the method's own error, the others for everything else.
     async fn call(&self, method: &str, params: Value) -> Result<Value, TransportError>;
+
+    /// Hands in a signed transaction (EIP-2718 bytes). By default one call of `eth_sendRawTransaction`;
+    /// a transport with several nodes may ask the next one where the first fails, since the same bytes
+    /// take effect once only.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call); [`TransportError::Server`] only where no node has taken it.
+    async fn send(&self, raw: &Bytes) -> Result<(), TransportError> {
+        self.call(SEND, serde_json::json!([raw])).await.map(|_hash| ())
+    }
+
+    /// How each node does, where there are several to choose from.
+    fn endpoints(&self) -> Vec<Health> {
+        Vec::new()
+    }
 }
+
+/// The method that hands in a signed transaction.
+pub(crate) const SEND: &str = "eth_sendRawTransaction";
 
 /// The main chain.
 #[async_trait]
@@ -235,6 +254,11 @@ pub trait MainChain: Send + Sync {
     /// # Errors
     /// When the main chain cannot be asked.
     async fn receipt(&self, hash: &B256) -> Result<Option<Receipt>, MainError>;
+
+    /// How each of its nodes does, where there are several to choose from.
+    fn endpoints(&self) -> Vec<Health> {
+        Vec::new()
+    }
 }
 
 #[cfg(test)]

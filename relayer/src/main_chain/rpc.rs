@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use alloy_primitives::{Address, B256, Bytes, U64, U128};
 use async_trait::async_trait;
-use grid_adapters::{HttpJsonRpc, RpcError};
+use grid_adapters::{AdapterError, Endpoint, Health, RpcError, RpcPool, SendError};
 use grid_core::{
     ChainId,
     api::{AccountInfo, Locator},
@@ -12,7 +12,7 @@ use grid_core::{
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{MainChain, MainError, MainView, Receipt, Refusal, RpcTransport, TransportError};
+use super::{MainChain, MainError, MainView, Receipt, Refusal, RpcTransport, SEND, TransportError};
 
 /// [`MainChain`] over any [`RpcTransport`], with a deadline on every call.
 #[derive(Debug)]
@@ -33,12 +33,19 @@ impl<T: RpcTransport> RpcMainChain<T> {
         method: &'static str,
         params: Value,
     ) -> Result<R, MainError> {
-        let call = self.transport.call(method, params);
-        let answer = tokio::time::timeout(self.deadline, call).await.map_err(|_| {
-            TransportError::Timeout { method: method.into(), after: self.deadline }
-        })??;
+        let answer = self.in_time(method, self.transport.call(method, params)).await?;
         serde_json::from_value(answer)
             .map_err(|error| MainError::BadAnswer { method, reason: error.to_string() })
+    }
+
+    async fn in_time<R>(
+        &self,
+        method: &'static str,
+        call: impl Future<Output = Result<R, TransportError>>,
+    ) -> Result<R, TransportError> {
+        tokio::time::timeout(self.deadline, call)
+            .await
+            .map_err(|_| TransportError::Timeout { method: method.into(), after: self.deadline })?
     }
 }
 
@@ -69,12 +76,12 @@ impl<T: RpcTransport> MainChain for RpcMainChain<T> {
     }
 
     async fn send(&self, raw: &Bytes) -> Result<(), MainError> {
-        match self.ask::<B256>("eth_sendRawTransaction", json!([raw])).await {
-            Ok(_) => Ok(()),
-            Err(MainError::Transport(TransportError::Server { message, data, .. })) => {
+        match self.in_time(SEND, self.transport.send(raw)).await {
+            Ok(()) => Ok(()),
+            Err(TransportError::Server { message, data, .. }) => {
                 Err(MainError::Refused { refusal: Refusal::of(data.as_ref()), message })
             }
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -87,30 +94,77 @@ impl<T: RpcTransport> MainChain for RpcMainChain<T> {
             gas_used: receipt.gas_used.to(),
         }))
     }
+
+    fn endpoints(&self) -> Vec<Health> {
+        self.transport.endpoints()
+    }
 }
 
-/// [`RpcTransport`] over HTTP, with the adapters' client.
+/// What is asked of a node, as its metrics tell it apart.
+const METHODS: [&str; 9] = [
+    "grid_tip",
+    "grid_chains",
+    "grid_locator",
+    "grid_account",
+    "grid_headers",
+    "grid_header",
+    "eth_gasPrice",
+    "eth_getTransactionReceipt",
+    SEND,
+];
+
+/// [`RpcTransport`] over HTTP, to one node or several: questions go to the first that works, and to
+/// another one too when it is slow; a transaction goes to one, and to the next only when that one failed.
 #[derive(Debug)]
 pub struct HttpTransport {
-    client: HttpJsonRpc,
+    nodes: RpcPool,
 }
 
 impl HttpTransport {
-    /// Uses a configured client.
-    #[must_use]
-    pub const fn new(client: HttpJsonRpc) -> Self {
-        Self { client }
+    /// The nodes at these endpoints, best first. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When there is no endpoint or too many, or no HTTP client can be built.
+    pub fn new(endpoints: Vec<Endpoint>) -> Result<Self, Box<AdapterError>> {
+        let height = |tip: &Value| tip.get("height").and_then(Value::as_u64);
+        let nodes = RpcPool::new("the main chain", endpoints, &METHODS)?;
+        Ok(Self { nodes: nodes.with_height(("grid_tip", height)) })
+    }
+}
+
+fn transport_error(error: AdapterError) -> TransportError {
+    match error {
+        AdapterError::Rpc(RpcError::Server { method, code, message, data, .. }) => {
+            TransportError::Server { method, code, message, data }
+        }
+        other => TransportError::Unreachable(other.to_string()),
     }
 }
 
 #[async_trait]
 impl RpcTransport for HttpTransport {
     async fn call(&self, method: &str, params: Value) -> Result<Value, TransportError> {
-        self.client.call(method, params).await.map_err(|error| match error {
-            RpcError::Server { code, message, data, .. } => {
-                TransportError::Server { method: method.into(), code, message, data }
+        self.nodes.call(method, params).await.map_err(transport_error)
+    }
+
+    async fn send(&self, raw: &Bytes) -> Result<(), TransportError> {
+        let Err(SendError { error, in_doubt }) = self.nodes.send(SEND, json!([raw])).await else {
+            return Ok(());
+        };
+        match (transport_error(error), in_doubt) {
+            (error, None) => Err(error),
+            // The node that failed has passed it on.
+            (TransportError::Server { data, .. }, Some(_))
+                if Refusal::of(data.as_ref()) == Refusal::AlreadyKnown =>
+            {
+                Ok(())
             }
-            other => TransportError::Unreachable(other.to_string()),
-        })
+            // Whether it was taken shows in a receipt; a refusal by another node does not say.
+            (_, Some(doubt)) => Err(TransportError::Unreachable(doubt.to_string())),
+        }
+    }
+
+    fn endpoints(&self) -> Vec<Health> {
+        self.nodes.health()
     }
 }

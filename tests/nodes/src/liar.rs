@@ -1,6 +1,9 @@
 //! A proxy in front of a real node, Bitcoin Core or anvil, that lies about headers.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::{
     Router,
@@ -53,6 +56,7 @@ pub struct Liar {
 struct Node {
     url: String,
     lie: Mutex<Lie>,
+    passed: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Liar {
@@ -61,7 +65,8 @@ impl Liar {
     /// # Errors
     /// [`NodeError::Io`] when there is no free port.
     pub async fn start(url: &str) -> Result<Self, NodeError> {
-        let node = Arc::new(Node { url: url.into(), lie: Mutex::new(Lie::None) });
+        let (lie, passed) = (Mutex::new(Lie::None), Mutex::default());
+        let node = Arc::new(Node { url: url.into(), lie, passed });
         let router = Router::new().fallback(pass).with_state(node.clone());
         Ok(Self { url: serve::on_loopback(router).await?, node })
     }
@@ -71,10 +76,33 @@ impl Liar {
         &self.url
     }
 
+    /// The HTTP exchanges that it was asked for since the last look, by what they ask: the methods of a
+    /// batch, each once, or the beginning of a path.
+    pub fn exchanges(&self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut *self.node.passed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// From now on it lies like this.
     pub fn lie(&self, lie: Lie) {
         *self.node.lie.lock().unwrap_or_else(PoisonError::into_inner) = lie;
     }
+}
+
+impl Node {
+    fn note(&self, name: String) {
+        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        *passed.entry(name).or_default() += 1;
+    }
+}
+
+/// What an exchange asks, in few words.
+fn name(path: &str, body: &[u8]) -> String {
+    let methods: BTreeSet<String> = match serde_json::from_slice(body) {
+        Ok(Value::Array(calls)) => calls.iter().map(|call| call["method"].to_string()).collect(),
+        Ok(call) => [call["method"].to_string()].into(),
+        Err(_) => return path.split('/').take(3).collect::<Vec<_>>().join("/"),
+    };
+    methods.into_iter().collect::<Vec<_>>().join("+").replace('"', "")
 }
 
 async fn pass(
@@ -86,6 +114,7 @@ async fn pass(
 ) -> Response {
     let lie = node.lie.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    node.note(name(path, &body));
     let rest = path.starts_with("/rest/headers/");
     let asks = |method: &[u8]| body.windows(method.len()).any(|part| part == method);
     let asks_headers = rest || asks(b"getblockheader") || asks(b"eth_getBlockBy");

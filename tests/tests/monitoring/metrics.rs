@@ -37,7 +37,11 @@ pub(crate) fn of_the_code() -> BTreeMap<&'static str, Metric> {
         let grid_node::MetricInfo { name, kind, labels, help } = *metric;
         (name, Metric { kind, labels: labels.to_vec(), help: help.trim() })
     });
-    relayer.chain(node).collect()
+    let endpoints = grid_adapters::EndpointMetrics::TABLE.iter().map(|metric| {
+        let grid_adapters::http::MetricInfo { name, kind, labels, help } = *metric;
+        (name, Metric { kind, labels: labels.to_vec(), help: help.trim() })
+    });
+    relayer.chain(node).chain(endpoints).collect()
 }
 
 /// The labels of a metric's series in Prometheus; `None` for one that does not exist.

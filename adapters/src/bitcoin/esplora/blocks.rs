@@ -38,6 +38,10 @@ impl EsploraSource {
         from: u64,
         count: usize,
     ) -> Result<Vec<SourceHeader>, AdapterError> {
+        let known = self.known().header(from).filter(|_| count > 0);
+        if let Some(header) = known {
+            return Ok(vec![header]);
+        }
         let count = (count as u64).min(PAGE * MAX_PAGES);
         let Some(last) = from.checked_add(count).and_then(|end| end.checked_sub(1)) else {
             return Ok(Vec::new());
@@ -131,25 +135,29 @@ impl EsploraSource {
             let reason = format!("expected block {height}, got block {}", block.height);
             return Err(self.bad_answer("blocks", reason));
         }
+        let next = self.header_of(block)?;
+        let parent = headers.last().map(|last| last.compat.blockHash);
+        if parent.is_some_and(|parent| parent != next.compat.parentHash) {
+            return Err(AdapterError::Reorganised { endpoint: self.endpoint(), height });
+        }
+        headers.push(next);
+        Ok(())
+    }
+
+    /// The header out of a description, checked against the hash in it.
+    fn header_of(&self, block: &Described) -> Result<SourceHeader, AdapterError> {
         let claimed = self.parse_hash("blocks", &block.id)?;
         let prev = block.previousblockhash.as_deref();
-        let prev = prev.map_or(Ok(B256::ZERO), |prev| self.parse_hash("blocks", prev))?;
         let raw = Header {
             version: block.version,
-            prev,
+            prev: prev.map_or(Ok(B256::ZERO), |prev| self.parse_hash("blocks", prev))?,
             merkle_root: self.parse_hash("blocks", &block.merkle_root)?,
             time: block.timestamp,
             bits: block.bits,
             nonce: block.nonce,
         }
         .to_bytes();
-        let next = self.checked(height, &raw, &claimed)?;
-        let parent = headers.last().map(|last| last.compat.blockHash);
-        if parent.is_some_and(|parent| parent != prev) {
-            return Err(AdapterError::Reorganised { endpoint: self.endpoint(), height });
-        }
-        headers.push(next);
-        Ok(())
+        self.checked(block.height, &raw, &claimed)
     }
 
     /// A header with the hash that it is asked for by, and with work.
@@ -173,8 +181,11 @@ impl EsploraSource {
         Ok(next)
     }
 
-    /// Height of a block by its description.
-    pub(super) async fn height_of(&self, hash: &B256) -> Result<Option<u64>, AdapterError> {
+    /// The header of a block by its description.
+    pub(super) async fn header_by(
+        &self,
+        hash: &B256,
+    ) -> Result<Option<SourceHeader>, AdapterError> {
         let Some(body) = self.get(&format!("/block/{}", header::shown(hash))).await? else {
             return Ok(None);
         };
@@ -184,6 +195,6 @@ impl EsploraSource {
             let reason = format!("asked for block {}, got {}", header::shown(hash), block.id);
             return Err(self.bad_answer("block", reason));
         }
-        Ok(Some(block.height))
+        self.header_of(&block).map(Some)
     }
 }

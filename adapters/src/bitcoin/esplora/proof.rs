@@ -4,7 +4,7 @@
 //! question where `/tx/:txid/merkle-proof` would be several; and its content is checked against the
 //! header as a node's is.
 
-use alloy_primitives::{B256, hex};
+use alloy_primitives::B256;
 use grid_core::{CompatHeader, bitcoin::spv::RawBlock, proof::facts::BitcoinFact};
 use serde::Deserialize;
 
@@ -93,17 +93,14 @@ impl EsploraSource {
             what: format!("block {shown}"),
             hint: "; block hashes are given as Bitcoin's tools show them",
         };
-        let height = self.height_of(hash).await?.ok_or_else(unknown)?;
+        let header = self.header_by(hash).await?.ok_or_else(unknown)?.compat;
         let body = self.get(&format!("/block/{shown}/status")).await?.ok_or_else(unknown)?;
         let position: Position = serde_json::from_slice(&body)
             .map_err(|error| self.bad_answer("block/status", error.to_string()))?;
         if !position.in_best_chain {
-            return Err(AdapterError::Stale { endpoint: self.endpoint(), block: shown, height });
+            let (endpoint, height) = (self.endpoint(), header.height);
+            return Err(AdapterError::Stale { endpoint, block: shown, height });
         }
-        let text = self.text("block/header", &format!("/block/{shown}/header")).await?;
-        let mut raw = [0; header::LEN];
-        hex::decode_to_slice(text.ok_or_else(unknown)?, &mut raw)
-            .map_err(|_| self.bad_answer("block/header", "expected 80 bytes in hex".into()))?;
-        Ok(self.checked(height, &raw, hash)?.compat)
+        Ok(header)
     }
 }

@@ -10,7 +10,6 @@ use super::Quorum;
 use crate::{
     AdapterError, Branch, Member, SourceHeader, SourceTip,
     bitcoin::{header::LEN, now_ms},
-    member::HEDGE,
     source::MAX_HEADERS,
 };
 
@@ -164,7 +163,7 @@ impl Quorum {
     async fn turn(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
         let mut seen = self.state().verified.top().height;
         loop {
-            if let Ok(turn) = tokio::time::timeout(HEDGE, self.download.lock()).await {
+            if let Ok(turn) = tokio::time::timeout(self.grace(), self.download.lock()).await {
                 return Some(turn);
             }
             let top = self.state().verified.top().height;

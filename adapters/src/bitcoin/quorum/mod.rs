@@ -114,11 +114,16 @@ impl Quorum {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How long the others are waited for once enough members have answered.
+    fn grace(&self) -> Duration {
+        self.members.iter().map(Member::hedge_after).max().unwrap_or_default()
+    }
+
     /// Asks the members and takes over what they show. Returns those that failed.
     async fn look(&self) -> Vec<(&Member, AdapterError)> {
-        let now = Instant::now();
+        let (now, begun) = (Instant::now(), tokio::time::Instant::now());
         let (paused, due): (Vec<_>, Vec<_>) =
-            self.members.iter().enumerate().partition(|(_, member)| member.paused(now));
+            self.members.iter().enumerate().partition(|(_, member)| member.paused(begun));
         // Those in a pause are only asked where the others are too few.
         let asked = if due.len() >= self.agree { due } else { [due, paused].concat() };
         let mut late: Vec<usize> = asked.iter().map(|(number, _)| *number).collect();
@@ -137,7 +142,7 @@ impl Quorum {
                 if answered < self.agree {
                     running.next().await
                 } else {
-                    tokio::time::timeout(member::HEDGE, running.next()).await.unwrap_or(None)
+                    tokio::time::timeout(self.grace(), running.next()).await.unwrap_or(None)
                 }
             };
             let ended = tokio::select! { ended = next => ended, () = &mut deadline => None };
@@ -150,6 +155,7 @@ impl Quorum {
         }
         drop(running);
         self.overtaken(&late, now);
+        member::measure_lag(&self.members, begun);
         failures
     }
 
@@ -157,7 +163,8 @@ impl Quorum {
     fn overtaken(&self, late: &[usize], since: Instant) {
         let state = self.state();
         let idle = late.iter().filter(|number| !state.progress.moved(**number, since));
-        idle.filter_map(|number| self.members.get(*number)).for_each(Member::overtaken);
+        idle.filter_map(|number| self.members.get(*number))
+            .for_each(|member| member.overtaken(member.hedge_after()));
     }
 
     /// Weighs what the members show.

@@ -19,10 +19,21 @@ use super::{
     wire::{ACCEPT_ANY, ACCEPT_JSON, Object, Origin},
 };
 use crate::{
-    AdapterError, Endpoint, RpcError,
+    AdapterError, Endpoint,
     http::{Answer, HttpClient},
-    rpc::Excerpt,
 };
+
+/// What is asked of a node, as its metrics tell it apart.
+const METHODS: [&str; 8] = [
+    "eth/v1/beacon/light_client/bootstrap",
+    "eth/v1/beacon/light_client/updates",
+    "eth/v1/beacon/light_client/finality_update",
+    "eth/v1/beacon/light_client/optimistic_update",
+    "eth/v1/beacon/genesis",
+    "eth/v1/beacon/headers",
+    "eth/v1/config/spec",
+    "eth/v1/node/syncing",
+];
 
 /// Most updates in one request. `MAX_REQUEST_LIGHT_CLIENT_UPDATES`.
 pub(super) const MAX_UPDATES: u64 = 128;
@@ -86,7 +97,7 @@ pub(super) struct BeaconApi {
 
 impl BeaconApi {
     pub(super) fn new(endpoint: Endpoint, network: NetworkConfig) -> Result<Self, AdapterError> {
-        let http = HttpClient::new(endpoint)?;
+        let http = HttpClient::new(endpoint, &METHODS)?;
         let (json_only, checked) = (AtomicBool::new(false), AtomicBool::new(false));
         Ok(Self { http, network, json_only, checked, events: Events::default() })
     }
@@ -222,26 +233,16 @@ impl BeaconApi {
     }
 
     fn require_success(&self, path: &str, answer: &Answer) -> Result<(), AdapterError> {
-        let (endpoint, method) = (self.endpoint().to_owned(), path.to_owned());
         Err(match answer.status {
             StatusCode::OK => return Ok(()),
             StatusCode::NOT_FOUND => BeaconError::Missing {
-                endpoint,
-                what: method,
+                endpoint: self.endpoint().into(),
+                what: path.into(),
                 hint: "; it is too old for this node, or the node serves no light clients",
             }
             .into(),
-            StatusCode::TOO_MANY_REQUESTS => {
-                RpcError::RateLimited { endpoint, method, after: answer.retry_after }.into()
-            }
             // 206 is how a node says that it is syncing.
-            status => RpcError::Status {
-                endpoint,
-                method,
-                status: status.as_u16(),
-                body: Excerpt::of(&answer.body),
-            }
-            .into(),
+            _ => self.http.exchange().status(path, answer).into(),
         })
     }
 }

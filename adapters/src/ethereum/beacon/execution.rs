@@ -57,8 +57,9 @@ impl Execution {
         }
         let node = |endpoint: Endpoint| {
             let name = endpoint.section().to_owned();
-            let source = EthereumSource::new(chain.clone(), endpoint, FollowHead::Finalized)?;
-            Ok(Member::of(name, SourceKind::Rpc, Arc::new(source)))
+            let follow = FollowHead::Finalized;
+            let source = EthereumSource::new(chain.clone(), endpoint.clone(), follow)?;
+            Ok(Member::of(name, SourceKind::Rpc, Arc::new(source)).at(&endpoint))
         };
         let nodes: Result<_, AdapterError> = endpoints.into_iter().map(node).collect();
         Ok(Self { nodes: nodes?, chain, known: Mutex::default() })

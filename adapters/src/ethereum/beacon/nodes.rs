@@ -3,20 +3,18 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use futures::{
-    FutureExt as _, StreamExt as _,
+    FutureExt as _,
     future::{BoxFuture, select_all},
-    stream::FuturesUnordered,
 };
 use grid_core::{ChainId, ethereum::sync::NetworkConfig};
 
 use super::{BeaconError, api::BeaconApi, network};
 use crate::{
     AdapterError, Endpoint, Health, SourceKind,
-    member::{self, HEDGE, Member},
+    member::{self, Member},
     pool,
 };
 
@@ -50,8 +48,8 @@ impl Nodes {
             .into_iter()
             .map(|endpoint| {
                 let name = endpoint.section().to_owned();
-                let api = BeaconApi::new(endpoint, network.clone())?;
-                Ok(Member::of(name, SourceKind::Beacon, Arc::new(api)))
+                let api = BeaconApi::new(endpoint.clone(), network.clone())?;
+                Ok(Member::of(name, SourceKind::Beacon, Arc::new(api)).at(&endpoint))
             })
             .collect();
         Ok(Self { chain, members: members?, warnings: Mutex::default() })
@@ -141,29 +139,8 @@ impl Nodes {
         now: u64,
         question: impl Fn(&'a BeaconApi) -> BoxFuture<'a, Result<T, AdapterError>> + Sync,
     ) -> Vec<(&'a Node, Result<T, AdapterError>)> {
-        let mut asked: FuturesUnordered<_> = self
-            .members
-            .iter()
-            .map(|node| {
-                let api = &*node.source;
-                let answer = node.ask(self.checked(api, now, question(api)).boxed());
-                async move { (node, answer.await) }
-            })
-            .collect();
-        let mut answers: Vec<(&Node, Result<T, AdapterError>)> = Vec::new();
-        let mut patience = Duration::MAX;
-        while let Ok(Some(answer)) = tokio::time::timeout(patience, asked.next()).await {
-            if answer.1.is_ok() {
-                patience = HEDGE;
-            }
-            answers.push(answer);
-        }
-        for node in &self.members {
-            if !answers.iter().any(|(other, _)| other.name == node.name) {
-                node.overtaken();
-            }
-        }
-        answers
+        let ask = |api: &'a BeaconApi| self.checked(api, now, question(api)).boxed();
+        pool::all(self.members.iter().collect(), 1, ask).await
     }
 
     /// Notes that a node serves finality that is older than what is proven already.

@@ -93,7 +93,7 @@ impl Origin<'_> {
         let mut updates = Vec::new();
         match self.media(answer)? {
             Media::Ssz => {
-                let mut rest = answer.body.as_slice();
+                let mut rest = answer.body.as_ref();
                 while !rest.is_empty() {
                     let (chunk, after) = cut(rest).ok_or_else(|| {
                         let at = answer.body.len() - rest.len();

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use alloy_primitives::{Address, B256, Bytes, U64};
 use alloy_sol_types::SolValue as _;
 use eyre::{Result, WrapErr as _, eyre};
-use grid_adapters::{Endpoint, HttpJsonRpc};
+use grid_adapters::Endpoint;
 use grid_core::{api::AccountInfo, grid::Extension};
 use grid_node::Caller;
 use grid_relayer::{HttpTransport, RpcTransport, TransportError};
@@ -55,7 +55,7 @@ impl Target {
     pub(super) fn http(urls: &[String]) -> Result<Self> {
         let node = |url: &String| -> Result<Box<dyn RpcTransport>> {
             let endpoint = Endpoint::new(url, "--rpc")?;
-            Ok(Box::new(HttpTransport::new(HttpJsonRpc::new(endpoint)?)))
+            Ok(Box::new(HttpTransport::new(vec![endpoint])?))
         };
         Ok(Self { nodes: urls.iter().map(node).collect::<Result<_>>()? })
     }
@@ -68,9 +68,8 @@ impl Target {
     /// Gives one of the nodes a transaction.
     pub(super) async fn send(&self, node: usize, one: &Signed) -> Result<(), TransportError> {
         let node = &self.nodes[node % self.nodes.len()];
-        let call = node.call("eth_sendRawTransaction", json!([one.raw]));
-        match tokio::time::timeout(PATIENCE, call).await {
-            Ok(answer) => answer.map(drop),
+        match tokio::time::timeout(PATIENCE, node.send(&one.raw)).await {
+            Ok(answer) => answer,
             Err(_) => Err(TransportError::Unreachable("no answer in time".into())),
         }
     }

@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alloy_primitives::utils::format_ether;
-use grid_adapters::{Endpoint, HttpJsonRpc};
 use grid_core::{
     Level, Security,
     api::{AccountInfo, ChainInfo},
@@ -15,7 +14,7 @@ use crate::{
     args::Daemon,
     config::{ChainKind, ChainSection, Config},
     home::Home,
-    keys,
+    keys, sources,
 };
 
 /// The patience with one call.
@@ -34,10 +33,9 @@ pub(super) type Asked = Result<(MainView, Option<AccountInfo>), String>;
 
 /// Asks the main chain as the relayer does.
 pub(super) async fn ask(home: &Home, config: &Config) -> Asked {
-    let rpc = Endpoint::new(&config.relayer.main_chain, "relayer.main_chain")
-        .and_then(HttpJsonRpc::new)
-        .map_err(|error| error.to_string())?;
-    let main = RpcMainChain::new(HttpTransport::new(rpc), DEADLINE);
+    let nodes = sources::main_chain(&config.relayer, None).map_err(|error| format!("{error:#}"))?;
+    let nodes = HttpTransport::new(nodes).map_err(|error| error.to_string())?;
+    let main = RpcMainChain::new(nodes, DEADLINE);
     let view = main.view().await.map_err(|error| error.to_string())?;
     let account = match keys::address_of(&home.resolve(&config.relayer.key)) {
         Ok(address) => main.account(&address).await.ok(),

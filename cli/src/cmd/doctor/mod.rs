@@ -102,6 +102,6 @@ fn late(name: &'static str) -> Finding {
 
 /// `grid start` where the main chain's genesis is here and the relayer is told to use this node.
 fn usual(home: &Home, config: &Config) -> Daemon {
-    let own = config.relayer.main_chain == format!("http://{}", config.node.rpc);
+    let own = config.relayer.main_chain.list() == [format!("http://{}", config.node.rpc)];
     if own && home.resolve(&config.node.genesis).exists() { Daemon::Start } else { Daemon::Relayer }
 }

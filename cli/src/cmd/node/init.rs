@@ -98,6 +98,6 @@ fn configuration(args: &NodeInitArgs) -> Config {
         gossip_listen: Some(args.gossip_listen.clone()),
         gossip_peers: args.gossip_peer.clone(),
     });
-    config.relayer.main_chain = format!("http://{}", args.rpc);
+    config.relayer.main_chain = format!("http://{}", args.rpc).into();
     config
 }

@@ -1,5 +1,6 @@
 //! Bitcoin sources against real nodes: storms of reorganisations, competing branches, lies.
 
+mod calls;
 mod competing;
 mod esplora;
 mod kinds;
