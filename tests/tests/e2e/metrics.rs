@@ -14,14 +14,17 @@ use crate::world::World;
 const SCRAPED: Duration = Duration::from_secs(90);
 
 const NO_LIGHT_CLIENT: &str = "this Ethereum chain is attested";
+const IN_PROCESS: &str = "the main chain's node is in the same process";
 /// Panels that have no data here, with the reason.
-const EMPTY: [(&str, &str); 6] = [
+const EMPTY: [(&str, &str); 8] = [
     ("Age of finality", NO_LIGHT_CLIENT),
     ("Finality", NO_LIGHT_CLIENT),
     ("Missing headers", NO_LIGHT_CLIENT),
     ("Free disk", "node_exporter does not run"),
     ("Requests to attesters", "the relayer's own key is enough"),
     ("Answers to other relayers", "nobody asks"),
+    ("Time to an answer of a node", IN_PROCESS),
+    ("Failed calls of a node", IN_PROCESS),
 ];
 
 fn repository(path: &str) -> PathBuf {
