@@ -5,6 +5,7 @@ mod args;
 mod btc;
 mod cmd;
 mod config;
+mod database;
 mod eth;
 mod home;
 mod keys;

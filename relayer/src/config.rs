@@ -1,13 +1,12 @@
 //! What a relayer needs to know, with its defaults.
 
 use core::{net::SocketAddr, time::Duration};
-use std::path::PathBuf;
 
 use alloy_signer_local::PrivateKeySigner;
 use grid_adapters::EndpointMetrics;
 use grid_core::Level;
 
-use crate::attest::AttestConfig;
+use crate::{attest::AttestConfig, store::StoreLocation};
 
 /// Bytes of evidence in one transaction: 6,048 Bitcoin headers and a margin. The main chain's own limit
 /// on a transaction is above it.
@@ -25,8 +24,8 @@ pub const MAX_FINAL_RUN: usize = 1_024;
 /// Everything that one relayer is told when it starts.
 #[derive(Debug, Clone)]
 pub struct RelayerConfig {
-    /// `SQLite` file; made when it is missing.
-    pub database: PathBuf,
+    /// The database.
+    pub database: StoreLocation,
     /// Signs and pays submissions.
     pub signer: PrivateKeySigner,
     /// Sign headers of attested chains.
@@ -80,7 +79,8 @@ pub struct SubmitConfig {
     pub max_attempts: u64,
     /// Part of the fee per gas that goes to the proposer, smallest unit of GRID.
     pub priority_fee: u128,
-    /// How long a worker may keep an item before another may take it.
+    /// How long a relayer keeps chains and items without a sign of life; then another one that shares the
+    /// database takes them over.
     pub lease: Duration,
     /// An included range that the main chain's best branch does not show is submitted again after this
     /// time.
@@ -126,7 +126,7 @@ impl Default for SubmitConfig {
             replace_after: Duration::from_secs(30),
             max_attempts: 8,
             priority_fee: 1,
-            lease: Duration::from_secs(30),
+            lease: Duration::from_secs(10),
             stale_after: Duration::from_secs(60),
             dry_run: false,
         }
@@ -142,9 +142,9 @@ impl Default for Retention {
 impl RelayerConfig {
     /// A configuration with every default and no HTTP server.
     #[must_use]
-    pub fn new(database: PathBuf, signer: PrivateKeySigner) -> Self {
+    pub fn new(database: impl Into<StoreLocation>, signer: PrivateKeySigner) -> Self {
         Self {
-            database,
+            database: database.into(),
             signer,
             attesters: Vec::new(),
             attest: AttestConfig::default(),

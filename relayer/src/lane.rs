@@ -26,6 +26,7 @@ use crate::{
     attest::Collector,
     clock::{backoff, now_ms},
     config::{LaneConfig, SubmitConfig},
+    crew::Crew,
     finality::FinalityRound,
     main_chain::{MainChain, MainError, MainView},
     metrics::Metrics,
@@ -78,10 +79,9 @@ impl Round {
     }
 }
 
-/// A chain and what the relayer remembers of it between two visits.
+/// A chain that is followed.
 struct Chain {
     round: Round,
-    row: Option<ChainRow>,
 }
 
 /// What all lanes share.
@@ -96,8 +96,8 @@ pub struct Shared {
     deadline: Duration,
     board: Board,
     metrics: Arc<Metrics>,
-    /// Holder of this process's leases.
-    worker: String,
+    /// This relayer among those of its database.
+    crew: Crew,
     view: Mutex<Seen>,
     /// The chain whose source had news last.
     news: watch::Sender<Option<ChainId>>,
@@ -142,13 +142,13 @@ pub struct Parts {
     pub board: Board,
     /// Metrics.
     pub metrics: Arc<Metrics>,
-    /// Holder of this process's leases.
-    pub worker: String,
+    /// This relayer among those of its database.
+    pub crew: Crew,
 }
 
 impl core::fmt::Debug for Parts {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Parts").field("worker", &self.worker).finish_non_exhaustive()
+        f.debug_struct("Parts").field("crew", &self.crew.name()).finish_non_exhaustive()
     }
 }
 
@@ -167,7 +167,7 @@ impl Shared {
             deadline,
             board,
             metrics,
-            worker,
+            crew,
         } = parts;
         Self {
             main,
@@ -180,7 +180,7 @@ impl Shared {
             deadline,
             board,
             metrics,
-            worker,
+            crew,
             view: Mutex::default(),
             news: watch::Sender::new(None),
             sources: watch::Sender::new(0),
@@ -254,17 +254,16 @@ impl Shared {
         now: u64,
     ) -> Result<(), StoreError> {
         let id = chain.round.source().id().clone();
-        let row = match chain.row.take() {
-            Some(row) => row,
-            None => self.store.chain(&id).await?,
+        let Some(row) = self.crew.hold(&id, now).await? else {
+            // Another relayer works on it.
+            self.board.chain_state(&id, ChainState::Active, None, 0);
+            return Ok(());
         };
-        let row = if row.next_at > now {
+        if row.next_at > now {
             self.board.chain_state(&id, row.state, row.reason.as_deref(), row.next_at);
-            row
         } else {
-            self.look(chain, &id, row, lane, view, now).await?
-        };
-        chain.row = Some(row);
+            self.look(chain, &id, row, lane, view, now).await?;
+        }
         self.hand_in(&id, lane, view, budget, now).await
     }
 
@@ -276,7 +275,7 @@ impl Shared {
         lane: &LaneConfig,
         view: &MainView,
         now: u64,
-    ) -> Result<ChainRow, StoreError> {
+    ) -> Result<(), StoreError> {
         let tools = Tools {
             main: self.main.clone(),
             store: self.store.clone(),
@@ -290,6 +289,7 @@ impl Shared {
             Err(_elapsed) => Err(RoundError::Late { chain: id.clone(), after: self.deadline }),
         };
         self.board.sources_seen(id, chain.round.source().view());
+        let unreachable = outcome.as_ref().is_err_and(RoundError::is_local);
         let next = match outcome {
             Ok(report) => {
                 self.report(id, &report, now);
@@ -304,7 +304,10 @@ impl Shared {
         if row.state != ChainState::Active && next.state == ChainState::Active {
             tracing::info!(chain = %id, "relaying again");
         }
-        Ok(next)
+        if unreachable {
+            self.crew.pass_on(id, now).await?;
+        }
+        Ok(())
     }
 
     fn report(&self, id: &ChainId, report: &Report, now: u64) {
@@ -363,7 +366,7 @@ impl Shared {
         if limit == 0 {
             return Ok(());
         }
-        let claims = self.store.claim(&self.worker, id, limit, now, self.submit.lease).await?;
+        let claims = self.store.claim(self.crew.name(), id, limit, now, self.submit.lease).await?;
         let mut failure = None;
         for claim in &claims {
             if failure.is_some() {

@@ -15,6 +15,7 @@
 pub mod attest;
 pub mod clock;
 pub mod config;
+pub mod crew;
 mod error;
 pub mod evidence;
 pub mod finality;

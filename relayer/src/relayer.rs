@@ -15,6 +15,7 @@ use crate::{
     attest::{AttestService, Attester, Collector},
     clock::now_ms,
     config::{RelayerConfig, Retention},
+    crew::{self, Crew},
     error::RelayerError,
     http,
     lane::{self, Parts, Shared},
@@ -23,7 +24,7 @@ use crate::{
     reload::{Change, Control, Reload},
     source::ChainSource,
     status::{Board, Status},
-    store::{ChainState, Store, StoreError},
+    store::{ChainState, RelayerRow, Store, StoreError, StoreLocation},
     submit::Submitter,
     supervise::{Pulse, Pulses, Supervisor, TaskSpec},
     wake,
@@ -37,6 +38,10 @@ const PRUNE_BATCH: u32 = 2_000;
 
 /// Time between two looks for finished work that is old enough to delete.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
+
+/// How long a start waits for a database server that is away, and between two tries.
+const DATABASE_AWAY: Duration = Duration::from_secs(60);
+const DATABASE_LOOK: Duration = Duration::from_secs(1);
 
 /// A lane is late after three rounds and the main chain's deadline.
 pub(crate) const LATE: Duration = Duration::from_secs(45);
@@ -54,6 +59,7 @@ pub(crate) struct Inner {
     shared: Arc<Shared>,
     pulses: OnceLock<Pulses>,
     reload: OnceLock<Arc<dyn Reload>>,
+    crew: Crew,
     started_at: u64,
 }
 
@@ -92,7 +98,7 @@ impl Relayer {
         }
         let listener = config.http.map(listen).transpose()?;
         let http = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-        let store = Store::open(&config.database).await?;
+        let store = Box::pin(open(&config.database, &cancel)).await?;
         let metrics = Arc::new(Metrics::new()?);
         metrics.initialise(&ids);
         if let Some(endpoints) = &config.endpoints {
@@ -113,6 +119,14 @@ impl Relayer {
             keys.clear();
         }
         let keys = keys.into();
+        let me = RelayerRow {
+            owner: format!("{:016x}", rand::thread_rng().r#gen::<u64>()),
+            signer: config.signer.address(),
+            started_at: now_ms(),
+        };
+        let crew = Crew::new(store.clone(), me, config.submit.lease, config.submit.dry_run);
+        // Before anything else: the others must not take this key for a dead one's.
+        crew.beat(&ids, now_ms()).await?;
         let attester = Arc::new(Attester::new(keys, store.clone(), &sources, &config.attest));
         let collector =
             Collector::new(attester.clone(), &config.attest, metrics.clone(), board.clone())?;
@@ -127,10 +141,9 @@ impl Relayer {
             deadline: config.round,
             board: board.clone(),
             metrics: metrics.clone(),
-            worker: format!("{:016x}", rand::thread_rng().r#gen::<u64>()),
+            crew: crew.clone(),
         };
         let shared = Arc::new(Shared::new(parts, sources));
-        let started_at = now_ms();
         let inner = Arc::new(Inner {
             store,
             board,
@@ -139,7 +152,8 @@ impl Relayer {
             shared: shared.clone(),
             pulses: OnceLock::new(),
             reload: OnceLock::new(),
-            started_at,
+            crew,
+            started_at: now_ms(),
         });
         let specs = tasks(&config, &inner, &shared, &submitter, listener);
         let supervisor = Supervisor::new(specs, metrics, cancel.clone());
@@ -147,10 +161,29 @@ impl Relayer {
         let _ = inner.pulses.set(supervisor.pulses());
         let supervisor = tokio::spawn(supervisor.run(config.drain));
         tracing::info!(
-            database = %config.database.display(), address = %submitter.address(),
+            database = %config.database, address = %submitter.address(),
             chains = ids.len(), "relayer started"
         );
         Ok(RelayerHandle { inner, http, supervisor, cancel })
+    }
+}
+
+/// Opens the database; a server that is away is waited for.
+async fn open(location: &StoreLocation, cancel: &CancellationToken) -> Result<Store, StoreError> {
+    let deadline = tokio::time::Instant::now() + DATABASE_AWAY;
+    loop {
+        let error = match Store::open(location).await {
+            Err(error) if error.is_transient() => error,
+            opened => return opened,
+        };
+        if tokio::time::Instant::now() >= deadline || cancel.is_cancelled() {
+            return Err(error);
+        }
+        tracing::warn!(%error, "waiting for the database");
+        tokio::select! {
+            () = cancel.cancelled() => {}
+            () = tokio::time::sleep(DATABASE_LOOK) => {}
+        }
     }
 }
 
@@ -186,6 +219,12 @@ fn tasks(
     let (submitter, poll) = (submitter.clone(), config.submit.poll);
     specs.push(TaskSpec::new("settle", LATE.max(3 * poll), move |pulse, cancel| {
         settle(submitter.clone(), poll, pulse, cancel)
+    }));
+    let (crew, waked) = (inner.crew.clone(), shared.clone());
+    let late = LATE.max(3 * config.submit.lease);
+    specs.push(TaskSpec::new("lease", late, move |pulse, cancel| {
+        let shared = waked.clone();
+        crew::run(crew.clone(), move || shared.followed(), pulse, cancel)
     }));
     let (store, retention) = (inner.store.clone(), config.retention);
     specs.push(TaskSpec::new("prune", 3 * PRUNE_EVERY, move |pulse, cancel| {
@@ -285,6 +324,9 @@ impl Inner {
         if now_ms().saturating_sub(main.seen_at) > MAIN_SILENT {
             let why = main.error.unwrap_or_else(|| "no answer yet".into());
             problems.push(format!("main chain: {why}"));
+        }
+        if let Some(trouble) = self.store.trouble() {
+            problems.push(format!("database: {trouble}"));
         }
         for chain in self.board.unvisited() {
             problems.push(format!("chain {chain}: no round yet"));
@@ -437,6 +479,7 @@ impl RelayerHandle {
             }
             Err(error) => tracing::error!(%error, "the supervisor ended unexpectedly"),
         }
+        self.inner.crew.let_go().await;
         self.inner.store.close().await;
         tracing::info!("relayer stopped");
         Ok(())

@@ -129,6 +129,12 @@ impl RoundError {
         }
     }
 
+    /// Whether another relayer, with other endpoints, may have more luck.
+    #[must_use]
+    pub const fn is_local(&self) -> bool {
+        matches!(self, Self::Source(_) | Self::Late { .. })
+    }
+
     /// The metric label.
     #[must_use]
     pub const fn label(&self) -> &'static str {

@@ -17,6 +17,7 @@ use super::{node, signals::Signals};
 use crate::{
     args::DaemonArgs,
     config::Config,
+    database,
     home::Home,
     keys,
     logging::{self, LogFilter},
@@ -69,7 +70,7 @@ pub(super) async fn start(home: &Home, args: &DaemonArgs, out: Output) -> Result
         node_result?;
         relayer_result
     };
-    signals.run(settings.as_ref(), both).await
+    Box::pin(signals.run(settings.as_ref(), both)).await
 }
 
 /// The relayer alone, against a node elsewhere.
@@ -87,7 +88,7 @@ pub(super) async fn relayer(home: &Home, args: &DaemonArgs, out: Output) -> Resu
     info!(relayer = %config.relayer.listen, "the relayer is running");
     let settings = settings(home, config, log, &relayer, metrics);
     let done = async { relayer.join().await.wrap_err("the relayer stopped") };
-    signals.run(settings.as_ref(), done).await
+    Box::pin(signals.run(settings.as_ref(), done)).await
 }
 
 /// How the settings are read again, by signal and by the relayer's own interface.
@@ -115,7 +116,8 @@ async fn start_relayer(
     let password = keys::password(Some(&home.resolve(&config.relayer.password_file)))?;
     let signer = keys::open(&home.resolve(&config.relayer.key), &password)
         .wrap_err("relayer.key cannot be used")?;
-    let mut relayer = RelayerConfig::new(home.resolve(&config.relayer.store), signer.clone());
+    let mut relayer =
+        RelayerConfig::new(database::location(home, &config.relayer)?, signer.clone());
     relayer.submit.dry_run = args.dry_run;
     relayer.attesters = vec![signer];
     relayer.attest = sources::attestation(home, config)?;

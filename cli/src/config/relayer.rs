@@ -7,6 +7,7 @@ use std::{
 };
 
 use grid_adapters::member::MAX_MEMBERS;
+use grid_relayer::store::{PostgresConfig, StoreLocation};
 use serde::{Deserialize, Serialize};
 
 use super::{Addresses, PoolSection, check::Faults};
@@ -25,8 +26,11 @@ pub(crate) struct RelayerSection {
     pub(crate) key: PathBuf,
     /// File that holds the key's password; `GRID_KEY_PASSWORD` goes first.
     pub(crate) password_file: PathBuf,
-    /// Database file.
-    pub(crate) store: PathBuf,
+    /// Database: a file, or a `postgres://` URL.
+    pub(crate) store: String,
+    /// File that holds the password for the database's server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) store_password_file: Option<PathBuf>,
     /// Address of `/livez`, `/readyz`, `/metrics` and `/v1`.
     pub(crate) listen: SocketAddr,
     /// Files with a token each: who has one may ask this relayer to attest a header (`POST /v1/attest`).
@@ -46,6 +50,7 @@ impl Default for RelayerSection {
             key: "keys/relayer.json".into(),
             password_file: "keys/password".into(),
             store: "relayer.db".into(),
+            store_password_file: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 9640)),
             attest_tokens: Vec::new(),
             poll: PollSection::default(),
@@ -111,6 +116,13 @@ impl RelayerSection {
             faults.http_url(&place, url);
         }
         self.pool.check(&mut faults.inside("pool"));
+        let server = StoreLocation::is_url(&self.store);
+        if server && let Err(error) = PostgresConfig::new(&self.store, None) {
+            faults.note("store", error.to_string());
+        }
+        if !server && self.store_password_file.is_some() {
+            faults.note("store_password_file", "only a server asks for a password");
+        }
         let poll = &self.poll;
         for (lane, interval) in [("l0", poll.l0), ("l1", poll.l1), ("l2", poll.l2), ("l3", poll.l3)]
         {

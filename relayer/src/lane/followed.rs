@@ -1,7 +1,7 @@
 //! The chains that are followed, and how they change while the lanes run.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, PoisonError, RwLockReadGuard},
 };
 
@@ -22,7 +22,7 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn new(source: ChainSource) -> Self {
         let seen = source.chain();
-        let chain = Chain { round: Round::new(source), row: None };
+        let chain = Chain { round: Round::new(source) };
         Self { source: seen, chain: Arc::new(Mutex::new(chain)) }
     }
 }
@@ -36,6 +36,11 @@ impl Shared {
     fn change(&self, change: impl FnOnce(&mut BTreeMap<ChainId, Entry>)) {
         change(&mut self.chains.write().unwrap_or_else(PoisonError::into_inner));
         self.sources.send_modify(|changes| *changes = changes.wrapping_add(1));
+    }
+
+    /// The chains that are followed.
+    pub(crate) fn followed(&self) -> BTreeSet<ChainId> {
+        self.chains().keys().cloned().collect()
     }
 
     /// The sources, which need not be locked to be waited for.

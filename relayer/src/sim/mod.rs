@@ -23,9 +23,10 @@ use grid_core::{ChainId, ethereum::attest::AttesterSet};
 use crate::{
     ChainSource, LaneConfig, Metrics, Store, SubmitConfig,
     attest::{AttestConfig, Attester, Collector},
+    crew::Crew,
     lane::{Parts, Shared},
     status::Board,
-    store::Stage,
+    store::{RelayerRow, Stage},
     submit::Submitter,
 };
 
@@ -251,7 +252,16 @@ impl World {
             deadline: Duration::from_secs(30),
             board,
             metrics: metrics.clone(),
-            worker: format!("worker-{}", self.now),
+            crew: Crew::new(
+                store.clone(),
+                RelayerRow {
+                    owner: format!("worker-{}", self.now),
+                    signer: self.signer.address(),
+                    started_at: self.now,
+                },
+                submit_config().lease,
+                false,
+            ),
         };
         let finals = self.finals.iter().map(|source| ChainSource::Finality(source.clone()));
         let sources = self.sources.iter().map(|source| ChainSource::Headers(source.clone()));

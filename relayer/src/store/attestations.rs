@@ -2,9 +2,8 @@
 
 use alloy_primitives::{Address, B256};
 use grid_core::{ChainId, api::BlockRef};
-use sqlx::Row;
 
-use super::{During as _, Store, StoreError, hash, int};
+use super::{Store, StoreError, db::sql};
 
 /// What the journal says to a signature that is about to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,38 +28,51 @@ impl Store {
         final_head: bool,
         now: u64,
     ) -> Result<Journaled, StoreError> {
+        match self.try_journal(signer, chain, block, final_head, now).await {
+            // Another process with the same key was faster; its header is there now.
+            Err(error) if error.is_duplicate() => {
+                self.try_journal(signer, chain, block, final_head, now).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn try_journal(
+        &self,
+        signer: &Address,
+        chain: &ChainId,
+        block: BlockRef,
+        final_head: bool,
+        now: u64,
+    ) -> Result<Journaled, StoreError> {
         const WHAT: &str = "journaling an attestation";
-        let mut transaction = self.begin().await?;
-        let other = sqlx::query(
+        let mut tx = self.begin().await?;
+        let other = sql(
+            WHAT,
             "SELECT hash FROM attestations WHERE signer = $1 AND chain = $2 AND height = $3 \
              AND hash <> $4 AND final_head = 1 LIMIT 1",
         )
-        .bind(signer.as_slice())
+        .bind(signer)
         .bind(chain.as_str())
-        .bind(int(block.height))
-        .bind(block.hash.as_slice())
-        .fetch_optional(&mut *transaction)
-        .await
-        .during(WHAT)?;
-        if let Some(row) = other {
-            let bytes: Vec<u8> = row.try_get(0).during(WHAT)?;
-            return Ok(Journaled::Conflict(hash("an attested hash", &bytes)?));
+        .bind(block.height)
+        .bind(&block.hash);
+        if let Some(row) = tx.row(other).await? {
+            return Ok(Journaled::Conflict(row.hash(0, "an attested hash")?));
         }
-        sqlx::query(
+        let insert = sql(
+            WHAT,
             "INSERT INTO attestations (signer, chain, height, hash, final_head, signed_at) \
              VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (signer, chain, height, hash) DO UPDATE SET \
-             final_head = MAX(final_head, excluded.final_head)",
+             final_head = CASE WHEN excluded.final_head = 1 THEN 1 ELSE attestations.final_head END",
         )
-        .bind(signer.as_slice())
+        .bind(signer)
         .bind(chain.as_str())
-        .bind(int(block.height))
-        .bind(block.hash.as_slice())
-        .bind(i64::from(final_head))
-        .bind(int(now))
-        .execute(&mut *transaction)
-        .await
-        .during(WHAT)?;
-        transaction.commit().await.during(WHAT)?;
+        .bind(block.height)
+        .bind(&block.hash)
+        .bind(final_head)
+        .bind(now);
+        tx.run(insert).await?;
+        tx.commit().await?;
         Ok(Journaled::Sign)
     }
 
@@ -74,16 +86,14 @@ impl Store {
         chain: &ChainId,
         block: BlockRef,
     ) -> Result<bool, StoreError> {
-        let row = sqlx::query(
-            "SELECT 1 FROM attestations WHERE signer = $1 AND chain = $2 AND height = $3 AND hash = $4",
+        let found = sql(
+            "reading the signing journal",
+            "SELECT height FROM attestations WHERE signer = $1 AND chain = $2 AND height = $3 AND hash = $4",
         )
-        .bind(signer.as_slice())
+        .bind(signer)
         .bind(chain.as_str())
-        .bind(int(block.height))
-        .bind(block.hash.as_slice())
-        .fetch_optional(self.reader())
-        .await
-        .during("reading the signing journal")?;
-        Ok(row.is_some())
+        .bind(block.height)
+        .bind(&block.hash);
+        Ok(self.read_one(found).await?.is_some())
     }
 }

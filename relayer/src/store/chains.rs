@@ -4,9 +4,11 @@ use core::{fmt, str::FromStr};
 
 use grid_core::ChainId;
 use serde::{Deserialize, Serialize};
-use sqlx::{Row, sqlite::SqliteRow};
 
-use super::{During as _, Store, StoreError, int, uint};
+use super::{
+    BATCH, Row, Store, StoreError, Tx,
+    db::{Value, sql, sql_rows},
+};
 
 /// How the relayer sees a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -90,23 +92,12 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn chain(&self, chain: &ChainId) -> Result<ChainRow, StoreError> {
-        let row =
-            sqlx::query("SELECT state, attempt, next_at, reason FROM chains WHERE chain = $1")
-                .bind(chain.as_str())
-                .fetch_optional(self.reader())
-                .await
-                .during("reading a chain")?;
-        let Some(row) = row else { return Ok(ChainRow::default()) };
-        let read = |row: &SqliteRow| -> Result<_, sqlx::Error> {
-            Ok((row.try_get::<String, _>(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?))
-        };
-        let (state, attempt, next_at, reason) = read(&row).during("reading a chain")?;
-        Ok(ChainRow {
-            state: state.parse()?,
-            attempt: uint(attempt),
-            next_at: uint(next_at),
-            reason,
-        })
+        let row = sql(
+            "reading a chain",
+            "SELECT state, attempt, next_at, reason FROM chains WHERE chain = $1",
+        )
+        .bind(chain.as_str());
+        self.read_one(row).await?.map_or_else(|| Ok(ChainRow::default()), |row| read_chain(&row))
     }
 
     /// Stores a chain's state.
@@ -119,7 +110,8 @@ impl Store {
         row: &ChainRow,
         now: u64,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        let store = sql(
+            "storing a chain",
             "INSERT INTO chains (chain, state, attempt, next_at, reason, updated_at) \
              VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (chain) DO UPDATE SET \
              state = excluded.state, attempt = excluded.attempt, next_at = excluded.next_at, \
@@ -127,14 +119,11 @@ impl Store {
         )
         .bind(chain.as_str())
         .bind(row.state.as_str())
-        .bind(int(row.attempt))
-        .bind(int(row.next_at))
+        .bind(row.attempt)
+        .bind(row.next_at)
         .bind(row.reason.as_deref())
-        .bind(int(now))
-        .execute(self.writer())
-        .await
-        .during("storing a chain")?;
-        Ok(())
+        .bind(now);
+        self.write(store).await.map(drop)
     }
 
     /// An item's history, oldest first.
@@ -142,34 +131,41 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn events(&self, key: &str) -> Result<Vec<Event>, StoreError> {
-        let rows =
-            sqlx::query("SELECT at, what, detail FROM events WHERE item_key = $1 ORDER BY id")
-                .bind(key)
-                .fetch_all(self.reader())
-                .await
-                .during("reading events")?;
-        let read = |row: &SqliteRow| -> Result<Event, sqlx::Error> {
-            Ok(Event { at: uint(row.try_get(0)?), what: row.try_get(1)?, detail: row.try_get(2)? })
-        };
-        rows.iter().map(read).collect::<Result<_, _>>().during("reading events")
+        let events = sql(
+            "reading events",
+            "SELECT at, what, detail FROM events WHERE item_key = $1 ORDER BY id",
+        )
+        .bind(key);
+        let read =
+            |row: &Row| Ok(Event { at: row.number(0)?, what: row.text(1)?, detail: row.text(2)? });
+        self.read(events).await?.iter().map(read).collect()
     }
 }
 
-/// Appends to an item's history, within the transaction of the change it reports.
+/// The columns `state, attempt, next_at, reason`.
+pub(super) fn read_chain(row: &Row) -> Result<ChainRow, StoreError> {
+    Ok(ChainRow {
+        state: row.text(0)?.parse()?,
+        attempt: row.number(1)?,
+        next_at: row.number(2)?,
+        reason: row.get(3)?,
+    })
+}
+
+/// Appends to the history of items, within the transaction of the change that is reported: each entry is an
+/// item's key and its values.
 pub(super) async fn record(
-    transaction: &mut sqlx::SqliteConnection,
+    tx: &mut Tx,
     now: u64,
-    key: &str,
     what: &str,
-    detail: &str,
+    entries: &[(&str, String)],
 ) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO events (at, item_key, what, detail) VALUES ($1, $2, $3, $4)")
-        .bind(int(now))
-        .bind(key)
-        .bind(what)
-        .bind(detail)
-        .execute(transaction)
-        .await
-        .during("recording an event")?;
+    for entries in entries.chunks(BATCH) {
+        let values = entries.iter().flat_map(|(key, detail)| {
+            [Value::from(now), Value::from(*key), Value::from(what), Value::from(detail)]
+        });
+        let text = "INSERT INTO events (at, item_key, what, detail) VALUES {rows}";
+        tx.run(sql_rows("recording an event", text, entries.len(), 4).bind_all(values)).await?;
+    }
     Ok(())
 }

@@ -5,9 +5,8 @@ use core::{fmt, str::FromStr};
 use alloy_primitives::{B256, Bytes};
 use grid_core::{ChainId, api::BlockRef};
 use serde::{Deserialize, Serialize};
-use sqlx::{Row, sqlite::SqliteRow};
 
-use super::{During as _, StoreError, hash, uint};
+use super::{Row, StoreError, hash, uint};
 
 /// Where an item stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -233,35 +232,31 @@ pub(super) fn parse_chain(text: String) -> Result<ChainId, StoreError> {
     text.parse().map_err(|_| StoreError::Row { what: "a chain id", value: text })
 }
 
-pub(super) fn read_item(row: &SqliteRow) -> Result<Item, StoreError> {
-    let get = |column: &'static str| -> Result<Vec<u8>, StoreError> {
-        row.try_get(column).during("reading an item")
+/// The columns that [`read_item`] reads, in its order.
+macro_rules! item_columns {
+    () => {
+        "key, chain, kind, stage, from_height, parent_hash, to_height, last_hash, attempt, next_at, \
+         reason, tx_hash, nonce, created_at, updated_at"
     };
-    let number = |column: &'static str| -> Result<u64, StoreError> {
-        row.try_get(column).map(uint).during("reading an item")
-    };
-    let text = |column: &'static str| -> Result<String, StoreError> {
-        row.try_get(column).during("reading an item")
-    };
-    let tx_hash: Option<Vec<u8>> = row.try_get("tx_hash").during("reading an item")?;
-    let nonce: Option<i64> = row.try_get("nonce").during("reading an item")?;
+}
+pub(super) use item_columns;
+
+pub(super) fn read_item(row: &Row) -> Result<Item, StoreError> {
+    let tx_hash: Option<Vec<u8>> = row.get(11)?;
     Ok(Item {
-        key: text("key")?,
-        chain: parse_chain(text("chain")?)?,
-        kind: text("kind")?.parse()?,
-        stage: text("stage")?.parse()?,
-        from: number("from_height")?,
-        parent: hash("a parent hash", &get("parent_hash")?)?,
-        last: BlockRef {
-            height: number("to_height")?,
-            hash: hash("a block hash", &get("last_hash")?)?,
-        },
-        attempt: number("attempt")?,
-        next_at: number("next_at")?,
-        reason: row.try_get("reason").during("reading an item")?,
+        key: row.text(0)?,
+        chain: parse_chain(row.text(1)?)?,
+        kind: row.text(2)?.parse()?,
+        stage: row.text(3)?.parse()?,
+        from: row.number(4)?,
+        parent: row.hash(5, "a parent hash")?,
+        last: BlockRef { height: row.number(6)?, hash: row.hash(7, "a block hash")? },
+        attempt: row.number(8)?,
+        next_at: row.number(9)?,
+        reason: row.get(10)?,
         tx_hash: tx_hash.map(|bytes| hash("a transaction hash", &bytes)).transpose()?,
-        nonce: nonce.map(uint),
-        created_at: number("created_at")?,
-        updated_at: number("updated_at")?,
+        nonce: row.get::<Option<i64>>(12)?.map(uint),
+        created_at: row.number(13)?,
+        updated_at: row.number(14)?,
     })
 }

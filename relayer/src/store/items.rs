@@ -1,17 +1,58 @@
-//! Units of work: planned, claimed under a lease, parked, finished.
+//! Units of work: planned, claimed under a lease, given back.
 
 use core::time::Duration;
 
 use grid_core::ChainId;
-use sqlx::{Row, sqlite::SqliteRow};
 
 use super::{
-    Claim, During as _, Item, Kind, NewItem, Planned, Stage, StageCount, Store, StoreError,
+    BATCH, Claim, Item, Kind, NewItem, Planned, Row, Stage, Store, StoreError, Tx,
     chains::record,
-    int,
-    item::{parse_chain, read_item},
-    millis, uint,
+    db::{NOTHING, Value, sql, sql_rows},
+    item::{item_columns, read_item},
+    millis,
 };
+
+/// One stage of a chain's items, lowest first: the order of the index `items_by_stage`.
+macro_rules! lowest {
+    ($stage:literal) => {
+        concat!(
+            "SELECT * FROM (SELECT ",
+            item_columns!(),
+            " FROM items WHERE chain = $1 AND stage = '",
+            $stage,
+            "' ORDER BY from_height, to_height LIMIT $2) AS ",
+            $stage
+        )
+    };
+}
+
+/// All unfinished items, lowest first, without looking at more than `$2` of each stage.
+const UNFINISHED: &str = concat!(
+    "SELECT * FROM (",
+    lowest!("planned"),
+    " UNION ALL ",
+    lowest!("sent"),
+    " UNION ALL ",
+    lowest!("included"),
+    " UNION ALL ",
+    lowest!("parked"),
+    ") AS unfinished ORDER BY from_height, to_height LIMIT $2"
+);
+
+pub(super) const BY_STAGE: &str = concat!(
+    "SELECT ",
+    item_columns!(),
+    " FROM items WHERE chain = $1 AND stage = $2 ORDER BY from_height, to_height LIMIT $3"
+);
+
+/// What is next in line, in the order of the index `items_queue`.
+const QUEUE: &str = "SELECT id, position, from_height, stage, next_at, lease_owner, lease_until \
+                     FROM items WHERE chain = $1 AND stage IN ('planned', 'parked') \
+                     ORDER BY position, from_height LIMIT $2";
+
+/// The highest place of a chain's items that have one.
+const LAST_POSITION: &str =
+    "SELECT COALESCE(MAX(position), 0) FROM items WHERE chain = $1 AND position > 0";
 
 impl Store {
     /// Makes sure that a row for this content exists and will be worked on. A finished row is taken up
@@ -25,59 +66,46 @@ impl Store {
         now: u64,
         stale: Duration,
     ) -> Result<Planned, StoreError> {
-        let key = item.key();
-        let mut transaction = self.begin().await?;
-        let existing = sqlx::query("SELECT stage, updated_at FROM items WHERE key = $1")
-            .bind(&key)
-            .fetch_optional(&mut *transaction)
-            .await
-            .during("planning an item")?;
-        let outcome = match existing {
-            None => Planned::Inserted,
-            Some(row) => {
-                let stage: String = row.try_get(0).during("planning an item")?;
-                let stage: Stage = stage.parse()?;
-                let updated = uint(row.try_get(1).during("planning an item")?);
-                let old = updated.saturating_add(millis(stale)) <= now;
-                let settled = matches!(stage, Stage::Included | Stage::Done);
-                if stage == Stage::Dropped || (settled && old) {
-                    Planned::Revived
-                } else {
-                    return Ok(Planned::Exists(stage));
-                }
+        let planned = self.plan_all(core::slice::from_ref(item), now, stale).await?;
+        // One answer for each item.
+        Ok(planned.into_iter().next().unwrap_or(Planned::Exists(Stage::Planned)))
+    }
+
+    /// [`Self::plan`] for many items in one transaction; the answers are in their order.
+    ///
+    /// # Errors
+    /// When the database fails; nothing is planned then.
+    pub async fn plan_all(
+        &self,
+        items: &[NewItem],
+        now: u64,
+        stale: Duration,
+    ) -> Result<Vec<Planned>, StoreError> {
+        let keys: Vec<String> = items.iter().map(NewItem::key).collect();
+        let mut tx = self.begin().await?;
+        let mut outcomes = Vec::with_capacity(items.len());
+        for (items, keys) in items.chunks(BATCH).zip(keys.chunks(BATCH)) {
+            let mut inserted = insert(&mut tx, items, keys, now).await?;
+            for (item, key) in items.iter().zip(keys) {
+                // The same key may come twice: only the first was inserted.
+                let new = inserted.iter().position(|new| new == key);
+                outcomes.push(match new.map(|at| inserted.swap_remove(at)) {
+                    Some(_) => Planned::Inserted,
+                    None => revive(&mut tx, item, key, now, stale).await?,
+                });
             }
-        };
-        sqlx::query(
-            "INSERT INTO items (chain, kind, key, stage, from_height, to_height, parent_hash, last_hash, \
-             payload, created_at, updated_at, position) \
-             VALUES ($1, $9, $2, 'planned', $3, $4, $5, $6, $7, $8, $8, \
-             CASE $9 WHEN 'headers' THEN 0 ELSE (SELECT COALESCE(MAX(position), 0) + 1 FROM items \
-             WHERE chain = $1) END) \
-             ON CONFLICT (key) DO UPDATE SET stage = 'planned', payload = excluded.payload, \
-             kind = excluded.kind, position = excluded.position, \
-             lease_owner = NULL, lease_until = 0, attempt = 0, next_at = 0, reason = NULL, \
-             tx_hash = NULL, nonce = NULL, created_at = excluded.created_at, \
-             updated_at = excluded.updated_at",
-        )
-        .bind(item.chain.as_str())
-        .bind(&key)
-        .bind(int(item.from))
-        .bind(int(item.last.height))
-        .bind(item.parent.as_slice())
-        .bind(item.last.hash.as_slice())
-        .bind(item.payload.as_ref())
-        .bind(int(now))
-        .bind(item.kind.as_str())
-        .execute(&mut *transaction)
-        .await
-        .during("planning an item")?;
-        let detail = match item.kind {
-            Kind::Sync => format!("light-client objects up to slot {}", item.last.height),
-            _ => format!("headers {} to {}", item.from, item.last.height),
-        };
-        record(&mut transaction, now, &key, "planned", &detail).await?;
-        transaction.commit().await.during("planning an item")?;
-        Ok(outcome)
+        }
+        let changed = items.iter().zip(&keys).zip(&outcomes);
+        let changed: Vec<_> = changed
+            .filter(|(_, outcome)| !matches!(outcome, Planned::Exists(_)))
+            .map(|((item, key), _)| (key.as_str(), describe(item)))
+            .collect();
+        if changed.is_empty() {
+            return Ok(outcomes);
+        }
+        record(&mut tx, now, "planned", &changed).await?;
+        tx.commit().await?;
+        Ok(outcomes)
     }
 
     /// A chain's items in the given stage, lowest first, at most `limit`.
@@ -90,18 +118,9 @@ impl Store {
         stage: Stage,
         limit: u32,
     ) -> Result<Vec<Item>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT key, chain, kind, stage, from_height, to_height, parent_hash, last_hash, attempt, \
-             next_at, reason, tx_hash, nonce, created_at, updated_at FROM items \
-             WHERE chain = $1 AND stage = $2 ORDER BY from_height, to_height LIMIT $3",
-        )
-        .bind(chain.as_str())
-        .bind(stage.as_str())
-        .bind(i64::from(limit))
-        .fetch_all(self.reader())
-        .await
-        .during("reading items")?;
-        rows.iter().map(read_item).collect()
+        let items = sql("reading items", BY_STAGE);
+        let items = items.bind(chain.as_str()).bind(stage.as_str()).bind(limit);
+        self.read(items).await?.iter().map(read_item).collect()
     }
 
     /// A chain's unfinished items (planned, sent, included, parked), lowest first, at most `limit`.
@@ -109,18 +128,8 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn unfinished(&self, chain: &ChainId, limit: u32) -> Result<Vec<Item>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT key, chain, kind, stage, from_height, to_height, parent_hash, last_hash, attempt, \
-             next_at, reason, tx_hash, nonce, created_at, updated_at FROM items WHERE chain = $1 \
-             AND stage IN ('planned', 'sent', 'included', 'parked') \
-             ORDER BY from_height, to_height LIMIT $2",
-        )
-        .bind(chain.as_str())
-        .bind(i64::from(limit))
-        .fetch_all(self.reader())
-        .await
-        .during("reading items")?;
-        rows.iter().map(read_item).collect()
+        let items = sql("reading items", UNFINISHED).bind(chain.as_str()).bind(limit);
+        self.read(items).await?.iter().map(read_item).collect()
     }
 
     /// One item by its key.
@@ -128,19 +137,15 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn item(&self, key: &str) -> Result<Option<Item>, StoreError> {
-        let row = sqlx::query(
-            "SELECT key, chain, kind, stage, from_height, to_height, parent_hash, last_hash, attempt, \
-             next_at, reason, tx_hash, nonce, created_at, updated_at FROM items WHERE key = $1",
-        )
-        .bind(key)
-        .fetch_optional(self.reader())
-        .await
-        .during("reading an item")?;
-        row.as_ref().map(read_item).transpose()
+        const ITEM: &str = concat!("SELECT ", item_columns!(), " FROM items WHERE key = $1");
+        let item = self.read_one(sql("reading an item", ITEM).bind(key)).await?;
+        item.as_ref().map(read_item).transpose()
     }
 
-    /// Takes up to `limit` planned items of a chain, first the lowest position, then the lowest height, for `lease`. Items behind one that
-    /// has to wait (paused, leased or parked) are left: they build on it.
+    /// Takes up to `limit` planned items of a chain that `owner` holds ([`Self::hold_chain`]), first the lowest
+    /// position, then the lowest height, for `lease`. Items behind one that has to wait (paused, parked, or
+    /// claimed before by the same owner) are left: they build on it. A claim of a former holder counts no more.
+    /// Nothing for who does not hold the chain.
     ///
     /// # Errors
     /// When the database fails.
@@ -152,42 +157,34 @@ impl Store {
         now: u64,
         lease: Duration,
     ) -> Result<Vec<Claim>, StoreError> {
+        const WHAT: &str = "claiming items";
         let until = now.saturating_add(millis(lease));
-        let rows = sqlx::query(
-            "UPDATE items SET lease_owner = $1, lease_until = $2, updated_at = $3 WHERE id IN ( \
-               SELECT i.id FROM items i WHERE i.chain = $4 AND i.stage = 'planned' \
-                 AND i.next_at <= $3 AND i.lease_until <= $3 \
-                 AND NOT EXISTS (SELECT 1 FROM items b WHERE b.chain = i.chain \
-                   AND (b.position < i.position OR (b.position = i.position \
-                   AND b.from_height < i.from_height)) AND (b.stage = 'parked' \
-                   OR (b.stage = 'planned' AND (b.next_at > $3 OR b.lease_until > $3)))) \
-               ORDER BY i.position, i.from_height LIMIT $5) \
-             AND stage = 'planned' AND lease_until <= $3 \
-             RETURNING key, from_height, to_height, attempt, payload, position",
-        )
-        .bind(owner)
-        .bind(int(until))
-        .bind(int(now))
-        .bind(chain.as_str())
-        .bind(i64::from(limit))
-        .fetch_all(self.writer())
-        .await
-        .during("claiming items")?;
-        let read = |row: &SqliteRow| -> Result<Claim, sqlx::Error> {
-            Ok(Claim {
-                key: row.try_get(0)?,
-                chain: chain.clone(),
-                from: uint(row.try_get(1)?),
-                to: uint(row.try_get(2)?),
-                attempt: uint(row.try_get(3)?),
-                payload: row.try_get::<Vec<u8>, _>(4)?.into(),
-                position: uint(row.try_get(5)?),
-                owner: owner.into(),
-                until,
-            })
-        };
-        let mut claims: Vec<Claim> =
-            rows.iter().map(read).collect::<Result<_, _>>().during("claiming items")?;
+        let mut tx = self.begin().await?;
+        // Also locks the row: of two processes only one passes at a time, and the other then sees what it did.
+        let hold = sql(
+            WHAT,
+            "UPDATE chains SET held_until = CASE WHEN held_until < $1 THEN $1 ELSE held_until END \
+             WHERE chain = $2 AND holder = $3",
+        );
+        if tx.run(hold.bind(until).bind(chain.as_str()).bind(owner)).await? == 0 {
+            return Ok(Vec::new());
+        }
+        let ids = queue(&mut tx, owner, chain, limit, now).await?;
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut claims = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(BATCH) {
+            let take = "UPDATE items SET lease_owner = {n}, lease_until = {n+1}, updated_at = {n+2} \
+                        WHERE id IN (VALUES {rows}) AND stage = 'planned' \
+                        RETURNING key, from_height, to_height, attempt, payload, position";
+            let take = sql_rows(WHAT, take, ids.len(), 1).bind_all(ids.iter().copied());
+            let rows = tx.rows(take.bind(owner).bind(until).bind(now)).await?;
+            for row in &rows {
+                claims.push(read_claim(row, owner, chain, until)?);
+            }
+        }
+        tx.commit().await?;
         claims.sort_by_key(|claim| (claim.position, claim.from));
         Ok(claims)
     }
@@ -205,25 +202,23 @@ impl Store {
         reason: &str,
         now: u64,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        let changed = sqlx::query(
+        let mut tx = self.begin().await?;
+        let release = sql(
+            "releasing an item",
             "UPDATE items SET lease_owner = NULL, lease_until = 0, attempt = attempt + $1, \
              next_at = $2, reason = $3, updated_at = $4 \
              WHERE key = $5 AND stage = 'planned' AND lease_owner = $6",
         )
-        .bind(i64::from(failed))
-        .bind(int(next_at))
+        .bind(failed)
+        .bind(next_at)
         .bind(reason)
-        .bind(int(now))
+        .bind(now)
         .bind(&claim.key)
-        .bind(&claim.owner)
-        .execute(&mut *transaction)
-        .await
-        .during("releasing an item")?;
-        if changed.rows_affected() == 1 {
-            record(&mut transaction, now, &claim.key, "refused", reason).await?;
+        .bind(&claim.owner);
+        if tx.run(release).await? == 1 {
+            record(&mut tx, now, "refused", &[(&claim.key, reason.into())]).await?;
         }
-        transaction.commit().await.during("releasing an item")
+        tx.commit().await
     }
 
     /// Finishes a claimed item without a transaction: the main chain already has its content.
@@ -231,151 +226,170 @@ impl Store {
     /// # Errors
     /// [`StoreError::LeaseLost`], or when the database fails.
     pub async fn known(&self, claim: &Claim, reason: &str, now: u64) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        let changed = sqlx::query(
+        let mut tx = self.begin().await?;
+        let known = sql(
+            "finishing an item",
             "UPDATE items SET stage = 'included', lease_owner = NULL, lease_until = 0, \
              payload = $1, reason = $2, updated_at = $3 \
              WHERE key = $4 AND stage = 'planned' AND lease_owner = $5",
         )
-        .bind(&[][..] as &[u8])
+        .bind(NOTHING)
         .bind(reason)
-        .bind(int(now))
+        .bind(now)
         .bind(&claim.key)
-        .bind(&claim.owner)
-        .execute(&mut *transaction)
-        .await
-        .during("finishing an item")?;
-        if changed.rows_affected() == 0 {
+        .bind(&claim.owner);
+        if tx.run(known).await? == 0 {
             return Err(StoreError::LeaseLost(claim.key.clone()));
         }
-        record(&mut transaction, now, &claim.key, "known", reason).await?;
-        transaction.commit().await.during("finishing an item")
+        record(&mut tx, now, "known", &[(&claim.key, reason.into())]).await?;
+        tx.commit().await
     }
+}
 
-    /// The main chain's tracked branch and the source agree up to `height`: everything below it that
-    /// owns no nonce is done. Returns how many items changed.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn finish(&self, chain: &ChainId, height: u64, now: u64) -> Result<u64, StoreError> {
-        let changed = sqlx::query(
-            "UPDATE items SET stage = 'done', payload = $1, lease_owner = NULL, lease_until = 0, \
-             updated_at = $2 WHERE chain = $3 AND stage IN ('planned', 'included', 'parked') \
-             AND to_height <= $4",
-        )
-        .bind(&[][..] as &[u8])
-        .bind(int(now))
-        .bind(chain.as_str())
-        .bind(int(height))
-        .execute(self.writer())
-        .await
-        .during("finishing items")?;
-        Ok(changed.rows_affected())
+/// Writes the items whose keys are new; returns those keys.
+async fn insert(
+    tx: &mut Tx,
+    items: &[NewItem],
+    keys: &[String],
+    now: u64,
+) -> Result<Vec<String>, StoreError> {
+    const WHAT: &str = "planning an item";
+    let mut values = Vec::with_capacity(items.len() * 10);
+    for (n, (item, key)) in items.iter().zip(keys).enumerate() {
+        let position = position(tx, item).await?;
+        // Those of this batch are not in the table yet.
+        let ahead = items.iter().take(n).filter(|other| other.chain == item.chain && placed(other));
+        let position = if placed(item) { position + ahead.count() as u64 } else { position };
+        values.extend([
+            Value::from(item.chain.as_str()),
+            item.kind.as_str().into(),
+            key.into(),
+            "planned".into(),
+            item.from.into(),
+            item.last.height.into(),
+            (&item.parent).into(),
+            (&item.last.hash).into(),
+            item.payload.as_ref().into(),
+            now.into(),
+            now.into(),
+            position.into(),
+        ]);
     }
+    let text = "INSERT INTO items (chain, kind, key, stage, from_height, to_height, parent_hash, \
+                last_hash, payload, created_at, updated_at, position) VALUES {rows} \
+                ON CONFLICT (key) DO NOTHING RETURNING key";
+    let rows = tx.rows(sql_rows(WHAT, text, items.len(), 12).bind_all(values)).await?;
+    rows.iter().map(|row| row.text(0)).collect()
+}
 
-    /// The main chain has an item's content: it is done, unless it owns a nonce.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn finish_item(&self, key: &str, now: u64) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE items SET stage = 'done', payload = $1, lease_owner = NULL, lease_until = 0, \
-             updated_at = $2 WHERE key = $3 AND stage IN ('planned', 'included', 'parked')",
-        )
-        .bind(&[][..] as &[u8])
-        .bind(int(now))
-        .bind(key)
-        .execute(self.writer())
-        .await
-        .during("finishing an item")?;
-        Ok(())
+/// Whether an item's place is the order of planning.
+fn placed(item: &NewItem) -> bool {
+    item.kind != Kind::Headers
+}
+
+/// The place behind all others, 0 for an item that is in the order of its heights.
+async fn position(tx: &mut Tx, item: &NewItem) -> Result<u64, StoreError> {
+    if !placed(item) {
+        return Ok(0);
     }
+    let last = sql("planning an item", LAST_POSITION).bind(item.chain.as_str());
+    tx.row(last).await?.map_or(Ok(1), |row| Ok(row.number(0)? + 1))
+}
 
-    /// Drops an item that is planned or parked: the source left its branch, or an operator says so.
-    /// `false` when it is in another stage.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn drop_item(&self, key: &str, reason: &str, now: u64) -> Result<bool, StoreError> {
-        self.set_aside(key, "dropped", reason, now).await
+/// Takes a dropped or a stale finished row up again. The conditions are in the statement: whoever changes
+/// the row at the same time is not overrun.
+async fn revive(
+    tx: &mut Tx,
+    item: &NewItem,
+    key: &str,
+    now: u64,
+    stale: Duration,
+) -> Result<Planned, StoreError> {
+    const WHAT: &str = "planning an item";
+    let position = position(tx, item).await?;
+    let revive = sql(
+        WHAT,
+        "UPDATE items SET stage = 'planned', payload = $1, kind = $2, position = $3, \
+         lease_owner = NULL, lease_until = 0, attempt = 0, next_at = 0, reason = NULL, tx_hash = NULL, \
+         nonce = NULL, created_at = $4, updated_at = $4 WHERE key = $5 AND (stage = 'dropped' \
+         OR (stage IN ('included', 'done') AND updated_at <= $6))",
+    )
+    .bind(item.payload.as_ref())
+    .bind(item.kind.as_str())
+    .bind(position)
+    .bind(now)
+    .bind(key)
+    .bind(now.saturating_sub(millis(stale)));
+    if tx.run(revive).await? == 1 {
+        return Ok(Planned::Revived);
     }
-
-    /// Parks a planned item.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn park(&self, key: &str, reason: &str, now: u64) -> Result<bool, StoreError> {
-        self.set_aside(key, "parked", reason, now).await
+    let stage = sql(WHAT, "SELECT stage FROM items WHERE key = $1").bind(key);
+    match tx.row(stage).await? {
+        Some(row) => Ok(Planned::Exists(row.text(0)?.parse()?)),
+        // Deleted this very moment, as old as it was; the next round plans it.
+        None => Ok(Planned::Exists(Stage::Done)),
     }
+}
 
-    async fn set_aside(
-        &self,
-        key: &str,
-        stage: &'static str,
-        reason: &str,
-        now: u64,
-    ) -> Result<bool, StoreError> {
-        let mut transaction = self.begin().await?;
-        let changed = sqlx::query(
-            "UPDATE items SET stage = $1, lease_owner = NULL, lease_until = 0, reason = $2, \
-             updated_at = $3 WHERE key = $4 AND stage IN ('planned', 'parked')",
-        )
-        .bind(stage)
-        .bind(reason)
-        .bind(int(now))
-        .bind(key)
-        .execute(&mut *transaction)
-        .await
-        .during("setting an item aside")?;
-        if changed.rows_affected() == 1 {
-            record(&mut transaction, now, key, stage, reason).await?;
+fn describe(item: &NewItem) -> String {
+    match item.kind {
+        Kind::Sync => format!("light-client objects up to slot {}", item.last.height),
+        _ => format!("headers {} to {}", item.from, item.last.height),
+    }
+}
+
+/// The items that may be taken now: from the front of the line up to the first that has to wait. One that
+/// waits keeps back what is behind it, not what stands beside it.
+async fn queue(
+    tx: &mut Tx,
+    owner: &str,
+    chain: &ChainId,
+    limit: u32,
+    now: u64,
+) -> Result<Vec<u64>, StoreError> {
+    /// Siblings that wait at the same place are rare: mostly the first look is enough.
+    const SIBLINGS: u32 = 16;
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut looked = limit.saturating_add(SIBLINGS);
+    loop {
+        let rows = sql("claiming items", QUEUE).bind(chain.as_str()).bind(looked);
+        let rows = tx.rows(rows).await?;
+        let (mut ids, mut barrier) = (Vec::new(), None);
+        for row in &rows {
+            let place = (row.number(1)?, row.number(2)?);
+            if ids.len() >= most || barrier.is_some_and(|barrier| place > barrier) {
+                return Ok(ids);
+            }
+            if waits(row, owner, now)? {
+                barrier = barrier.or(Some(place));
+            } else {
+                ids.push(row.number(0)?);
+            }
         }
-        transaction.commit().await.during("setting an item aside")?;
-        Ok(changed.rows_affected() == 1)
+        let complete = rows.len() < usize::try_from(looked).unwrap_or(usize::MAX);
+        if complete || ids.len() >= most {
+            return Ok(ids);
+        }
+        looked = looked.saturating_mul(4);
     }
+}
 
-    /// Takes a parked item up again, with its failures forgotten. `false` when it is not parked.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn retry(&self, key: &str, now: u64) -> Result<bool, StoreError> {
-        let changed = sqlx::query(
-            "UPDATE items SET stage = 'planned', attempt = 0, next_at = 0, updated_at = $1 \
-             WHERE key = $2 AND stage = 'parked'",
-        )
-        .bind(int(now))
-        .bind(key)
-        .execute(self.writer())
-        .await
-        .during("retrying an item")?;
-        Ok(changed.rows_affected() == 1)
-    }
+fn waits(row: &Row, owner: &str, now: u64) -> Result<bool, StoreError> {
+    let holder: Option<String> = row.get(5)?;
+    let claimed = holder.as_deref() == Some(owner) && row.number(6)? > now;
+    Ok(row.text(3)? == Stage::Parked.as_str() || row.number(4)? > now || claimed)
+}
 
-    /// Numbers and oldest creation time of the unfinished items, by chain and stage.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn counts(&self) -> Result<Vec<StageCount>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT chain, stage, COUNT(*), MIN(created_at) FROM items \
-             WHERE stage IN ('planned', 'sent', 'included', 'parked') GROUP BY chain, stage",
-        )
-        .fetch_all(self.reader())
-        .await
-        .during("counting items")?;
-        let read = |row: &SqliteRow| -> Result<(String, String, i64, i64), sqlx::Error> {
-            Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?))
-        };
-        rows.iter()
-            .map(|row| {
-                let (chain, stage, count, oldest) = read(row).during("counting items")?;
-                Ok(StageCount {
-                    chain: parse_chain(chain)?,
-                    stage: stage.parse()?,
-                    count: uint(count),
-                    oldest: uint(oldest),
-                })
-            })
-            .collect()
-    }
+fn read_claim(row: &Row, owner: &str, chain: &ChainId, until: u64) -> Result<Claim, StoreError> {
+    Ok(Claim {
+        key: row.text(0)?,
+        chain: chain.clone(),
+        from: row.number(1)?,
+        to: row.number(2)?,
+        attempt: row.number(3)?,
+        payload: row.get::<Vec<u8>>(4)?.into(),
+        position: row.number(5)?,
+        owner: owner.into(),
+        until,
+    })
 }

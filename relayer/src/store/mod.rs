@@ -1,17 +1,27 @@
-//! The durable store: `SQLite` in WAL mode with full synchronisation.
+//! The durable store: an `SQLite` file with full synchronisation, or a PostgreSQL database that several
+//! relayers share.
 //!
 //! Every unit of work has a row before anything is sent, and every step is one atomic statement or one
 //! short transaction. A process killed between any two of them continues where the rows say; nothing
 //! is lost and nothing takes effect twice. Nobody holds a transaction open while waiting for the
 //! network: work is claimed by a lease, and a result is accepted only from the lease's holder.
+//!
+//! Statements are written once and run on both databases (`db`); no statement of a round looks at more
+//! rows than it returns or changes, however many there are.
 
 mod attestations;
 mod chains;
+mod db;
+mod error;
+mod finish;
 mod item;
 mod items;
+mod leases;
+mod location;
 mod nonces;
 mod retention;
 mod schema;
+mod settle;
 #[cfg(test)]
 mod tests;
 
@@ -19,211 +29,182 @@ use core::time::Duration;
 use std::path::{Path, PathBuf};
 
 use sqlx::{
-    Sqlite, SqlitePool, Transaction,
+    ConnectOptions as _, Connection as _,
+    pool::PoolOptions,
+    postgres::PgPoolOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use thiserror::Error;
 
 pub use attestations::Journaled;
 pub use chains::{ChainRow, ChainState, Event};
+pub use error::{OpenFault, StoreError};
 pub use item::{Claim, Item, Kind, NewItem, Planned, Stage, StageCount};
-pub use nonces::{LiveNonce, NewTransaction, Retry, TransactionRow};
+pub use leases::{Holding, RelayerRow};
+pub use location::{PostgresConfig, StoreLocation};
+pub use nonces::{LiveNonce, NewTransaction, TransactionRow};
+pub use settle::{Inclusion, Retry};
 
-/// Opens a write transaction with the lock taken at once: a lock that is upgraded in the middle fails
-/// instead of waiting.
-const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
+use db::{Db, Pools, Row, Sql, Tx};
 
 /// How long a statement waits for another process's write lock.
 const BUSY: Duration = Duration::from_secs(5);
+
+/// How long a statement waits for a connection, and a connection for the server.
+const ACQUIRE: Duration = Duration::from_secs(5);
+
+/// How long a connection that is given back may take to answer before it is closed instead: one that hangs
+/// must not keep its place.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// Files up to this size are checked completely when opened; a larger one would delay the start beyond
 /// its two seconds and is checked as it is read.
 const CHECKED_BYTES: u64 = 32 * 1024 * 1024;
 
-/// What can go wrong in the store.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// The folder cannot be made or the file cannot be opened.
-    #[error("cannot open the relayer's database {}: {reason}; check that the folder exists and is writable", path.display())]
-    Open {
-        /// Database file.
-        path: PathBuf,
-        /// The system's reason.
-        reason: String,
-    },
-    /// The file is no database, or a damaged one.
-    #[error(
-        "the relayer's database {} is damaged ({reason}); move it away and start again: the relayer \
-         rebuilds its work from the chains, only its history is lost", path.display()
-    )]
-    Damaged {
-        /// Database file.
-        path: PathBuf,
-        /// The check's finding.
-        reason: String,
-    },
-    /// The file was written by a newer version.
-    #[error(
-        "the relayer's database {} has schema version {found}, this program knows {known}; use the newer \
-         program or another database file", path.display()
-    )]
-    Newer {
-        /// Database file.
-        path: PathBuf,
-        /// Version in the file.
-        found: i64,
-        /// Newest version of this program.
-        known: i64,
-    },
-    /// A migration was changed after it had been applied.
-    #[error(
-        "the relayer's database {} was made by an incompatible build (migration {version} differs); move it \
-         away and start again", path.display()
-    )]
-    Incompatible {
-        /// Database file.
-        path: PathBuf,
-        /// The migration.
-        version: i64,
-    },
-    /// A statement failed.
-    #[error("the relayer's database failed while {what}: {source}")]
-    Statement {
-        /// What was being done.
-        what: &'static str,
-        /// The driver's reason.
-        #[source]
-        source: sqlx::Error,
-    },
-    /// A row holds what no version of this program writes.
-    #[error("the relayer's database holds {value:?} as {what}; move the file away and start again")]
-    Row {
-        /// Column.
-        what: &'static str,
-        /// Value found.
-        value: String,
-    },
-    /// The lease ended before the result came: somebody else may be at work, the result is discarded.
-    #[error("the lease on item {0} ended before its result was stored")]
-    LeaseLost(String),
-    /// Another process took the nonce first.
-    #[error("nonce {0} was taken by another process")]
-    NonceTaken(u64),
-}
-
-impl StoreError {
-    /// Whether the same call may succeed later.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Statement { .. } | Self::LeaseLost(_) | Self::NonceTaken(_))
-    }
-}
-
-/// Names the step that failed.
-pub(crate) trait During<T> {
-    fn during(self, what: &'static str) -> Result<T, StoreError>;
-}
-
-impl<T> During<T> for Result<T, sqlx::Error> {
-    fn during(self, what: &'static str) -> Result<T, StoreError> {
-        self.map_err(|source| StoreError::Statement { what, source })
-    }
-}
+/// Rows of one statement in a batch: the texts for one and for so many rows are worth keeping parsed.
+pub(crate) const BATCH: usize = 64;
 
 /// The relayer's database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
-    /// One connection, so that writers queue here and not on the file's lock.
-    write: SqlitePool,
-    /// Readers see the last commit and never wait for a writer.
-    read: SqlitePool,
-    path: PathBuf,
+    db: Db,
+    /// The file, where it is one.
+    path: Option<PathBuf>,
 }
 
 impl Store {
-    /// Opens the file, makes it when it is missing, checks it, and brings its schema up to date.
+    /// Opens the database, checks it, and brings its schema up to date. A missing file is made; a server's
+    /// database has to exist.
     ///
     /// # Errors
     /// [`StoreError::Open`], [`StoreError::Damaged`], [`StoreError::Newer`] or
-    /// [`StoreError::Incompatible`], each with the file and the fix.
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_with(path, SqliteSynchronous::Full).await
+    /// [`StoreError::Incompatible`], each with the place and the fix.
+    pub async fn open(location: &StoreLocation) -> Result<Self, StoreError> {
+        match location {
+            StoreLocation::Sqlite(path) => open_file(path, SqliteSynchronous::Full).await,
+            StoreLocation::Postgres(config) => open_server(location, config).await,
+        }
     }
 
-    /// As [`Self::open`], but a power failure may lose the last commits: for simulations only.
+    /// Opens a file, but a power failure may lose the last commits: for simulations only.
     ///
     /// # Errors
     /// As [`Self::open`].
     #[cfg(any(test, feature = "sim"))]
     pub async fn open_volatile(path: &Path) -> Result<Self, StoreError> {
-        Self::open_with(path, SqliteSynchronous::Off).await
+        open_file(path, SqliteSynchronous::Off).await
     }
 
-    async fn open_with(path: &Path, synchronous: SqliteSynchronous) -> Result<Self, StoreError> {
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|error| StoreError::Open {
-                path: path.into(),
-                reason: error.to_string(),
-            })?;
-        }
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(synchronous)
-            .busy_timeout(BUSY)
-            .foreign_keys(true);
-        let write = pool(1)
-            .connect_with(options.clone())
-            .await
-            .map_err(|error| schema::open_error(path, &error))?;
-        schema::check(&write, path, CHECKED_BYTES).await?;
-        schema::migrate(&write, path).await?;
-        let read = pool(2).connect_lazy_with(options.create_if_missing(false));
-        Ok(Self { write, read, path: path.into() })
-    }
-
-    /// The file.
+    /// Why the database did not work when it was last asked, if it did not.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn trouble(&self) -> Option<String> {
+        self.db.health.trouble()
     }
 
-    /// Bytes of the database's files, the write-ahead log included; a file that is not there counts as none.
+    /// Bytes of the database's files, the write-ahead log included; a file that is not there counts as
+    /// none, and so does a server's.
     #[must_use]
     pub fn bytes(&self) -> u64 {
+        let Some(path) = &self.path else { return 0 };
         let file = |suffix: &str| {
-            let mut name = self.path.clone().into_os_string();
+            let mut name = path.clone().into_os_string();
             name.push(suffix);
             std::fs::metadata(name).map_or(0, |file| file.len())
         };
         file("").saturating_add(file("-wal"))
     }
 
-    /// Waits for open statements and closes the file.
+    /// Waits for open statements and closes the database.
     pub async fn close(&self) {
-        self.read.close().await;
-        self.write.close().await;
+        self.db.close().await;
     }
 
-    pub(crate) const fn reader(&self) -> &SqlitePool {
-        &self.read
+    pub(crate) async fn read(&self, sql: Sql<'_>) -> Result<Vec<Row>, StoreError> {
+        self.db.read(sql).await
     }
 
-    pub(crate) const fn writer(&self) -> &SqlitePool {
-        &self.write
+    pub(crate) async fn read_one(&self, sql: Sql<'_>) -> Result<Option<Row>, StoreError> {
+        Ok(self.db.read(sql).await?.into_iter().next())
     }
 
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        self.write.begin_with(BEGIN_WRITE).await.during("opening a transaction")
+    pub(crate) async fn write(&self, sql: Sql<'_>) -> Result<u64, StoreError> {
+        self.db.write(sql).await
+    }
+
+    pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
+        self.db.begin().await
     }
 }
 
-fn pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
+async fn open_file(path: &Path, synchronous: SqliteSynchronous) -> Result<Store, StoreError> {
+    let place = path.display().to_string();
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|error| StoreError::Open {
+            place: place.clone(),
+            cause: OpenFault::File,
+            reason: error.to_string(),
+        })?;
+    }
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(synchronous)
+        .busy_timeout(BUSY)
+        .foreign_keys(true);
+    let write: SqlitePoolOptions = pool(1);
+    let write = write
+        .connect_with(options.clone())
+        .await
+        .map_err(|error| schema::file_error(&place, &error))?;
+    schema::check(&write, path, CHECKED_BYTES).await?;
+    let mut connection =
+        write.acquire().await.map_err(|error| schema::file_error(&place, &error))?;
+    let migrated = schema::migrate(&mut *connection, schema::Backend::Sqlite).await;
+    drop(connection);
+    migrated.map_err(|error| schema::migrate_error(&place, error, schema::file_error))?;
+    let read: SqlitePoolOptions = pool(2);
+    let read = read.connect_lazy_with(options.create_if_missing(false));
+    let db = Db::new(Pools::Sqlite { write, read });
+    let store = Store { db, path: Some(path.into()) };
+    // A file has one relayer at a time: whoever held anything is gone.
+    store.forget_relayers().await?;
+    Ok(store)
+}
+
+async fn open_server(
+    location: &StoreLocation,
+    config: &PostgresConfig,
+) -> Result<Store, StoreError> {
+    let place = location.to_string();
+    let fault = |error: &sqlx::Error| schema::server_error(&place, error);
+    // By itself first: a pool would hide why it gets no connection.
+    let connecting = config.unlimited();
+    let connected = tokio::time::timeout(ACQUIRE, connecting.connect()).await;
+    let mut connection = connected
+        .unwrap_or_else(|_elapsed| Err(sqlx::Error::PoolTimedOut))
+        .map_err(|error| fault(&error))?;
+    let migrated = schema::migrate(&mut connection, schema::Backend::Postgres).await;
+    migrated.map_err(|error| schema::migrate_error(&place, error, schema::server_error))?;
+    connection.close().await.map_err(|error| fault(&error))?;
+    if config.is_exposed() {
+        tracing::warn!(database = %place, "the connection to the database is not encrypted");
+    }
+    let options: PgPoolOptions = pool(config.connections());
+    // The driver asks a connection for an answer too, but without an end to its patience.
+    let options = options.after_release(|connection, _| {
+        Box::pin(async move {
+            let answer = tokio::time::timeout(ANSWER, connection.ping()).await;
+            answer.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true)
+        })
+    });
+    let pool = options.connect_lazy_with(config.limited());
+    Ok(Store { db: Db::new(Pools::Postgres(pool)), path: None })
+}
+
+fn pool<DB: sqlx::Database>(connections: u32) -> PoolOptions<DB> {
+    PoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(2 * BUSY)
+        .acquire_timeout(ACQUIRE)
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
@@ -244,7 +225,7 @@ pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A hash from a BLOB column.
+/// A hash from a column.
 pub(crate) fn hash(what: &'static str, bytes: &[u8]) -> Result<alloy_primitives::B256, StoreError> {
     alloy_primitives::B256::try_from(bytes)
         .map_err(|_| StoreError::Row { what, value: format!("{} bytes", bytes.len()) })

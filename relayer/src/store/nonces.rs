@@ -1,9 +1,16 @@
 //! The durable owner of the key's nonces: every transaction has a row before it is sent.
 
 use alloy_primitives::{Address, B256, Bytes};
-use sqlx::{Row, Sqlite, Transaction, sqlite::SqliteRow};
 
-use super::{Claim, During as _, Store, StoreError, chains::record, hash, int, uint};
+use super::{
+    BATCH, Claim, Row, Sql, Store, StoreError, Tx,
+    chains::record,
+    db::{Value, sql, sql_rows},
+    hash,
+};
+
+/// Most open nonces that one look returns, the lowest first: more than a mempool takes of one account.
+const MOST: u32 = 4096;
 
 /// A signed transaction that is about to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +53,8 @@ pub struct LiveNonce {
     pub nonce: u64,
     /// Its item; `None` for one that fills a gap.
     pub item: Option<String>,
+    /// When it was given out, milliseconds since 1970: tells it from the same nonce given out again.
+    pub since: u64,
     /// Candidates.
     pub transactions: Vec<TransactionRow>,
 }
@@ -56,23 +65,24 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn free_nonce(&self, signer: &Address, floor: u64) -> Result<u64, StoreError> {
-        let rows = sqlx::query(
-            "SELECT nonce FROM nonces WHERE signer = $1 AND state = 'live' AND nonce >= $2 \
-             ORDER BY nonce",
-        )
-        .bind(signer.as_slice())
-        .bind(int(floor))
-        .fetch_all(self.writer())
-        .await
-        .during("choosing a nonce")?;
         let mut free = floor;
-        for row in &rows {
-            if uint(row.try_get(0).during("choosing a nonce")?) != free {
-                break;
+        loop {
+            let rows = sql(
+                "choosing a nonce",
+                "SELECT nonce FROM nonces WHERE signer = $1 AND state = 'live' AND nonce >= $2 \
+                 ORDER BY nonce LIMIT $3",
+            );
+            let rows = self.read(rows.bind(signer).bind(free).bind(MOST)).await?;
+            for row in &rows {
+                if row.number(0)? != free {
+                    return Ok(free);
+                }
+                free += 1;
             }
-            free += 1;
+            if rows.len() < usize::try_from(MOST).unwrap_or(usize::MAX) {
+                return Ok(free);
+            }
         }
-        Ok(free)
     }
 
     /// Stores a signed transaction and hands the item over to it, in one transaction. `claim` is `None`
@@ -87,97 +97,85 @@ impl Store {
         new: &NewTransaction,
         now: u64,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        // A closed row may be in the way after the main chain was set back: the nonce is free again.
-        let inserted = sqlx::query(
-            "INSERT INTO nonces (signer, nonce, item_key, state, created_at) \
-             VALUES ($1, $2, $3, 'live', $4) ON CONFLICT (signer, nonce) DO UPDATE SET \
-             item_key = excluded.item_key, state = 'live', created_at = excluded.created_at \
-             WHERE nonces.state = 'closed'",
-        )
-        .bind(new.signer.as_slice())
-        .bind(int(new.nonce))
-        .bind(claim.map(|claim| claim.key.as_str()))
-        .bind(int(now))
-        .execute(&mut *transaction)
-        .await
-        .during("storing a nonce")?;
-        if inserted.rows_affected() == 0 {
-            return Err(StoreError::NonceTaken(new.nonce));
+        self.record_transactions(&[(claim, new)], now).await
+    }
+
+    /// [`Self::record_transaction`] for many at once: all are stored or none.
+    ///
+    /// # Errors
+    /// As [`Self::record_transaction`], for the first that is refused.
+    pub async fn record_transactions(
+        &self,
+        new: &[(Option<&Claim>, &NewTransaction)],
+        now: u64,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        for new in new.chunks(BATCH) {
+            take_nonces(&mut tx, new, now).await?;
+            insert_transactions(&mut tx, new.iter().map(|(_, new)| *new), now).await?;
+            hand_over(&mut tx, new, now).await?;
         }
-        insert_transaction(&mut transaction, new, now).await?;
-        if let Some(claim) = claim {
-            let changed = sqlx::query(
-                "UPDATE items SET stage = 'sent', lease_owner = NULL, lease_until = 0, tx_hash = $1, \
-                 nonce = $2, updated_at = $3 \
-                 WHERE key = $4 AND stage = 'planned' AND lease_owner = $5 AND lease_until > $3",
-            )
-            .bind(new.hash.as_slice())
-            .bind(int(new.nonce))
-            .bind(int(now))
-            .bind(&claim.key)
-            .bind(&claim.owner)
-            .execute(&mut *transaction)
-            .await
-            .during("storing a transaction")?;
-            if changed.rows_affected() == 0 {
-                return Err(StoreError::LeaseLost(claim.key.clone()));
-            }
-            let detail = format!("transaction {} with nonce {}", new.hash, new.nonce);
-            record(&mut transaction, now, &claim.key, "signed", &detail).await?;
-        }
-        transaction.commit().await.during("storing a transaction")
+        let entry = |(claim, new): &(Option<&'_ Claim>, &NewTransaction)| {
+            claim.map(|claim| claim.key.clone()).map(|key| (key, describe(new)))
+        };
+        let entries: Vec<(String, String)> = new.iter().filter_map(entry).collect();
+        let entries: Vec<_> =
+            entries.iter().map(|(key, detail)| (key.as_str(), detail.clone())).collect();
+        record(&mut tx, now, "signed", &entries).await?;
+        tx.commit().await
     }
 
     /// Stores another transaction for a live nonce: same content, higher fees.
     ///
     /// # Errors
-    /// When the database fails.
+    /// [`StoreError::NonceTaken`] when the nonce was settled meanwhile, or when the database fails.
     pub async fn replace_transaction(
         &self,
         item: Option<&str>,
         new: &NewTransaction,
         now: u64,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        insert_transaction(&mut transaction, new, now).await?;
-        if let Some(key) = item {
-            sqlx::query(
-                "UPDATE items SET tx_hash = $1, updated_at = $2 WHERE key = $3 AND stage = 'sent'",
-            )
-            .bind(new.hash.as_slice())
-            .bind(int(now))
-            .bind(key)
-            .execute(&mut *transaction)
-            .await
-            .during("replacing a transaction")?;
-            let detail = format!("transaction {} with nonce {}", new.hash, new.nonce);
-            record(&mut transaction, now, key, "replaced", &detail).await?;
+        let mut tx = self.begin().await?;
+        // Locks the row: nobody settles the nonce before this ends.
+        let open = sql(
+            "replacing a transaction",
+            "UPDATE nonces SET state = 'live' WHERE signer = $1 AND nonce = $2 AND state = 'live'",
+        );
+        if tx.run(open.bind(&new.signer).bind(new.nonce)).await? == 0 {
+            return Err(StoreError::NonceTaken(new.nonce));
         }
-        transaction.commit().await.during("replacing a transaction")
+        insert_transactions(&mut tx, core::iter::once(new), now).await?;
+        if let Some(key) = item {
+            let replace = sql(
+                "replacing a transaction",
+                "UPDATE items SET tx_hash = $1, updated_at = $2 WHERE key = $3 AND stage = 'sent'",
+            );
+            tx.run(replace.bind(&new.hash).bind(now).bind(key)).await?;
+            record(&mut tx, now, "replaced", &[(key, describe(new))]).await?;
+        }
+        tx.commit().await
     }
 
-    /// Live nonces of a key, lowest first.
+    /// Live nonces of a key, the lowest first and not all where there are thousands.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn live(&self, signer: &Address) -> Result<Vec<LiveNonce>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT n.nonce, n.item_key, t.hash, t.max_fee, t.priority_fee, t.sends, t.sent_at, \
-             t.created_at FROM nonces n LEFT JOIN transactions t ON t.signer = n.signer \
-             AND t.nonce = n.nonce AND t.outcome = 'live' \
-             WHERE n.signer = $1 AND n.state = 'live' ORDER BY n.nonce, t.created_at",
-        )
-        .bind(signer.as_slice())
-        .fetch_all(self.reader())
-        .await
-        .during("reading transactions")?;
+        let rows = sql(
+            "reading transactions",
+            "SELECT open.nonce, open.item_key, open.created_at, t.hash, t.max_fee, t.priority_fee, \
+             t.sends, t.sent_at, t.created_at FROM (SELECT signer, nonce, item_key, created_at FROM \
+             nonces WHERE signer = $1 AND state = 'live' ORDER BY nonce LIMIT $2) AS open \
+             LEFT JOIN transactions t ON t.signer = open.signer AND t.nonce = open.nonce \
+             AND t.outcome = 'live' ORDER BY open.nonce, t.created_at",
+        );
+        let rows = self.read(rows.bind(signer).bind(MOST)).await?;
         let mut live: Vec<LiveNonce> = Vec::new();
         for row in &rows {
-            let nonce = uint(row.try_get(0).during("reading transactions")?);
+            let nonce = row.number(0)?;
             if live.last().is_none_or(|last| last.nonce != nonce) {
-                let item = row.try_get(1).during("reading transactions")?;
-                live.push(LiveNonce { nonce, item, transactions: Vec::new() });
+                let (item, since) = (row.get(1)?, row.number(2)?);
+                live.push(LiveNonce { nonce, item, since, transactions: Vec::new() });
             }
             if let (Some(last), Some(candidate)) = (live.last_mut(), read_transaction(row)?) {
                 last.transactions.push(candidate);
@@ -191,14 +189,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn raw_transaction(&self, hash: &B256) -> Result<Option<Bytes>, StoreError> {
-        let row = sqlx::query("SELECT raw FROM transactions WHERE hash = $1 AND outcome = 'live'")
-            .bind(hash.as_slice())
-            .fetch_optional(self.reader())
-            .await
-            .during("reading a transaction")?;
-        row.map(|row| row.try_get::<Vec<u8>, _>(0).map(Bytes::from))
-            .transpose()
-            .during("reading a transaction")
+        let raw = sql(
+            "reading a transaction",
+            "SELECT raw FROM transactions WHERE hash = $1 AND outcome = 'live'",
+        );
+        self.bytes_of(raw.bind(hash)).await
     }
 
     /// The call data of an item that is planned or sent.
@@ -206,14 +201,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn payload(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
-        let row = sqlx::query("SELECT payload FROM items WHERE key = $1")
-            .bind(key)
-            .fetch_optional(self.reader())
-            .await
-            .during("reading a payload")?;
-        row.map(|row| row.try_get::<Vec<u8>, _>(0).map(Bytes::from))
-            .transpose()
-            .during("reading a payload")
+        let payload = sql("reading a payload", "SELECT payload FROM items WHERE key = $1");
+        self.bytes_of(payload.bind(key)).await
+    }
+
+    async fn bytes_of(&self, statement: Sql<'_>) -> Result<Option<Bytes>, StoreError> {
+        let row = self.read_one(statement).await?;
+        row.map(|row| row.get::<Vec<u8>>(0).map(Bytes::from)).transpose()
     }
 
     /// Counts one sending of a transaction.
@@ -221,206 +215,110 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn sent(&self, hash: &B256, now: u64) -> Result<(), StoreError> {
-        sqlx::query("UPDATE transactions SET sends = sends + 1, sent_at = $1 WHERE hash = $2")
-            .bind(int(now))
-            .bind(hash.as_slice())
-            .execute(self.writer())
-            .await
-            .during("counting a sending")?;
-        Ok(())
-    }
-
-    /// The main chain executed `hash`: its nonce is used, its rivals are lost, its item is included.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn settle_included(
-        &self,
-        signer: &Address,
-        live: &LiveNonce,
-        hash: &B256,
-        block: u64,
-        now: u64,
-    ) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        close(&mut transaction, signer, live.nonce, Some((hash, "included"))).await?;
-        if let Some(key) = &live.item {
-            sqlx::query(
-                "UPDATE items SET stage = 'included', payload = $1, reason = NULL, tx_hash = $2, \
-                 updated_at = $3 WHERE key = $4 AND stage = 'sent'",
-            )
-            .bind(&[][..] as &[u8])
-            .bind(hash.as_slice())
-            .bind(int(now))
-            .bind(key)
-            .execute(&mut *transaction)
-            .await
-            .during("settling a transaction")?;
-            let detail = format!("transaction {hash} in block {block}");
-            record(&mut transaction, now, key, "included", &detail).await?;
-        }
-        transaction.commit().await.during("settling a transaction")
-    }
-
-    /// A nonce was used without the item's success (`failed` names the transaction that reverted), or
-    /// will never be used: it is closed and the item is planned again, from `next_at` on. `park` sets the
-    /// item aside instead.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn settle_failed(
-        &self,
-        signer: &Address,
-        live: &LiveNonce,
-        failed: Option<&B256>,
-        retry: Retry<'_>,
-        now: u64,
-    ) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        close(&mut transaction, signer, live.nonce, failed.map(|hash| (hash, "failed"))).await?;
-        if let Some(key) = &live.item {
-            let (stage, what) =
-                if retry.park { ("parked", "parked") } else { ("planned", "failed") };
-            sqlx::query(
-                "UPDATE items SET stage = $1, attempt = attempt + $2, next_at = $3, reason = $4, \
-                 tx_hash = NULL, nonce = NULL, updated_at = $5 WHERE key = $6 AND stage = 'sent'",
-            )
-            .bind(stage)
-            .bind(i64::from(retry.counts))
-            .bind(int(retry.next_at))
-            .bind(retry.reason)
-            .bind(int(now))
-            .bind(key)
-            .execute(&mut *transaction)
-            .await
-            .during("settling a transaction")?;
-            record(&mut transaction, now, key, what, retry.reason).await?;
-        }
-        transaction.commit().await.during("settling a transaction")
-    }
-
-    /// The main chain already has the item's content, so its transaction is refused for good: the nonce
-    /// is given back and the item counts as included.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn settle_known(
-        &self,
-        signer: &Address,
-        live: &LiveNonce,
-        reason: &str,
-        now: u64,
-    ) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        close(&mut transaction, signer, live.nonce, None).await?;
-        if let Some(key) = &live.item {
-            sqlx::query(
-                "UPDATE items SET stage = 'included', payload = $1, reason = $2, tx_hash = NULL, \
-                 nonce = NULL, updated_at = $3 WHERE key = $4 AND stage = 'sent'",
-            )
-            .bind(&[][..] as &[u8])
-            .bind(reason)
-            .bind(int(now))
-            .bind(key)
-            .execute(&mut *transaction)
-            .await
-            .during("settling a transaction")?;
-            record(&mut transaction, now, key, "known", reason).await?;
-        }
-        transaction.commit().await.during("settling a transaction")
+        let sent = sql(
+            "counting a sending",
+            "UPDATE transactions SET sends = sends + 1, sent_at = $1 WHERE hash = $2",
+        );
+        self.write(sent.bind(now).bind(hash)).await.map(drop)
     }
 }
 
-/// How an item goes on after a failure.
-#[derive(Debug, Clone, Copy)]
-pub struct Retry<'a> {
-    /// Why.
-    pub reason: &'a str,
-    /// Not before, milliseconds since 1970.
-    pub next_at: u64,
-    /// Whether it counts as a failure of the item.
-    pub counts: bool,
-    /// Whether to set the item aside.
-    pub park: bool,
+/// Gives out the nonces of new transactions, or none of them when one is taken.
+async fn take_nonces(
+    tx: &mut Tx,
+    new: &[(Option<&Claim>, &NewTransaction)],
+    now: u64,
+) -> Result<(), StoreError> {
+    // A closed row may be in the way after the main chain was set back: the nonce is free again.
+    let take = "INSERT INTO nonces (signer, nonce, item_key, state, created_at) VALUES {rows} \
+                ON CONFLICT (signer, nonce) DO UPDATE SET item_key = excluded.item_key, \
+                state = 'live', created_at = excluded.created_at WHERE nonces.state = 'closed' \
+                RETURNING nonce";
+    let values = new.iter().flat_map(|(claim, new)| {
+        [
+            Value::from(&new.signer),
+            new.nonce.into(),
+            claim.map(|claim| claim.key.as_str()).into(),
+            "live".into(),
+            now.into(),
+        ]
+    });
+    let rows = tx.rows(sql_rows("storing a nonce", take, new.len(), 5).bind_all(values)).await?;
+    let given: Vec<u64> = rows.iter().map(|row| row.number(0)).collect::<Result<_, _>>()?;
+    let missing = new.iter().find(|(_, new)| !given.contains(&new.nonce));
+    missing.map_or(Ok(()), |(_, new)| Err(StoreError::NonceTaken(new.nonce)))
 }
 
-async fn insert_transaction(
-    transaction: &mut Transaction<'static, Sqlite>,
-    new: &NewTransaction,
+async fn insert_transactions<'a>(
+    tx: &mut Tx,
+    new: impl ExactSizeIterator<Item = &'a NewTransaction>,
     now: u64,
 ) -> Result<(), StoreError> {
     // The same bytes may come again after their nonce was given back and taken anew.
-    sqlx::query(
-        "INSERT INTO transactions (hash, signer, nonce, raw, max_fee, priority_fee, outcome, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, 'live', $7) ON CONFLICT (hash) DO UPDATE SET \
-         raw = excluded.raw, outcome = 'live', sends = 0, sent_at = 0, \
-         created_at = excluded.created_at",
-    )
-    .bind(new.hash.as_slice())
-    .bind(new.signer.as_slice())
-    .bind(int(new.nonce))
-    .bind(new.raw.as_ref())
-    .bind(new.max_fee.to_string())
-    .bind(new.priority_fee.to_string())
-    .bind(int(now))
-    .execute(&mut **transaction)
-    .await
-    .during("storing a transaction")?;
-    Ok(())
+    let insert = "INSERT INTO transactions (hash, signer, nonce, raw, max_fee, priority_fee, outcome, \
+                  created_at) VALUES {rows} ON CONFLICT (hash) DO UPDATE SET raw = excluded.raw, \
+                  outcome = 'live', sends = 0, sent_at = 0, created_at = excluded.created_at";
+    let count = new.len();
+    let values = new.flat_map(|new| {
+        [
+            Value::from(&new.hash),
+            (&new.signer).into(),
+            new.nonce.into(),
+            new.raw.as_ref().into(),
+            new.max_fee.to_string().into(),
+            new.priority_fee.to_string().into(),
+            "live".into(),
+            now.into(),
+        ]
+    });
+    tx.run(sql_rows("storing a transaction", insert, count, 8).bind_all(values)).await.map(drop)
 }
 
-/// Closes a nonce; `settled` names the transaction that used it, the others are lost.
-async fn close(
-    transaction: &mut Transaction<'static, Sqlite>,
-    signer: &Address,
-    nonce: u64,
-    settled: Option<(&B256, &'static str)>,
+/// Hands the claimed items over to their transactions, or none of them when a lease has ended or the
+/// chain has passed to another relayer.
+async fn hand_over(
+    tx: &mut Tx,
+    new: &[(Option<&Claim>, &NewTransaction)],
+    now: u64,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE nonces SET state = 'closed' WHERE signer = $1 AND nonce = $2")
-        .bind(signer.as_slice())
-        .bind(int(nonce))
-        .execute(&mut **transaction)
-        .await
-        .during("closing a nonce")?;
-    if let Some((hash, outcome)) = settled {
-        sqlx::query("UPDATE transactions SET outcome = $1, raw = $2 WHERE hash = $3")
-            .bind(outcome)
-            .bind(&[][..] as &[u8])
-            .bind(hash.as_slice())
-            .execute(&mut **transaction)
-            .await
-            .during("closing a nonce")?;
+    let claimed: Vec<_> =
+        new.iter().filter_map(|(claim, new)| Some((claim.as_ref()?, new))).collect();
+    if claimed.is_empty() {
+        return Ok(());
     }
-    sqlx::query(
-        "UPDATE transactions SET outcome = 'lost', raw = $1 WHERE signer = $2 AND nonce = $3 \
-         AND outcome = 'live'",
-    )
-    .bind(&[][..] as &[u8])
-    .bind(signer.as_slice())
-    .bind(int(nonce))
-    .execute(&mut **transaction)
-    .await
-    .during("closing a nonce")?;
-    Ok(())
+    let hand = "WITH signed (key, owner, hash, nonce) AS (VALUES {rows}) UPDATE items \
+                SET stage = 'sent', lease_owner = NULL, lease_until = 0, tx_hash = signed.hash, \
+                nonce = signed.nonce, updated_at = {n} FROM signed WHERE items.key = signed.key \
+                AND items.stage = 'planned' AND items.lease_owner = signed.owner \
+                AND items.lease_until > {n} AND EXISTS (SELECT 1 FROM chains \
+                WHERE chains.chain = items.chain AND chains.holder = signed.owner) \
+                RETURNING items.key";
+    let values = claimed.iter().flat_map(|(claim, new)| {
+        [Value::from(&claim.key), (&claim.owner).into(), (&new.hash).into(), new.nonce.into()]
+    });
+    let hand = sql_rows("storing a transaction", hand, claimed.len(), 4).bind_all(values).bind(now);
+    let rows = tx.rows(hand).await?;
+    let handed: Vec<String> = rows.iter().map(|row| row.text(0)).collect::<Result<_, _>>()?;
+    let lost = claimed.iter().find(|(claim, _)| !handed.contains(&claim.key));
+    lost.map_or(Ok(()), |(claim, _)| Err(StoreError::LeaseLost(claim.key.clone())))
 }
 
-fn read_transaction(row: &SqliteRow) -> Result<Option<TransactionRow>, StoreError> {
-    let Some(bytes) = row.try_get::<Option<Vec<u8>>, _>(2).during("reading transactions")? else {
-        return Ok(None);
-    };
-    let fee = |index: usize| -> Result<u128, StoreError> {
-        let text: String = row.try_get(index).during("reading transactions")?;
+fn describe(new: &NewTransaction) -> String {
+    format!("transaction {} with nonce {}", new.hash, new.nonce)
+}
+
+fn read_transaction(row: &Row) -> Result<Option<TransactionRow>, StoreError> {
+    let Some(bytes) = row.get::<Option<Vec<u8>>>(3)? else { return Ok(None) };
+    let fee = |column: usize| -> Result<u128, StoreError> {
+        let text = row.text(column)?;
         text.parse().map_err(|_| StoreError::Row { what: "a fee", value: text })
-    };
-    let number = |index: usize| -> Result<u64, StoreError> {
-        row.try_get(index).map(uint).during("reading transactions")
     };
     Ok(Some(TransactionRow {
         hash: hash("a transaction hash", &bytes)?,
-        max_fee: fee(3)?,
-        priority_fee: fee(4)?,
-        sends: number(5)?,
-        sent_at: number(6)?,
-        created_at: number(7)?,
+        max_fee: fee(4)?,
+        priority_fee: fee(5)?,
+        sends: row.number(6)?,
+        sent_at: row.number(7)?,
+        created_at: row.number(8)?,
     }))
 }

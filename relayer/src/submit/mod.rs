@@ -6,6 +6,7 @@
 //! main chain has passed. It compares rows with the account on every look, so a restart, a restored
 //! database or a main chain that was set back need no code of their own.
 
+mod orphans;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,9 @@ const ITEM_BACKOFF: Duration = Duration::from_secs(1);
 
 /// Longest pause of an item.
 const ITEM_MAX_BACKOFF: Duration = Duration::from_secs(60);
+
+/// How often a nonce is chosen again for a transaction after another process has taken the last one.
+const MAX_TRIES: u32 = 16;
 
 /// Why a submission did not get its row.
 #[derive(Debug, Error)]
@@ -99,6 +103,8 @@ pub struct Submitter {
     terms: std::sync::Mutex<Option<Terms>>,
     /// When the wallet was last looked at.
     looked: std::sync::atomic::AtomicU64,
+    /// When it was last asked whether other keys have open transactions that nobody looks after.
+    orphans_looked: std::sync::atomic::AtomicU64,
 }
 
 impl core::fmt::Debug for Submitter {
@@ -108,7 +114,7 @@ impl core::fmt::Debug for Submitter {
 }
 
 impl Submitter {
-    /// An owner for this key. There must be one per database and key.
+    /// An owner for this key. Several processes with one key take turns at its nonces.
     #[must_use]
     pub fn new(
         main: Arc<dyn MainChain>,
@@ -129,6 +135,7 @@ impl Submitter {
             gate: Mutex::new(None),
             terms: std::sync::Mutex::new(None),
             looked: 0.into(),
+            orphans_looked: 0.into(),
         }
     }
 
@@ -164,13 +171,20 @@ impl Submitter {
             let (address, balance) = (self.address(), account.balance);
             return Err(SubmitError::Funds { address, balance, cost });
         }
-        let nonce = self.next_nonce(&account).await?;
-        if self.config.dry_run {
-            return Err(SubmitError::DryRun { nonce, gas_limit, cost });
-        }
-        let call = Some(claim.payload.clone());
-        let new = self.sign(terms.chain_id, nonce, gas_limit, fees, call)?;
-        self.store.record_transaction(Some(claim), &new, now).await?;
+        let mut tries = 0;
+        let new = loop {
+            let nonce = self.next_nonce(&account).await?;
+            if self.config.dry_run {
+                return Err(SubmitError::DryRun { nonce, gas_limit, cost });
+            }
+            let call = Some(claim.payload.clone());
+            let new = self.sign(terms.chain_id, nonce, gas_limit, fees, call)?;
+            match self.store.record_transaction(Some(claim), &new, now).await {
+                // Another process with the same key was faster.
+                Err(StoreError::NonceTaken(_)) if tries < MAX_TRIES => tries += 1,
+                stored => break stored.map(|()| new)?,
+            }
+        };
         drop(gate);
         self.metrics.headers.with_label_values(&[claim.chain.as_str()]).inc_by(claim.headers());
         match self.send(&new.hash, &new.raw, now).await {

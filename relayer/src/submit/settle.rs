@@ -10,7 +10,7 @@ use crate::{
     evidence,
     main_chain::{MainError, Refusal},
     status::WalletStatus,
-    store::{LiveNonce, Retry, TransactionRow, millis},
+    store::{LiveNonce, Retry, StoreError, TransactionRow, millis},
 };
 
 /// Gaps up to this length are filled with transactions that do nothing. A longer one means that the main
@@ -43,14 +43,19 @@ impl Submitter {
     /// When the main chain or the database fails; what was done until then stays done.
     pub async fn settle(&self, now: u64) -> Result<Settled, SubmitError> {
         let address = self.address();
+        let mut settled = Settled::default();
+        if !self.config.dry_run
+            && let Err(error) = self.settle_orphans(now, &mut settled).await
+        {
+            tracing::warn!(%error, "transactions of other relayers not settled");
+        }
         let live = self.store.live(&address).await?;
         let looked = self.looked.load(Ordering::Relaxed);
         if live.is_empty() && now.saturating_sub(looked) < WALLET_LOOK {
-            return Ok(Settled::default());
+            return Ok(settled);
         }
         let account = self.main.account(&address).await?;
         self.looked.store(now, Ordering::Relaxed);
-        let mut settled = Settled::default();
         if self.config.dry_run {
             settled.open = u32::try_from(live.len()).unwrap_or(u32::MAX);
             self.board.wallet_seen(wallet(address, &account, settled.open, 0));
@@ -58,7 +63,7 @@ impl Submitter {
         }
         for row in &live {
             if row.nonce < account.nonce {
-                self.used(row, now, &mut settled).await?;
+                self.used(&address, row, now, &mut settled).await?;
             } else {
                 settled.open += 1;
                 self.push(row, &account, now, &mut settled).await?;
@@ -70,24 +75,24 @@ impl Submitter {
     }
 
     /// The nonce was used: by which transaction, and with what success?
-    async fn used(
+    pub(super) async fn used(
         &self,
+        signer: &Address,
         row: &LiveNonce,
         now: u64,
         settled: &mut Settled,
     ) -> Result<(), SubmitError> {
-        let address = self.address();
         for candidate in row.transactions.iter().rev() {
             let Some(receipt) = self.main.receipt(&candidate.hash).await? else { continue };
             if receipt.success {
                 let block = receipt.block;
-                self.store.settle_included(&address, row, &candidate.hash, block, now).await?;
+                self.store.settle_included(signer, row, &candidate.hash, block, now).await?;
                 self.metrics.submission("included");
                 settled.included += 1;
             } else {
                 let reason =
                     format!("transaction {} in block {} reverted", candidate.hash, receipt.block);
-                self.failed(row, Some(&candidate.hash), &reason, now).await?;
+                self.failed(signer, row, Some(&candidate.hash), &reason, now).await?;
                 settled.failed += 1;
             }
             return Ok(());
@@ -96,7 +101,7 @@ impl Submitter {
         let reason = format!("nonce {} was used by another transaction", row.nonce);
         self.metrics.submission("lost");
         let retry = Retry { reason: &reason, next_at: now, counts: false, park: false };
-        self.store.settle_failed(&address, row, None, retry, now).await?;
+        self.store.settle_failed(signer, row, None, retry, now).await?;
         settled.failed += 1;
         Ok(())
     }
@@ -164,7 +169,7 @@ impl Submitter {
             Refusal::Invalid => {
                 settled.failed += 1;
                 settled.open = settled.open.saturating_sub(1);
-                self.failed(row, None, message, now).await
+                self.failed(&self.address(), row, None, message, now).await
             }
             Refusal::FeeTooLow => self.replace(row, newest, now).await,
             // The next look will see the used nonce, the money or the room.
@@ -173,8 +178,9 @@ impl Submitter {
     }
 
     /// The item did not get through: another attempt later, or out of the way.
-    async fn failed(
+    pub(super) async fn failed(
         &self,
+        signer: &Address,
         row: &LiveNonce,
         failed: Option<&B256>,
         reason: &str,
@@ -189,7 +195,7 @@ impl Submitter {
         }
         self.metrics.submission(if park { "parked" } else { "failed" });
         let retry = Retry { reason, next_at, counts: true, park };
-        Ok(self.store.settle_failed(&self.address(), row, failed, retry, now).await?)
+        Ok(self.store.settle_failed(signer, row, failed, retry, now).await?)
     }
 
     /// Signs the same content with higher fees.
@@ -213,7 +219,11 @@ impl Submitter {
             }
         };
         let new = self.sign(terms.chain_id, row.nonce, gas, fees, call)?;
-        self.store.replace_transaction(row.item.as_deref(), &new, now).await?;
+        match self.store.replace_transaction(row.item.as_deref(), &new, now).await {
+            // Another process with the same key has settled it meanwhile.
+            Err(StoreError::NonceTaken(_)) => return Ok(()),
+            stored => stored?,
+        }
         self.metrics.submission("replaced");
         match self.send(&new.hash, &new.raw, now).await {
             Ok(()) | Err(SubmitError::Main(MainError::Refused { .. })) => Ok(()),
@@ -255,7 +265,11 @@ impl Submitter {
         for nonce in missing {
             let fees = Fees::new(terms.base_fee, self.config.priority_fee);
             let new = self.sign(terms.chain_id, nonce, IDLE_GAS, fees, None)?;
-            self.store.record_transaction(None, &new, now).await?;
+            match self.store.record_transaction(None, &new, now).await {
+                // Another process with the same key fills it.
+                Err(StoreError::NonceTaken(_)) => continue,
+                stored => stored?,
+            }
             match self.send(&new.hash, &new.raw, now).await {
                 Ok(()) | Err(SubmitError::Main(MainError::Refused { .. })) => {}
                 Err(error) => return Err(error),

@@ -102,11 +102,17 @@ impl Bench {
         self.submitter = Self::submitter(&self.main, &self.store, &self.signer);
     }
 
+    async fn claim(&self, limit: u32) -> Vec<Claim> {
+        let (store, now) = (&self.store, self.now);
+        store.hold_chain("w", &chain(), now, LEASE, Duration::ZERO).await.unwrap();
+        store.claim("w", &chain(), limit, now, LEASE).await.unwrap()
+    }
+
     async fn submit(&mut self, heights: core::ops::RangeInclusive<u64>) {
         for height in heights {
             let item = item(height);
             self.store.plan(&item, self.now, Duration::ZERO).await.unwrap();
-            let claims = self.store.claim("w", &chain(), 9, self.now, LEASE).await.unwrap();
+            let claims = self.claim(9).await;
             for claim in claims {
                 self.submitter.submit(&claim, TERMS, self.now).await.unwrap();
             }
@@ -119,7 +125,7 @@ impl Bench {
             self.main.mine();
             self.now += 1_100;
             self.submitter.settle(self.now).await.unwrap();
-            for claim in self.store.claim("w", &chain(), 9, self.now, LEASE).await.unwrap() {
+            for claim in self.claim(9).await {
                 self.submitter.submit(&claim, TERMS, self.now).await.unwrap();
             }
             let open = self.store.live(&self.submitter.address()).await.unwrap();
@@ -155,7 +161,7 @@ async fn a_crash_before_sending_sends_the_stored_bytes() {
     let mut bench = Bench::new().await;
     let item = item(1);
     bench.store.plan(&item, bench.now, LEASE).await.unwrap();
-    let claim = bench.store.claim("w", &chain(), 1, bench.now, LEASE).await.unwrap().remove(0);
+    let claim = bench.claim(1).await.remove(0);
     // The first call asks for the account, the second would send.
     bench.faults.light_fuse(2);
     let submit = bench.submitter.submit(&claim, TERMS, bench.now);
@@ -264,4 +270,60 @@ async fn a_stuck_transaction_is_replaced_with_higher_fees() {
     assert_eq!(bench.main.waiting(), 1);
     bench.finish().await;
     assert_eq!((bench.tip(), bench.main.nonce(&bench.signer.address())), (1, 1));
+}
+
+/// A relayer with another key on the same database.
+impl Bench {
+    fn other(&self) -> Submitter {
+        Self::submitter(&self.main, &self.store, &PrivateKeySigner::random())
+    }
+}
+
+#[tokio::test]
+async fn what_a_dead_relayer_left_is_brought_to_its_end_by_another_key() {
+    let mut bench = Bench::new().await;
+    bench.submit(1..=3).await;
+    // It dies, and nothing of what it sent has arrived.
+    bench.main.forget_mempool();
+    let other = bench.other();
+    let signer = bench.signer.address();
+    for _ in 0..20 {
+        bench.main.mine();
+        bench.now += 3_500;
+        other.settle(bench.now).await.unwrap();
+    }
+    assert!(bench.store.live(&signer).await.unwrap().is_empty());
+    let included = bench.store.items(&chain(), Stage::Included, 9).await.unwrap();
+    assert_eq!(included.len(), 3, "with the dead one's own transactions");
+    assert!(included.iter().all(|item| item.attempt == 0));
+    assert!(bench.store.live(&other.address()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_a_dead_relayer_left_behind_a_gap_is_planned_again() {
+    let mut bench = Bench::new().await;
+    bench.submit(1..=2).await;
+    let signer = bench.signer.address();
+    // The first of its transactions is known to nobody any more.
+    let live = bench.store.live(&signer).await.unwrap();
+    let retry = crate::store::Retry { reason: "lost", next_at: 0, counts: false, park: false };
+    bench.store.settle_failed(&signer, &live[0], None, retry, bench.now).await.unwrap();
+    bench.main.forget_mempool();
+    let other = bench.other();
+    for _ in 0..20 {
+        bench.main.mine();
+        bench.now += 3_500;
+        other.settle(bench.now).await.unwrap();
+    }
+    assert!(bench.store.live(&signer).await.unwrap().is_empty(), "nobody waits for the gap");
+    let planned = bench.store.items(&chain(), Stage::Planned, 9).await.unwrap();
+    assert_eq!(planned.len(), 2);
+    // The relayer that lives looks after its own key; nobody else does.
+    let me = crate::store::RelayerRow { owner: "w".into(), signer, started_at: 0 };
+    bench.store.beat(&me, bench.now, LEASE).await.unwrap();
+    bench.submit(9..=9).await;
+    let before = bench.store.live(&signer).await.unwrap();
+    bench.now += 3_500;
+    other.settle(bench.now).await.unwrap();
+    assert_eq!(bench.store.live(&signer).await.unwrap(), before);
 }

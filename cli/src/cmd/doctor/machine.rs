@@ -6,14 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use grid_relayer::Store;
+use grid_relayer::{Store, store::StoreLocation};
 use rustix::{
     fs::{Access, access, statvfs},
     process::{Resource, getrlimit},
 };
 
 use super::{Finding, Site};
-use crate::{args::Daemon, main_chain::GridRpc};
+use crate::{args::Daemon, database, main_chain::GridRpc};
 
 /// Less free disk than this stops the daemon soon.
 const LEAST_DISK: u64 = 512 << 20;
@@ -27,16 +27,25 @@ const FEW_FILES: u64 = 4_096;
 /// The relayer's database opens, as the daemon opens it.
 pub(super) async fn database(site: &Site<'_>) -> Vec<Finding> {
     let path = "relayer.store";
-    let file = site.home.resolve(&site.config.relayer.store);
-    if !file.exists() {
-        return vec![new_file("database", path, &file)];
+    let place = match database::location(site.home, &site.config.relayer) {
+        Ok(place) => place,
+        Err(error) => {
+            let fix = "name a file that this user can read";
+            let found = format!("{error:#}");
+            return vec![Finding::problem("database", path, "a database", found, fix)];
+        }
+    };
+    if let StoreLocation::Sqlite(file) = &place
+        && !file.exists()
+    {
+        return vec![new_file("database", path, file)];
     }
     if site.running.is_some() {
         // Opening it may change its schema: not under a program that uses it.
-        let found = format!("{} is in use by the running daemon", file.display());
+        let found = format!("{place} is in use by the running daemon");
         return vec![Finding::good("database", path, found)];
     }
-    let store = match Store::open(&file).await {
+    let store = match Box::pin(Store::open(&place)).await {
         Ok(store) => store,
         Err(error) => {
             let fix = "the words after the semicolon say it";
@@ -49,12 +58,17 @@ pub(super) async fn database(site: &Site<'_>) -> Vec<Finding> {
     store.close().await;
     vec![match counted {
         Err(error) => {
-            let fix = "move the file away: the relayer rebuilds its work from the chains";
+            let fix = "use another database: the relayer rebuilds its work from the chains";
             Finding::problem("database", path, "rows that can be read", error.to_string(), fix)
         }
         Ok(counts) => {
             let items: u64 = counts.iter().map(|count| count.count).sum();
-            let found = format!("{} opens: {items} unfinished items, {mib} MiB", file.display());
+            let found = match place {
+                StoreLocation::Sqlite(_) => {
+                    format!("{place} opens: {items} unfinished items, {mib} MiB")
+                }
+                StoreLocation::Postgres(_) => format!("{place} opens: {items} unfinished items"),
+            };
             Finding::good("database", path, found)
         }
     }]
@@ -84,7 +98,10 @@ fn existing(file: &Path) -> PathBuf {
 
 /// Free space where the daemon writes.
 pub(super) fn disk(site: &Site<'_>) -> Vec<Finding> {
-    let mut places = vec![("relayer.store", site.home.resolve(&site.config.relayer.store))];
+    let mut places = Vec::new();
+    if let Ok(StoreLocation::Sqlite(file)) = database::location(site.home, &site.config.relayer) {
+        places.push(("relayer.store", file));
+    }
     if site.daemon == Daemon::Start {
         places.push(("node.data", site.home.resolve(&site.config.node.data).join("chain.redb")));
     }
