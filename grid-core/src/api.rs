@@ -73,6 +73,10 @@ pub struct SyncStatus {
     pub finalized_root: B256,
     /// When that slot began, Unix time in seconds.
     pub finalized_time: u64,
+    /// When the client will refuse every update that has not come by then, Unix time in seconds; 0 while it has not
+    /// started, or where its rules set no limit.
+    #[serde(default)]
+    pub expires_at: u64,
     /// The finalized slot's sync-committee period.
     pub period: u64,
     /// Whether the committee of the period after it is known.

@@ -158,9 +158,43 @@ impl RelayerConfig {
         }
     }
 
+    /// The settings that an operator compares between two relayers, by name, for `grid_config_info`. No secrets, no addresses.
+    #[must_use]
+    pub fn settings(&self) -> Vec<(String, String)> {
+        let mut settings = lane_settings(&self.lanes);
+        let mut set = |name: &str, value: String| settings.push((name.to_owned(), value));
+        let SubmitConfig { lease, replace_after, max_attempts, stale_after, .. } = self.submit;
+        set("submit.lease", format!("{lease:?}"));
+        set("submit.replace_after", format!("{replace_after:?}"));
+        set("submit.max_attempts", max_attempts.to_string());
+        set("submit.stale_after", format!("{stale_after:?}"));
+        set("retention.age", format!("{:?}", self.retention.age));
+        set("retention.count", self.retention.count.to_string());
+        set("round", format!("{:?}", self.round));
+        set("attesters", self.attesters.len().to_string());
+        settings
+    }
+
     /// The lane of a level.
     #[must_use]
     pub fn lane(&self, level: Level) -> &LaneConfig {
         &self.lanes[usize::from(level.code())]
     }
+}
+
+/// The lanes' part of [`RelayerConfig::settings`].
+pub(crate) fn lane_settings(lanes: &[LaneConfig; Level::ALL.len()]) -> Vec<(String, String)> {
+    let mut settings = Vec::new();
+    for (level, lane) in Level::ALL.into_iter().zip(lanes) {
+        let LaneConfig { poll, budget, in_flight, batch, max_backoff, .. } = lane;
+        let mut set = |key: &str, value: String| {
+            settings.push((format!("lanes.{}.{key}", level.to_string().to_lowercase()), value));
+        };
+        set("poll", format!("{poll:?}"));
+        set("budget", budget.to_string());
+        set("in_flight", in_flight.to_string());
+        set("batch", batch.to_string());
+        set("max_backoff", format!("{max_backoff:?}"));
+    }
+    settings
 }

@@ -29,7 +29,7 @@ use crate::{
     crew::Crew,
     finality::FinalityRound,
     main_chain::{MainChain, MainError, MainView},
-    metrics::Metrics,
+    metrics::{Metrics, Place},
     round::{ChainRound, Report, RoundError, Tools},
     source::ChainSource,
     status::Board,
@@ -416,7 +416,9 @@ pub async fn run(shared: Arc<Shared>, level: Level, pulse: Pulse, cancel: Cancel
         tokio::select! {
             biased;
             () = cancel.cancelled() => break,
-            Some(ended) = visits.join_next(), if !visits.is_empty() => visited(level, ended),
+            Some(ended) = visits.join_next(), if !visits.is_empty() => {
+                visited(level, ended, &shared.metrics);
+            }
             _ = timer.tick() => {
                 pulse.beat();
                 if start_visits(&shared, level, lane, None, &mut visits).await {
@@ -466,11 +468,18 @@ async fn start_visits(
     true
 }
 
-fn visited(level: Level, ended: Result<Result<(), StoreError>, tokio::task::JoinError>) {
+fn visited(
+    level: Level,
+    ended: Result<Result<(), StoreError>, tokio::task::JoinError>,
+    metrics: &Metrics,
+) {
     match ended {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(%level, %error, "visit failed"),
         Err(error) if error.is_cancelled() => {}
-        Err(error) => tracing::error!(%level, %error, "visit ended unexpectedly"),
+        Err(error) => {
+            metrics.unclassified(Place::Visit);
+            tracing::error!(%level, %error, "visit ended unexpectedly");
+        }
     }
 }

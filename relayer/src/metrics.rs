@@ -3,8 +3,12 @@
 //! A field's documentation is its HELP text. Series are made for every configured chain and every known
 //! label value when the relayer starts, so that a rate over the first event is right.
 
+#[cfg(test)]
+mod tests;
+
 use prometheus::{
-    Encoder as _, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder as _, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
 use grid_core::{ChainId, api::SyncStatus, modules::ChainStatus as Registered};
@@ -29,9 +33,11 @@ pub struct MetricInfo {
     pub help: &'static str,
 }
 
-/// Declares the struct, its registration and the table of names and HELP texts in one place.
+/// Declares the struct, its registration and the table of names and HELP texts in one place. A histogram's buckets, upper
+/// bounds in base units, follow its labels.
 macro_rules! metrics {
-    ($($(#[doc = $help:literal])+ $field:ident: $kind:ty = $name:literal [$($label:literal),*];)+) => {
+    ($($(#[doc = $help:literal])+ $field:ident: $kind:ty = $name:literal [$($label:literal),*]
+        $(buckets $buckets:expr)?;)+) => {
         /// The relayer's metrics.
         #[derive(Debug)]
         pub struct Metrics {
@@ -54,7 +60,9 @@ macro_rules! metrics {
             /// When a name is registered twice.
             pub fn new() -> Result<Self, prometheus::Error> {
                 let registry = Registry::new();
-                $(let $field: $kind = Make::make(Opts::new($name, concat!($($help),+).trim()), &[$($label),*])?;
+                $(let opts = Opts::new($name, concat!($($help),+).trim());
+                let buckets: &[&[f64]] = &[$($buckets)?];
+                let $field = <$kind as Make>::make(opts, &[$($label),*], &buckets.concat())?;
                 registry.register(Box::new($field.clone()))?;)+
                 Ok(Self { registry, $($field),+ })
             }
@@ -67,13 +75,13 @@ trait Make: Sized {
     /// Prometheus' word for the type.
     const KIND: &'static str;
 
-    fn make(opts: Opts, labels: &[&str]) -> Result<Self, prometheus::Error>;
+    fn make(opts: Opts, labels: &[&str], buckets: &[f64]) -> Result<Self, prometheus::Error>;
 }
 
 impl Make for IntGauge {
     const KIND: &'static str = "gauge";
 
-    fn make(opts: Opts, _: &[&str]) -> Result<Self, prometheus::Error> {
+    fn make(opts: Opts, _: &[&str], _: &[f64]) -> Result<Self, prometheus::Error> {
         Self::with_opts(opts)
     }
 }
@@ -81,7 +89,7 @@ impl Make for IntGauge {
 impl Make for IntGaugeVec {
     const KIND: &'static str = "gauge";
 
-    fn make(opts: Opts, labels: &[&str]) -> Result<Self, prometheus::Error> {
+    fn make(opts: Opts, labels: &[&str], _: &[f64]) -> Result<Self, prometheus::Error> {
         Self::new(opts, labels)
     }
 }
@@ -89,7 +97,7 @@ impl Make for IntGaugeVec {
 impl Make for GaugeVec {
     const KIND: &'static str = "gauge";
 
-    fn make(opts: Opts, labels: &[&str]) -> Result<Self, prometheus::Error> {
+    fn make(opts: Opts, labels: &[&str], _: &[f64]) -> Result<Self, prometheus::Error> {
         Self::new(opts, labels)
     }
 }
@@ -97,10 +105,22 @@ impl Make for GaugeVec {
 impl Make for IntCounterVec {
     const KIND: &'static str = "counter";
 
-    fn make(opts: Opts, labels: &[&str]) -> Result<Self, prometheus::Error> {
+    fn make(opts: Opts, labels: &[&str], _: &[f64]) -> Result<Self, prometheus::Error> {
         Self::new(opts, labels)
     }
 }
+
+impl Make for HistogramVec {
+    const KIND: &'static str = "histogram";
+
+    fn make(opts: Opts, labels: &[&str], buckets: &[f64]) -> Result<Self, prometheus::Error> {
+        Self::new(HistogramOpts::from(opts).buckets(buckets.to_vec()), labels)
+    }
+}
+
+/// Times in a stage: from a part of a Grid block to what nobody should wait for.
+const STAGE_SECONDS: &[f64] =
+    &[0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0];
 
 metrics! {
     /// Height of the newest block that the source vouches for.
@@ -117,6 +137,8 @@ metrics! {
     items: IntGaugeVec = "grid_items" ["chain", "stage"];
     /// Age of a chain's oldest item in a stage in seconds; 0 where there is none.
     item_age_seconds: IntGaugeVec = "grid_item_age_seconds" ["chain", "stage"];
+    /// Time that items spent in a stage before they left it, by the times in their rows.
+    stage_seconds: HistogramVec = "grid_stage_seconds" ["chain", "stage"] buckets STAGE_SECONDS;
     /// 1 for the state that the chain is in: active, waiting or halted.
     chain_state: IntGaugeVec = "grid_chain_state" ["chain", "state"];
     /// 1 for the chain's status on the main chain: active, suspended, frozen or terminated.
@@ -141,6 +163,9 @@ metrics! {
     finalized_slot: IntGaugeVec = "grid_finalized_slot" ["chain"];
     /// Age of that block in seconds.
     finalized_age: IntGaugeVec = "grid_finalized_age_seconds" ["chain"];
+    /// Time until the main chain refuses every further update of the chain's light client, if none comes before; not there while no
+    /// rule limits it.
+    light_client_expiry: IntGaugeVec = "grid_light_client_expiry_seconds" ["chain"];
     /// Sync-committee period of that block.
     sync_period: IntGaugeVec = "grid_sync_period" ["chain"];
     /// Final execution blocks that the main chain knows by hash and waits for.
@@ -163,6 +188,8 @@ metrics! {
     endpoint_errors: IntCounterVec = "grid_endpoint_errors_total" ["chain", "class"];
     /// Failed calls of the main chain by class.
     main_errors: IntCounterVec = "grid_main_errors_total" ["class"];
+    /// Failures that no class of this program fits, by the place where they were met: refusal or visit.
+    unclassified: IntCounterVec = "grid_unclassified_errors_total" ["place"];
     /// Height of the newest final block of the main chain.
     main_height: IntGauge = "grid_main_height" [];
     /// Time of the newest final block of the main chain, seconds since 1970.
@@ -183,6 +210,8 @@ metrics! {
     store_bytes: IntGauge = "grid_store_bytes" [];
     /// 1 while the relayer is ready.
     ready: IntGauge = "grid_ready" [];
+    /// Always 1; the labels are a setting and its value in force.
+    config: IntGaugeVec = "grid_config_info" ["setting", "value"];
     /// Always 1; the label is the program's version.
     build: IntGaugeVec = "grid_build_info" ["version"];
 }
@@ -215,6 +244,27 @@ const CLASSES: [&str; 5] = ["retry", "wait", "reject", "halt", "timeout"];
 /// Stages of items that are counted: those that somebody still waits for.
 const SHOWN: [Stage; 4] = [Stage::Planned, Stage::Sent, Stage::Included, Stage::Parked];
 
+/// Where a failure without a class is met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The main chain refused a transaction, and gave no class that this program knows.
+    Refusal,
+    /// A visit of a chain ended in the middle.
+    Visit,
+}
+
+impl Place {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refusal => "refusal",
+            Self::Visit => "visit",
+        }
+    }
+}
+
+/// Stages that an item leaves by itself.
+const LEFT: [Stage; 3] = [Stage::Planned, Stage::Sent, Stage::Included];
+
 /// A chain's statuses on the main chain.
 const STATUSES: [&str; 4] = [
     Registered::Active.as_str(),
@@ -240,6 +290,9 @@ impl Metrics {
         for class in ["unreachable", "timeout", "server", "bad-answer"] {
             self.main_errors.with_label_values(&[class]);
         }
+        for place in [Place::Refusal, Place::Visit] {
+            self.unclassified.with_label_values(&[place.as_str()]);
+        }
         self.build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         for chain in chains {
             let chain = chain.as_str();
@@ -261,6 +314,9 @@ impl Metrics {
             for stage in SHOWN {
                 self.items.with_label_values(&[chain, stage.as_str()]);
                 self.item_age_seconds.with_label_values(&[chain, stage.as_str()]);
+            }
+            for stage in LEFT {
+                self.stage_seconds.with_label_values(&[chain, stage.as_str()]);
             }
             for state in ChainState::ALL {
                 self.chain_state.with_label_values(&[chain, state.as_str()]);
@@ -338,6 +394,10 @@ impl Metrics {
         self.sync_period.with_label_values(&[chain]).set(gauge(sync.period));
         self.sync_wanted.with_label_values(&[chain]).set(count(&sync.wanted));
         self.sync_pending.with_label_values(&[chain]).set(gauge(sync.pending));
+        if sync.expires_at > 0 {
+            let left = gauge(sync.expires_at) - gauge(now);
+            self.light_client_expiry.with_label_values(&[chain]).set(left);
+        }
         let loosened = i64::try_from(sync.loosened.len()).unwrap_or(i64::MAX);
         self.loosened_rules.with_label_values(&[chain]).set(loosened);
     }
@@ -381,6 +441,35 @@ impl Metrics {
         self.attest_missing.with_label_values(&[chain.as_str()]).set(gauge(missing));
     }
 
+    /// A failure that no class fits.
+    pub fn unclassified(&self, place: Place) {
+        self.unclassified.with_label_values(&[place.as_str()]).inc();
+    }
+
+    /// An item left a stage after this many milliseconds.
+    pub fn stage_left(&self, chain: &str, stage: Stage, after: u64) {
+        // Far below 2^53 milliseconds.
+        #[allow(clippy::cast_precision_loss)]
+        let seconds = after as f64 / 1_000.0;
+        self.stage_seconds.with_label_values(&[chain, stage.as_str()]).observe(seconds);
+    }
+
+    /// Shows settings in force.
+    pub fn configured(&self, settings: impl IntoIterator<Item = (String, String)>) {
+        for (setting, value) in settings {
+            self.config.with_label_values(&[&setting, &value]).set(1);
+        }
+    }
+
+    /// Shows settings in place of those before.
+    pub fn reconfigured(&self, before: Vec<(String, String)>, now: Vec<(String, String)>) {
+        for (setting, value) in before {
+            // One that was never shown need not go.
+            let _ = self.config.remove_label_values(&[&setting, &value]);
+        }
+        self.configured(now);
+    }
+
     /// A submission came to this outcome.
     pub fn submission(&self, outcome: &str) {
         self.submissions.with_label_values(&[outcome]).inc();
@@ -419,85 +508,5 @@ impl Metrics {
         encoder.encode(&self.registry.gather(), &mut text)?;
         encoder.encode(&prometheus::gather(), &mut text)?;
         String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A chain of which the main chain has spoken.
-    fn registered() -> ChainStatus {
-        let chain = serde_json::json!({
-            "id": "eip155:1", "level": "L1", "security": "attested", "mainStatus": "frozen",
-            "state": "waiting", "reason": null, "nextAt": 0, "source": null, "tracked": null,
-            "confirmed": null, "lagBlocks": 0, "lagSeconds": 0, "items": {"parked": 2},
-            "ages": {"parked": 60}, "oldestAgeSeconds": 60, "reorgs": 0, "lastReorgDepth": 0,
-        });
-        serde_json::from_value(chain).unwrap()
-    }
-
-    #[test]
-    fn the_main_chains_word_and_the_age_of_each_stage_are_shown() {
-        let metrics = Metrics::new().unwrap();
-        metrics.observe(&MainStatus::default(), &WalletStatus::default(), &[registered()]);
-        let text = metrics.render().unwrap();
-        for line in [
-            "grid_chain_status{chain=\"eip155:1\",status=\"frozen\"} 1",
-            "grid_chain_status{chain=\"eip155:1\",status=\"active\"} 0",
-            "grid_chain_info{chain=\"eip155:1\",level=\"L1\",security=\"attested\"} 1",
-            "grid_item_age_seconds{chain=\"eip155:1\",stage=\"parked\"} 60",
-            "grid_item_age_seconds{chain=\"eip155:1\",stage=\"sent\"} 0",
-        ] {
-            assert!(text.contains(line), "{line} in\n{text}");
-        }
-    }
-
-    fn sync_status() -> SyncStatus {
-        let nothing = alloy_primitives::B256::ZERO;
-        SyncStatus {
-            started: true,
-            checkpoint: nothing,
-            finalized_slot: 0,
-            finalized_root: nothing,
-            finalized_time: 0,
-            period: 0,
-            next_committee_known: false,
-            wanted: Vec::new(),
-            pending: 0,
-            missing_above: grid_core::api::BlockRef { height: 0, hash: nothing },
-            lowest_pending: None,
-            loosened: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn every_metric_is_rendered_with_its_help_before_anything_happens() {
-        let metrics = Metrics::new().unwrap();
-        metrics.initialise([&ChainId::eip155(1)]);
-        metrics.observe(&MainStatus::default(), &WalletStatus::default(), &[registered()]);
-        metrics.source(&ChainId::eip155(1), "chain[0].rpc[0]", true, 0);
-        metrics.task("lane-l0", 0, 0);
-        metrics.sync("eip155:1", &sync_status(), 0);
-        metrics.attest_peer(&ChainId::eip155(1), "chain[0].attester[0]");
-        let text = metrics.render().unwrap();
-        for MetricInfo { name, kind, help, .. } in Metrics::TABLE {
-            let help = help.trim();
-            let head = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
-            assert!(text.contains(&head), "{head} in\n{text}");
-            assert!(
-                text.lines().any(|line| line.starts_with(name) && !line.starts_with('#')),
-                "{name} has no series"
-            );
-        }
-    }
-
-    #[test]
-    fn names_follow_the_conventions() {
-        for MetricInfo { name, labels, help, .. } in Metrics::TABLE {
-            assert!(name.starts_with("grid_"), "{name}");
-            assert!(help.trim().ends_with('.'), "{name}: {help}");
-            assert!(labels.iter().all(|label| label.chars().all(|c| c.is_ascii_lowercase())));
-        }
     }
 }

@@ -104,6 +104,7 @@ impl Relayer {
         if let Some(endpoints) = &config.endpoints {
             endpoints.register(metrics.registry())?;
         }
+        metrics.configured(config.settings());
         let board = Board::new(&ids);
         let submitter = Arc::new(Submitter::new(
             main.clone(),

@@ -161,6 +161,7 @@ const fn unstarted(checkpoint: B256) -> SyncStatus {
         finalized_slot: 0,
         finalized_root: B256::ZERO,
         finalized_time: 0,
+        expires_at: 0,
         period: 0,
         next_committee_known: false,
         wanted: Vec::new(),

@@ -122,6 +122,7 @@ async fn start_relayer(
     relayer.attesters = vec![signer];
     relayer.attest = sources::attestation(home, config)?;
     relayer.http = Some(config.relayer.listen);
+    relayer.submit.lease = config.relayer.lease;
     relayer.lanes = lanes(&config.relayer);
     let sources = sources::all(home, config, &metrics)?;
     relayer.endpoints = Some(metrics);

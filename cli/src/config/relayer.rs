@@ -36,12 +36,20 @@ pub(crate) struct RelayerSection {
     /// Files with a token each: who has one may ask this relayer to attest a header (`POST /v1/attest`).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) attest_tokens: Vec<PathBuf>,
+    /// Relayers on one database: so long the chains and items of one that died wait for another. Also after a restart.
+    #[serde(with = "humantime_serde")]
+    pub(crate) lease: Duration,
     /// How often each speed level's lane looks for work.
     pub(crate) poll: PollSection,
     /// How the main chain's nodes are treated.
     #[serde(skip_serializing_if = "PoolSection::is_default")]
     pub(crate) pool: PoolSection,
 }
+
+/// Shorter than that, a slow moment of the database looks like a death.
+const SHORTEST_LEASE: Duration = Duration::from_secs(2);
+/// So long nobody wants to wait.
+const LONGEST_LEASE: Duration = Duration::from_secs(600);
 
 impl Default for RelayerSection {
     fn default() -> Self {
@@ -53,6 +61,7 @@ impl Default for RelayerSection {
             store_password_file: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 9640)),
             attest_tokens: Vec::new(),
+            lease: Duration::from_secs(10),
             poll: PollSection::default(),
             pool: PoolSection::default(),
         }
@@ -122,6 +131,9 @@ impl RelayerSection {
         }
         if !server && self.store_password_file.is_some() {
             faults.note("store_password_file", "only a server asks for a password");
+        }
+        if self.lease < SHORTEST_LEASE || self.lease > LONGEST_LEASE {
+            faults.note("lease", "must be 2s to 10m");
         }
         let poll = &self.poll;
         for (lane, interval) in [("l0", poll.l0), ("l1", poll.l1), ("l2", poll.l2), ("l3", poll.l3)]

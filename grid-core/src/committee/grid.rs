@@ -137,6 +137,11 @@ impl GridProver {
         self.client.newest().time_ms / 1_000
     }
 
+    /// How long what is newest may be trusted, seconds.
+    pub(super) const fn trusting_seconds(&self) -> u64 {
+        self.client.policy().trusting_period_ms / 1_000
+    }
+
     /// The stored form: the head names the trusted start and the heights of the blocks that are kept.
     pub(super) fn to_parts(&self) -> Parts {
         let (first, blocks) = self.client.kept();

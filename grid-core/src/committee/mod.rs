@@ -329,6 +329,7 @@ impl CommitteeClient {
             finalized_slot: known.map_or(0, |known| known.slot),
             finalized_root: known.map_or(B256::ZERO, |known| known.root),
             finalized_time: finality.prover.finalized_time(),
+            expires_at: finality.prover.expires_at(),
             period,
             next_committee_known,
             wanted: under.into_iter().chain(others).collect(),

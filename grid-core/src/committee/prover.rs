@@ -135,6 +135,19 @@ impl Prover {
         }
     }
 
+    /// When what is final is too old to go on from, Unix time in seconds; 0 before the start, or without a limit.
+    pub(super) fn expires_at(&self) -> u64 {
+        let age = match self {
+            Self::Sync(prover) => prover.policy.max_checkpoint_age,
+            Self::Grid(prover) => prover.trusting_seconds(),
+        };
+        match self.finalized_time() {
+            0 => 0,
+            _ if age == 0 => 0,
+            time => time.saturating_add(age),
+        }
+    }
+
     /// Hash of the registered start, and the trusted block.
     pub(super) fn trusted(&self) -> (B256, B256) {
         match self {

@@ -10,7 +10,9 @@ use grid_core::ChainId;
 use tokio::sync::{Mutex, watch};
 
 use super::{Chain, Lanes, Round, Shared};
-use crate::{attest::Collector, clock::now_ms, source::ChainSource, store::ChainRow};
+use crate::{
+    attest::Collector, clock::now_ms, config::lane_settings, source::ChainSource, store::ChainRow,
+};
 
 /// A chain that is followed.
 pub(super) struct Entry {
@@ -55,7 +57,8 @@ impl Shared {
 
     /// Other settings for the lanes.
     pub(crate) fn set_lanes(&self, lanes: Lanes) {
-        self.lanes.send_replace(lanes);
+        let before = self.lanes.send_replace(lanes);
+        self.metrics.reconfigured(lane_settings(&before), lane_settings(&lanes));
     }
 
     /// Whether nothing is signed or sent.

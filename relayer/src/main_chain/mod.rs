@@ -68,11 +68,13 @@ pub enum Refusal {
     Busy,
     /// Something about the transaction itself.
     Invalid,
+    /// A class that this program does not know: the node is newer. Tried again like [`Self::Busy`], and counted.
+    Unclassified,
 }
 
 impl Refusal {
     /// All classes.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::AlreadyKnown,
         Self::NonceTooLow,
         Self::NonceTooHigh,
@@ -80,6 +82,7 @@ impl Refusal {
         Self::FeeTooLow,
         Self::Busy,
         Self::Invalid,
+        Self::Unclassified,
     ];
 
     /// The class in an error's data, `{"refusal": "already-known"}`: the words beside it are for people
@@ -87,7 +90,9 @@ impl Refusal {
     #[must_use]
     pub fn of(data: Option<&Value>) -> Self {
         let word = data.and_then(|data| data.get("refusal")).and_then(Value::as_str);
-        Self::ALL.into_iter().find(|refusal| Some(refusal.label()) == word).unwrap_or(Self::Busy)
+        let Some(word) = word else { return Self::Busy };
+        let known = Self::ALL.into_iter().find(|refusal| refusal.label() == word);
+        known.unwrap_or(Self::Unclassified)
     }
 
     /// The word in error data and in metrics.
@@ -101,6 +106,7 @@ impl Refusal {
             Self::FeeTooLow => "fee-too-low",
             Self::Busy => "busy",
             Self::Invalid => "invalid",
+            Self::Unclassified => "unclassified",
         }
     }
 }
@@ -277,5 +283,7 @@ mod tests {
         for data in [None, Some(json!("already known")), Some(json!({ "refusal": 1 }))] {
             assert_eq!(Refusal::of(data.as_ref()), Refusal::Busy);
         }
+        let newer = json!({ "refusal": "moon-phase" });
+        assert_eq!(Refusal::of(Some(&newer)), Refusal::Unclassified);
     }
 }

@@ -144,6 +144,7 @@ impl FinalClient {
                 finalized_slot: self.slot,
                 finalized_root: B256::ZERO,
                 finalized_time: 1_700_000_000 + self.slot,
+                expires_at: 0,
                 period: 0,
                 next_committee_known: true,
                 wanted: self.wanted(),

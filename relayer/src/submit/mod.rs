@@ -24,8 +24,8 @@ use tokio::sync::Mutex;
 use crate::{
     config::SubmitConfig,
     evidence,
-    main_chain::{MainChain, MainError},
-    metrics::Metrics,
+    main_chain::{MainChain, MainError, Refusal},
+    metrics::{Metrics, Place},
     status::{Board, WalletStatus},
     store::{Claim, NewTransaction, Store, StoreError, millis},
 };
@@ -230,7 +230,12 @@ impl Submitter {
         self.store.sent(hash, now).await?;
         if let Err(error) = &sent {
             match error {
-                MainError::Refused { refusal, .. } => self.metrics.submission(refusal.label()),
+                MainError::Refused { refusal, .. } => {
+                    self.metrics.submission(refusal.label());
+                    if *refusal == Refusal::Unclassified {
+                        self.metrics.unclassified(Place::Refusal);
+                    }
+                }
                 other => self.metrics.main_errors.with_label_values(&[other.label()]).inc(),
             }
         }

@@ -334,6 +334,12 @@ impl Bitcoind {
     }
 }
 
+/// A hash as displayed in the form of the main chain: internal order, `0x`.
+pub fn internal(displayed: &str) -> String {
+    let bytes: Vec<&str> = (0..displayed.len() / 2).map(|i| &displayed[2 * i..2 * i + 2]).collect();
+    bytes.iter().rev().fold(String::from("0x"), |text, byte| text + byte)
+}
+
 async fn launch(
     config: &BitcoindConfig,
     folder: &Folder,

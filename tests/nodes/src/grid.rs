@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     NodeError,
@@ -20,6 +20,9 @@ use crate::{
 const READY: Duration = Duration::from_secs(60);
 /// How long an orderly stop may take: the daemon promises ten seconds.
 const STOP: Duration = Duration::from_secs(20);
+
+/// The system contract with the index.
+const LIGHT_CLIENTS: &str = "0x0000000000000000000000000000000000001002";
 
 /// How to start the daemon. Its configuration is the home folder's `grid.toml`, which
 /// [`Grid::run`] with `init` creates.
@@ -105,6 +108,36 @@ impl Grid {
     /// [`NodeError::Rpc`] with the node's error, [`NodeError::Transport`] when it does not answer.
     pub async fn call(&self, method: &str, params: Value) -> Result<Value, NodeError> {
         self.rpc.call(method, params).await
+    }
+
+    /// The main chain's view of the followed chain whose id begins with `family`, such as `bip122:`.
+    ///
+    /// # Errors
+    /// As [`Self::call`]; [`NodeError::Unexpected`] where it follows no such chain.
+    pub async fn chain(&self, family: &str) -> Result<Value, NodeError> {
+        let mut chains = self.call("grid_chains", json!([])).await?;
+        let list = chains.as_array_mut().map(std::mem::take).unwrap_or_default();
+        let is = |chain: &Value| chain["id"].as_str().is_some_and(|id| id.starts_with(family));
+        let none = || NodeError::unexpected("grid_chains", &json!({ "no": family }));
+        list.into_iter().find(is).ok_or_else(none)
+    }
+
+    /// First height and number of the headers of a chain ([`Self::chain`]) in the index, by the system contract.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn indexed(&self, chain: &Value) -> Result<(u64, u64), NodeError> {
+        // confirmed(bytes32): the selector, then the key.
+        let key = chain["key"].as_str().unwrap_or_default().trim_start_matches("0x");
+        let data = format!("0xdbfe791b{key}");
+        let call = json!([{ "to": LIGHT_CLIENTS, "data": data }, "latest"]);
+        let answer = self.call("eth_call", call).await?;
+        let words = answer.as_str().unwrap_or_default().trim_start_matches("0x");
+        let word = |at: usize| {
+            let digits = words.get(64 * at + 48..64 * at + 64)?;
+            u64::from_str_radix(digits, 16).ok()
+        };
+        word(0).zip(word(1)).ok_or_else(|| NodeError::unexpected("eth_call", &answer))
     }
 
     /// Fetches a page of the daemon's HTTP interface, such as `/readyz`: status and text.

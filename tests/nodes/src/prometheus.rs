@@ -32,16 +32,21 @@ pub struct Prometheus {
 
 impl Prometheus {
     /// Starts a server with a copy of the configuration in `config` (`prometheus.yml` and `rules/`), whose clock is
-    /// faster and whose job `grid` scrapes `targets` (host and port) and nothing else.
+    /// faster and whose jobs scrape these targets (host and port) and nothing else: `grid` daemons with a relayer,
+    /// `grid-nodes` nodes that run alone.
     ///
     /// # Errors
     /// [`NodeError::ProgramMissing`] (`scripts/setup-nodes --with-prometheus` installs it), [`NodeError::Io`] for
     /// the configuration, [`NodeError::Ended`] or [`NodeError::NotReady`].
-    pub async fn start(config: &Path, targets: &[String]) -> Result<Self, NodeError> {
+    pub async fn start(
+        config: &Path,
+        relayers: &[String],
+        nodes: &[String],
+    ) -> Result<Self, NodeError> {
         let program = programs::prometheus()?;
         let folder = Folder::new(None)?;
         let port = ports::free()?;
-        let file = copy(config, folder.path(), targets)
+        let file = copy(config, folder.path(), &[("grid", relayers), ("nodes", nodes)])
             .map_err(NodeError::io(format!("copying {}", config.display())))?;
         let mut process = Process::start(&Spec {
             name: String::from("prometheus"),
@@ -104,7 +109,11 @@ impl Prometheus {
 }
 
 /// Copies the configuration and names the targets; returns the copy of `prometheus.yml`.
-fn copy(config: &Path, to: &Path, targets: &[String]) -> std::io::Result<std::path::PathBuf> {
+fn copy(
+    config: &Path,
+    to: &Path,
+    targets: &[(&str, &[String])],
+) -> std::io::Result<std::path::PathBuf> {
     let mut text = fs::read_to_string(config.join("prometheus.yml"))?;
     for (slow, fast) in CLOCK {
         if !text.contains(slow) {
@@ -118,9 +127,11 @@ fn copy(config: &Path, to: &Path, targets: &[String]) -> std::io::Result<std::pa
         let rules = entry?;
         fs::copy(rules.path(), to.join("rules").join(rules.file_name()))?;
     }
-    // JSON is YAML.
-    let found = serde_json::json!([{ "targets": targets }]);
-    fs::write(to.join("targets").join("grid.yml"), found.to_string())?;
+    for (file, targets) in targets {
+        // JSON is YAML.
+        let found = serde_json::json!([{ "targets": targets }]);
+        fs::write(to.join("targets").join(format!("{file}.yml")), found.to_string())?;
+    }
     let file = to.join("prometheus.yml");
     fs::write(&file, text)?;
     Ok(file)

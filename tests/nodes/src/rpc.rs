@@ -94,7 +94,12 @@ pub(crate) async fn forward(
         reason: chain(&error),
     };
     let client = client()?;
-    let mut request = if post { client.post(url).body(body) } else { client.get(url) };
+    let json = "application/json";
+    let mut request = if post {
+        client.post(url).header("content-type", json).body(body)
+    } else {
+        client.get(url)
+    };
     if let Some(login) = login {
         request = request.header("authorization", login);
     }

@@ -12,22 +12,6 @@ const KILLS: u64 = 20;
 /// Blocks of each chain between two kills.
 const BLOCKS: u64 = 15;
 
-/// How far the index is: (first height, count) of each chain, by the system contract.
-async fn indexed(grid: &Grid, family: &str) -> (u64, u64) {
-    let chain = chain(grid, family).await.expect("chain");
-    let key = chain["key"].as_str().expect("key");
-    // confirmed(bytes32): the selector, then the key.
-    let selector = "dbfe791b";
-    let data = format!("0x{selector}{}", key.trim_start_matches("0x"));
-    let call =
-        json!([{ "to": "0x0000000000000000000000000000000000001002", "data": data }, "latest"]);
-    let answer = grid.call("eth_call", call).await.expect("call");
-    let words = answer.as_str().expect("bytes").trim_start_matches("0x").to_owned();
-    let word =
-        |at: usize| u64::from_str_radix(&words[64 * at + 48..64 * at + 64], 16).expect("word");
-    (word(0), word(1))
-}
-
 #[tokio::test]
 async fn killed_twenty_times_while_indexing_it_indexes_everything_once() {
     let mut world = World::start().await;
@@ -52,7 +36,7 @@ async fn killed_twenty_times_while_indexing_it_indexes_everything_once() {
     world.assert_index_is_the_nodes().await;
     for family in ["bip122:", "eip155:"] {
         let chain = chain(&world.grid, family).await.expect("chain");
-        let (first, count) = indexed(&world.grid, family).await;
+        let (first, count) = world.grid.indexed(&chain).await.expect("indexed");
         let last = chain["confirmed"]["height"].as_u64().expect("confirmed");
         assert_eq!(first, chain["firstHeight"].as_u64().expect("first"), "{family}");
         assert_eq!(count, last - first + 1, "each height of {family} once");

@@ -16,7 +16,9 @@ const SCRAPED: Duration = Duration::from_secs(90);
 const NO_LIGHT_CLIENT: &str = "this Ethereum chain is attested";
 const IN_PROCESS: &str = "the main chain's node is in the same process";
 /// Panels that have no data here, with the reason.
-const EMPTY: [(&str, &str); 8] = [
+const EMPTY: [(&str, &str); 10] = [
+    ("What to do", "no alert fires"),
+    ("Light client expires in", NO_LIGHT_CLIENT),
     ("Age of finality", NO_LIGHT_CLIENT),
     ("Finality", NO_LIGHT_CLIENT),
     ("Missing headers", NO_LIGHT_CLIENT),
@@ -40,7 +42,7 @@ async fn prometheus_rules_and_dashboards_work_on_the_daemon() {
         assert_eq!(world.grid.get(path).await.expect("an answer").0, 200, "{path}");
     }
     let listen = world.grid.config().listen.clone();
-    let server = match Prometheus::start(&repository("config/prometheus"), &[listen]).await {
+    let server = match Prometheus::start(&repository("config/prometheus"), &[listen], &[]).await {
         Err(NodeError::ProgramMissing { .. }) => {
             println!("SKIPPED: no Prometheus here; scripts/setup-nodes --with-prometheus");
             return;

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use grid_test_nodes::bitcoind::internal;
 use grid_test_nodes::{
     Anvil, AnvilConfig, Bitcoind, BitcoindConfig, Grid, GridConfig, Token, ports, wait_for,
 };
@@ -263,20 +264,9 @@ pub(crate) async fn wait_bitcoin_tip(grid: &Grid, displayed: &str) {
     wait_tip(grid, "bip122:", &internal(displayed)).await;
 }
 
-/// A Bitcoin hash as displayed, in the form of the main chain: internal order, `0x`.
-pub(crate) fn internal(displayed: &str) -> String {
-    let bytes: Vec<&str> = (0..displayed.len() / 2).map(|i| &displayed[2 * i..2 * i + 2]).collect();
-    bytes.iter().rev().fold(String::from("0x"), |text, byte| text + byte)
-}
-
 /// The main chain's view of the chain whose id begins with `family`.
 pub(crate) async fn chain(grid: &Grid, family: &str) -> Result<Value, String> {
-    let chains = grid.call("grid_chains", json!([])).await.map_err(|error| error.to_string())?;
-    let list = chains.as_array().ok_or("not a list")?;
-    list.iter()
-        .find(|chain| chain["id"].as_str().is_some_and(|id| id.starts_with(family)))
-        .cloned()
-        .ok_or_else(|| format!("no chain {family} in {chains}"))
+    grid.chain(family).await.map_err(|error| error.to_string())
 }
 
 /// Waits until a height is indexed.

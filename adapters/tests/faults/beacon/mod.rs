@@ -182,6 +182,7 @@ impl Mainnet {
             finalized_slot: 0,
             finalized_root: B256::ZERO,
             finalized_time: 0,
+            expires_at: 0,
             period: 0,
             next_committee_known: false,
             wanted: Vec::new(),

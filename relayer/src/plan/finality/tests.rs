@@ -81,6 +81,7 @@ impl Model {
             finalized_slot: self.anchors.last().copied().unwrap_or_else(|| self.top()),
             finalized_root: B256::ZERO,
             finalized_time: 0,
+            expires_at: 0,
             period: 0,
             next_committee_known: true,
             wanted: self.wanted().into_iter().map(hash).collect(),
