@@ -162,7 +162,7 @@ fn validators_hand_over_and_strangers_do_not() {
     let last = header(&first, &set(&old), &set(&new), 1);
     let run = headers(&last, &new, 20, 1);
     let far = object(&run[19], &new);
-    assert!(world.refused(&[far.clone()], &[]).contains("more than a third is needed"));
+    assert!(world.refused(std::slice::from_ref(&far), &[]).contains("more than a third is needed"));
     let hidden = object(&last, &old);
     assert!(world.refused(&[hidden], &[]).contains("the next set is missing"));
     let few = object(&headers(&first, &old, 1, 1)[0], &old[..2]);
@@ -267,7 +267,7 @@ fn a_client_that_is_too_old_waits_for_the_governor() {
     world.chain.time_ms = START_MS + PERIOD_MS;
     world.chain.step(vec![]);
     let data = object(&late[29], &world.validators);
-    assert!(world.refused(&[data.clone()], &[]).contains("trusting period"));
+    assert!(world.refused(std::slice::from_ref(&data), &[]).contains("trusting period"));
     // The governor vouches for a block, however old, and its headers enter. What follows must be young enough again.
     world.run(world.restart(&late[9], &world.validators));
     assert!(world.refused(&[data], &[]).contains("trusting period"));
