@@ -43,6 +43,10 @@ async fn a_validator_that_lost_its_disk_signs_nothing_twice_and_votes_again() {
     let caught_up = world.cluster.wait_height(3, height, LIMIT).await.expect("catches up");
     println!("a wiped validator had {height} blocks {caught_up:?} after its start");
 
+    // It votes again only above a block that was decided without it, above all that it heard of: with another
+    // one killed before that, nobody would go on.
+    let beyond = world.cluster.height().await + 3;
+    world.cluster.wait_height(3, beyond, LIMIT).await.expect("sees blocks decided without it");
     // Without another one the chain goes on only if it votes.
     world.cluster.kill(0).expect("kill");
     world.cluster.wait_blocks(6, LIMIT).await.expect("the wiped validator votes again");
