@@ -132,7 +132,14 @@ async fn a_daemon_that_wants_two_to_agree_confirms_nothing_else_and_heals() {
     pair.fork(4, 6).await;
     wait_metric(&home, "grid_source_held", "1").await;
     assert_eq!(metric(&home, "grid_source_disagreement").await, "1");
-    let said = status(&home).await;
+    // The daemon hears of the first blocks before the last ones are mined.
+    let said = wait_for("the other branch's tip to be seen", LIMIT, || async {
+        let said = status(&home).await;
+        let height = said["chains"][0]["sources"][1]["height"].clone();
+        if height == json!(fork + 6) { Ok(said) } else { Err(height.to_string()) }
+    })
+    .await
+    .expect("the tip");
     let seen = &said["chains"][0];
     assert_eq!(seen["disagreement"]["height"], json!(fork + 1));
     assert_eq!(seen["disagreement"]["votes"].as_array().map(Vec::len), Some(2));
