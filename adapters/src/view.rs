@@ -12,7 +12,8 @@ use crate::{AdapterError, BreakerState, SourceHeader, SourceTip};
 pub struct SourceView {
     /// Each member, in configured order; empty for a single source.
     pub members: Vec<Health>,
-    /// Branches beside the active one near its tip, most work first.
+    /// Branches beside the active one near its tip, most work first; none of more work than the active
+    /// chain as the source hands it out.
     pub branches: Vec<Branch>,
     /// Members that answer name different blocks where they should have agreed long ago.
     pub disagreement: Option<Disagreement>,

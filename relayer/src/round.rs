@@ -241,8 +241,8 @@ impl ChainRound {
     /// Plans the branches beside the active one, each once, so that the main chain's light client knows
     /// of the competition: its rule may ask for more confirmations then. Only while the main chain has
     /// everything else, since none of it may wait for them; a submission that fails is not repeated.
-    /// Nothing while the sources disagree so much that the source stands still: evidence for one branch
-    /// alone would make the main chain confirm it.
+    /// Nothing while the source stands still for a disagreement: the main chain would hear of the weaker
+    /// branch alone.
     async fn compete(
         &mut self,
         tools: &Tools,

@@ -94,10 +94,12 @@ fn votes(chain: &VerifiedChain, claims: &[Claim], names: &[&str], height: u64) -
 }
 
 /// The branches beside the best one that end in `leaves`, most work first. Drops the leaves that are
-/// none: on the best branch, inside another one, forked off long ago, or one too many.
+/// none: on the best branch, inside another one, forked off long ago, or one too many. Leaves of more
+/// work than what is served stay, but are not told of: whoever relayed such a branch would make the main
+/// chain follow what too few members have.
 pub(super) fn branches(
     chain: &VerifiedChain,
-    best: &SourceTip,
+    Decision { best, served, .. }: &Decision,
     claims: &[Claim],
     names: &[&str],
     leaves: &mut BTreeSet<B256>,
@@ -119,7 +121,9 @@ pub(super) fn branches(
     found.sort_by_key(|(leaf, _)| core::cmp::Reverse(chain.get(&leaf.hash).map(|(_, work)| work)));
     found.truncate(MAX_BRANCHES);
     *leaves = found.iter().map(|(leaf, _)| leaf.hash).collect();
+    let most = chain.get(&served.hash).map(|(_, work)| work);
     let branch = |(leaf, fork): (SourceTip, SourceTip)| {
+        chain.get(&leaf.hash).filter(|(_, work)| Some(*work) <= most)?;
         let above = fork.height.saturating_add(1);
         let length = usize::try_from(leaf.height.saturating_sub(fork.height)).unwrap_or(0);
         let length = length.min(crate::source::MAX_HEADERS);
@@ -129,7 +133,7 @@ pub(super) fn branches(
         };
         let name = |claim: &Claim| names.get(claim.member).map(|name| (*name).to_owned());
         let members = claims.iter().filter(on).filter_map(name).collect();
-        Some(Branch { fork, headers: chain.headers(&leaf, above, length)?, members })
+        Some(Branch { fork, headers: chain.headers(&leaf, above, length), members })
     };
     found.into_iter().filter_map(branch).filter(|branch| !branch.headers.is_empty()).collect()
 }

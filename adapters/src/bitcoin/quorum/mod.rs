@@ -191,8 +191,9 @@ impl Quorum {
         let decision = decide::decide(&state.verified, claims, &names, self.agree, state.best)?;
         state.leaves.extend(claims.iter().map(|claim| claim.tip.hash));
         state.leaves.extend(state.best.map(|best| best.hash));
-        let (verified, best) = (&state.verified, &decision.best);
-        state.view.branches = decide::branches(verified, best, claims, &names, &mut state.leaves);
+        let verified = &state.verified;
+        state.view.branches =
+            decide::branches(verified, &decision, claims, &names, &mut state.leaves);
         self.tell(state.view.disagreement.as_ref(), decision.disagreement.as_ref());
         state.view.disagreement = decision.disagreement;
         state.best = Some(decision.best);
@@ -257,19 +258,25 @@ impl SourceChain for Quorum {
 
     async fn headers(&self, from: u64, count: usize) -> Result<Vec<SourceHeader>, AdapterError> {
         let count = count.min(crate::source::MAX_HEADERS);
-        {
-            let state = self.state();
-            let served = state.served.filter(|tip| state.verified.get(&tip.hash).is_some());
-            if let Some(tip) = served
-                && let Some(headers) = state.verified.headers(&tip, from, count)
-            {
-                return Ok(headers);
-            }
+        let below = self.state().verified.first().saturating_sub(from);
+        if below > 0 {
+            // What was not verified here, the members can only be asked about.
+            let count = count.min(usize::try_from(below).unwrap_or(usize::MAX));
+            let (_, headers) =
+                pool::first(&self.chain, &self.members, |source| source.headers(from, count))
+                    .await?;
+            return Ok(headers);
         }
-        // Below the trusted start, which the members can only be asked about.
-        let (_, headers) =
-            pool::first(&self.chain, &self.members, |source| source.headers(from, count)).await?;
-        Ok(headers)
+        let known = |state: &State| {
+            let served = state.served.filter(|tip| state.verified.get(&tip.hash).is_some())?;
+            Some(state.verified.headers(&served, from, count))
+        };
+        if let Some(headers) = known(&self.state()) {
+            return Ok(headers);
+        }
+        // Nothing was decided yet.
+        self.tip().await?;
+        known(&self.state()).ok_or_else(|| self.obstacle(Vec::new()))
     }
 
     async fn proof_material(&self, request: ProofRequest) -> Result<Material, AdapterError> {

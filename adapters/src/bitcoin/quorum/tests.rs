@@ -113,6 +113,32 @@ async fn with_agreement_required_the_chain_stands_still_until_it_is_back() {
     assert_eq!(view.competing_blocks(), 3, "the branch that was left is remembered");
 }
 
+/// Less than a disagreement, and still nobody's business: evidence for a branch that too few have would
+/// make the main chain follow it.
+#[tokio::test]
+async fn with_agreement_required_no_branch_of_more_work_is_told_of() {
+    let common = regtest(20);
+    let (one, other) = (grow(&common, 4, 1_000), grow(&common, 1, 2_000_000));
+    let (a, b) = (Shown::new(one.clone(), 2_000), Shown::new(other.clone(), 2_000));
+    let quorum = quorum(&[&a, &b], 2);
+    assert_eq!(quorum.tip().await.unwrap(), tip_of(&common));
+    assert_eq!(quorum.view().disagreement, None, "a single block excludes nothing yet");
+    assert_eq!(quorum.view().branches, []);
+    b.show(&one);
+    assert_eq!(quorum.tip().await.unwrap(), tip_of(&one));
+    let view = quorum.view();
+    assert_eq!(view.branches.len(), 1, "the one that lost is known then");
+    assert_eq!(view.branches[0].headers[0].raw[..], other[21]);
+}
+
+#[tokio::test]
+async fn nothing_is_handed_out_before_enough_have_been_heard() {
+    let chain = regtest(5);
+    let (a, b) = (Shown::new(chain.clone(), 2_000), Shown::new(chain[..=3].to_vec(), 2_000));
+    let quorum = quorum(&[&a, &b], 2);
+    assert_eq!(quorum.headers(2, 100).await.unwrap().len(), 2, "without a question for the tip");
+}
+
 #[tokio::test]
 async fn a_race_of_single_blocks_is_no_disagreement_and_the_first_stays() {
     let common = regtest(10);

@@ -39,6 +39,11 @@ impl VerifiedChain {
         Ok(Self { key, client, first: start.height, settled: Vec::new() })
     }
 
+    /// Height of the trusted start.
+    pub(super) const fn first(&self) -> u64 {
+        self.first
+    }
+
     /// Height of the lowest header that a branch can fork off.
     pub(super) fn base(&self) -> u64 {
         self.client.tree().base().height()
@@ -93,15 +98,9 @@ impl VerifiedChain {
         Some(SourceTip { height, hash: found.hash() })
     }
 
-    /// Headers of the branch that ends in `tip`, ascending from a height; `None` where the trusted start
-    /// is above it.
-    pub(super) fn headers(
-        &self,
-        tip: &SourceTip,
-        from: u64,
-        count: usize,
-    ) -> Option<Vec<SourceHeader>> {
-        let settled = from.checked_sub(self.first)?;
+    /// Headers of the branch that ends in `tip`, ascending from a height at or above the trusted start.
+    pub(super) fn headers(&self, tip: &SourceTip, from: u64, count: usize) -> Vec<SourceHeader> {
+        let settled = from.saturating_sub(self.first);
         let above = tip.height.saturating_add(1).saturating_sub(from);
         let count = usize::try_from(above).unwrap_or(usize::MAX).min(count);
         let settled = usize::try_from(settled).unwrap_or(usize::MAX).min(self.settled.len());
@@ -111,7 +110,7 @@ impl VerifiedChain {
             .map(|(height, raw)| header::normalise(self.key, height, raw))
             .collect();
         headers.extend(self.branch(tip, self.base().max(from), count - headers.len()));
-        Some(headers)
+        headers
     }
 
     /// As [`headers`](Self::headers), of the part that is in the light client.
