@@ -27,7 +27,7 @@ pub(crate) struct BenchChainArgs {
     pub(crate) window: u32,
     /// Transfers that are offered a second; as many as the window lets through where absent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(crate) rate: Option<u32>,
+    pub(crate) rate: Option<std::num::NonZeroU32>,
     /// The set time between blocks: of the chain in this process, or the one that the nodes run with.
     #[arg(long, default_value = "1s", value_name = "TIME")]
     pub(crate) block_interval: humantime::Duration,

@@ -17,9 +17,10 @@ const POLL: Duration = Duration::from_millis(10);
 pub(super) struct Run {
     /// Transfers that blocks have.
     pub(super) transfers: usize,
-    /// Time of the block before the first one with a transfer, and of the last one, milliseconds.
+    /// When the load began, and the time of the block that ended it, Unix milliseconds.
     pub(super) span_ms: (u64, u64),
-    /// Times between blocks in this span, milliseconds.
+    /// Times between blocks in this span, milliseconds. Not the one in which the load began: a chain
+    /// without work waits longer.
     pub(super) intervals_ms: Vec<u64>,
     /// Bytes of the blocks in this span.
     pub(super) bytes: Vec<u64>,
@@ -29,9 +30,9 @@ pub(super) struct Run {
     pub(super) latency_blocks: Vec<u64>,
 }
 
-/// Follows the blocks above `first` until they have `count` transfers of the load.
-pub(super) async fn watch(shared: &Shared, first: u64, count: usize) -> Result<Run> {
-    let mut run = Run::default();
+/// Follows the blocks above `first` until they have `count` transfers of the load, which began at `began_ms`.
+pub(super) async fn watch(shared: &Shared, first: u64, count: usize, began_ms: u64) -> Result<Run> {
+    let mut run = Run { span_ms: (began_ms, began_ms), ..Run::default() };
     let mut height = first;
     let mut time_ms = shared.target.block(first).await?.time_ms;
     let mut progress = Instant::now();
@@ -60,11 +61,10 @@ pub(super) async fn watch(shared: &Shared, first: u64, count: usize) -> Result<R
                 bail!("{} of {count} transfers are final, the blocks take no more", run.transfers);
             }
             if run.transfers > 0 {
-                if run.intervals_ms.is_empty() {
-                    run.span_ms.0 = time_ms;
+                if time_ms >= began_ms {
+                    run.intervals_ms.push(block.time_ms.saturating_sub(time_ms));
                 }
                 run.span_ms.1 = block.time_ms;
-                run.intervals_ms.push(block.time_ms.saturating_sub(time_ms));
                 run.bytes.push(block.bytes);
             }
             time_ms = block.time_ms;

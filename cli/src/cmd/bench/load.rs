@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use alloy_primitives::{Address, B256, U256};
@@ -86,8 +86,9 @@ impl Load {
             target,
         });
         let tasks = TASKS_PER_NODE.saturating_mul(shared.target.len()).min(self.by_account.len());
-        let pause =
-            args.rate.map(|rate| Duration::from_secs(1) * u32::try_from(tasks).unwrap_or(1) / rate);
+        // Every task ends at the same time, however many accounts it has.
+        let whole =
+            args.rate.map(|rate| Duration::from_secs_f64(count as f64 / f64::from(rate.get())));
         let mut parts = vec![Vec::new(); tasks];
         for (account, queue) in self.by_account.into_iter().enumerate() {
             if let Some(part) = parts.get_mut(account % tasks) {
@@ -95,10 +96,13 @@ impl Load {
             }
         }
         let mut senders = JoinSet::new();
+        let began_ms = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
         for (node, part) in parts.into_iter().enumerate() {
+            let own = part.iter().map(Vec::len).sum::<usize>().max(1);
+            let pause = whole.map(|whole| whole / u32::try_from(own).unwrap_or(u32::MAX));
             senders.spawn(offer(shared.clone(), node, part, pause));
         }
-        let watched = blocks::watch(&shared, first, count);
+        let watched = blocks::watch(&shared, first, count, began_ms);
         let sent = async {
             while let Some(done) = senders.join_next().await {
                 done.wrap_err("a sender was interrupted")??;

@@ -67,7 +67,7 @@ impl ChainReport {
         Self {
             chain: chain.into(),
             transfers: run.transfers,
-            blocks: run.intervals_ms.len(),
+            blocks: run.bytes.len(),
             seconds,
             transfers_per_second: run.transfers as f64 / seconds.max(0.001),
             set_interval_ms: u64::try_from(interval.as_millis()).unwrap_or(u64::MAX),
