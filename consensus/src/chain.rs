@@ -97,7 +97,7 @@ pub trait Chain: Send + Sync + 'static {
     /// engine is the only one that waits for it.
     fn work(&self) -> Arc<Notify>;
 
-    /// Takes evidence that validators signed conflicting votes. Both votes of each are well signed, but
+    /// Takes evidence that validators signed conflicting votes or proposals. Both of each are well signed, but
     /// whether the signer is to be punished is the chain's business. Never called with nothing. A chain whose
     /// validators lose nothing may ignore it.
     fn misbehaviour(&self, evidence: Vec<Equivocation>) {

@@ -15,7 +15,7 @@ use std::{
 
 use alloy_primitives::{B256, keccak256};
 use arc_malachitebft_signing::Error as SignError;
-use grid_core::grid::VoteKind;
+use grid_core::grid::{Step, VoteKind};
 use tracing::error;
 
 use crate::home::{private, replace};
@@ -31,50 +31,9 @@ const MOST_RECORDS: usize = 4096;
 pub(crate) struct Signed {
     pub(crate) height: u64,
     pub(crate) round: u32,
-    pub(crate) what: What,
-    /// The block voted for (zero for none), or the digest of the proposal.
+    pub(crate) kind: VoteKind,
+    /// The block voted for (zero for none), or the content of the proposal.
     pub(crate) hash: B256,
-}
-
-/// The kind of a signed message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum What {
-    Proposal,
-    Vote(VoteKind),
-}
-
-/// Where in a round something is signed: a proposal, a prevote, a precommit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Step {
-    Propose,
-    Prevote,
-    Precommit,
-}
-
-impl What {
-    const fn step(self) -> Step {
-        match self {
-            Self::Proposal => Step::Propose,
-            Self::Vote(VoteKind::Prevote | VoteKind::PrevoteNil) => Step::Prevote,
-            Self::Vote(VoteKind::Precommit | VoteKind::PrecommitNil) => Step::Precommit,
-        }
-    }
-
-    const fn code(self) -> u8 {
-        match self {
-            Self::Proposal => 0,
-            Self::Vote(kind) => kind as u8,
-        }
-    }
-
-    fn of(code: u8) -> Option<Self> {
-        use VoteKind::{Precommit, PrecommitNil, Prevote, PrevoteNil};
-        if code == 0 {
-            return Some(Self::Proposal);
-        }
-        let kinds = [Prevote, PrevoteNil, Precommit, PrecommitNil];
-        kinds.into_iter().find(|kind| *kind as u8 == code).map(Self::Vote)
-    }
 }
 
 impl Signed {
@@ -82,7 +41,7 @@ impl Signed {
         let mut bytes = [0; RECORD];
         bytes[..8].copy_from_slice(&self.height.to_be_bytes());
         bytes[8..12].copy_from_slice(&self.round.to_be_bytes());
-        bytes[12] = self.what.code();
+        bytes[12] = self.kind as u8;
         bytes[13..45].copy_from_slice(self.hash.as_slice());
         let check = keccak256(&bytes[..45]);
         bytes[45..].copy_from_slice(&check[..4]);
@@ -100,7 +59,7 @@ impl Signed {
         Some(Self {
             height: u64::from_be_bytes(*height),
             round: u32::from_be_bytes(*round),
-            what: What::of(*code)?,
+            kind: VoteKind::from_code(*code)?,
             hash: B256::try_from(hash).ok()?,
         })
     }
@@ -115,7 +74,7 @@ struct Record {
     records: usize,
     height: u64,
     /// What was signed at that height.
-    signed: BTreeMap<(u32, Step), (What, B256)>,
+    signed: BTreeMap<(u32, Step), (VoteKind, B256)>,
 }
 
 /// Asked before every signature; clones ask the same file.
@@ -198,15 +157,15 @@ impl Record {
             self.signed.clear();
         }
         if signed.height == self.height {
-            let key = (signed.round, signed.what.step());
-            self.signed.insert(key, (signed.what, signed.hash));
+            let key = (signed.round, signed.kind.step());
+            self.signed.insert(key, (signed.kind, signed.hash));
         }
         self.records += 1;
     }
 
     fn allow(&mut self, signed: Signed) -> Result<(), String> {
-        let Signed { height, round, what, hash } = signed;
-        let step = what.step();
+        let Signed { height, round, kind, hash } = signed;
+        let step = kind.step();
         if height < self.height {
             return Err(format!(
                 "asked to sign at height {height}, but this key has signed at height {}",
@@ -215,10 +174,10 @@ impl Record {
         }
         if height == self.height {
             if let Some(before) = self.signed.get(&(round, step)) {
-                let same = *before == (what, hash);
+                let same = *before == (kind, hash);
                 return same.then_some(()).ok_or_else(|| {
                     format!(
-                        "asked to sign {what:?} for {hash} at height {height} in round {round}, but this key has signed {:?} for {}",
+                        "asked to sign {kind:?} for {hash} at height {height} in round {round}, but this key has signed {:?} for {}",
                         before.0, before.1
                     )
                 });
@@ -226,7 +185,7 @@ impl Record {
             let newest = self.signed.keys().rfind(|(_, step)| *step != Step::Propose);
             if step != Step::Propose && newest.is_some_and(|newest| *newest > (round, step)) {
                 return Err(format!(
-                    "asked to sign {what:?} at height {height} in round {round}, but this key has signed later votes"
+                    "asked to sign {kind:?} at height {height} in round {round}, but this key has signed later votes"
                 ));
             }
         }
@@ -243,10 +202,10 @@ impl Record {
             let kept: Vec<u8> = self
                 .signed
                 .iter()
-                .map(|((round, _), (what, hash))| Signed {
+                .map(|((round, _), (kind, hash))| Signed {
                     height,
                     round: *round,
-                    what: *what,
+                    kind: *kind,
                     hash: *hash,
                 })
                 .flat_map(Signed::to_bytes)

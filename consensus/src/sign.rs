@@ -4,12 +4,12 @@ use alloy_primitives::{B256, keccak256};
 use arc_malachitebft_core_types::{SignedMessage, ValidatorProof, VoteExtensionScope};
 use arc_malachitebft_signing::{Error, Signer, VerificationResult, Verifier};
 use async_trait::async_trait;
-use grid_core::grid::RecoverableSignature;
+use grid_core::grid::{RecoverableSignature, VoteKind};
 use k256::ecdsa::SigningKey;
 
 use crate::{
     context::{Address, Grid, Part, Proposal, Scheme, Signature, Vote},
-    guard::{Guard, Signed, What},
+    guard::{Guard, Signed},
 };
 
 /// This validator's key on one chain.
@@ -60,8 +60,7 @@ impl Signer<Grid> for Keyring {
         let digest = vote.digest(self.chain_id).ok_or_else(Error::new)?;
         let round = vote.round.as_u32().ok_or_else(Error::new)?;
         let (kind, hash) = vote.content();
-        let what = What::Vote(kind);
-        self.guard.allow(Signed { height: vote.height.0, round, what, hash }).await?;
+        self.guard.allow(Signed { height: vote.height.0, round, kind, hash }).await?;
         let signature = self.sign(digest)?;
         Ok(SignedMessage::new(vote, signature))
     }
@@ -70,11 +69,11 @@ impl Signer<Grid> for Keyring {
         &self,
         proposal: Proposal,
     ) -> Result<SignedMessage<Grid, Proposal>, Error> {
-        let hash = proposal.digest(self.chain_id);
+        let digest = proposal.digest(self.chain_id).ok_or_else(Error::new)?;
         let round = proposal.round.as_u32().ok_or_else(Error::new)?;
-        let (height, what) = (proposal.height.0, What::Proposal);
-        self.guard.allow(Signed { height, round, what, hash }).await?;
-        let signature = self.sign(hash)?;
+        let (height, kind, hash) = (proposal.height.0, VoteKind::Proposal, proposal.content());
+        self.guard.allow(Signed { height, round, kind, hash }).await?;
+        let signature = self.sign(digest)?;
         Ok(SignedMessage::new(proposal, signature))
     }
 
@@ -138,7 +137,7 @@ impl Verifier<Grid> for Recovery {
         signature: &Signature,
         public_key: &Address,
     ) -> Result<VerificationResult, Error> {
-        Ok(check(Some(proposal.digest(self.chain_id)), signature, public_key))
+        Ok(check(proposal.digest(self.chain_id), signature, public_key))
     }
 
     async fn verify_signed_vote_extension(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::{CHAIN_ID, Cluster, address, key, validators};
 use grid_consensus::{Chain as _, Role, Script};
-use grid_core::grid::{Validator, ValidatorSet};
+use grid_core::grid::{Validator, ValidatorSet, VoteKind};
 
 /// Blocks follow each other at once, with or without work.
 const FAST: [u64; 2] = [20, 20];
@@ -121,10 +121,21 @@ async fn two_engines_with_one_key_are_proved_to_have_voted_twice() {
         cluster.start(number);
     }
     cluster.start_as(4, Role::Validator(key(3)));
+    // Both vote for what they see first, and propose a block of their own when it is their turn.
     let mut height = 1;
-    while cluster.chains[0].evidence().is_empty() {
+    let honest = cluster.chains[0].clone();
+    let found = |proposals: bool| {
+        let is = |kind| (kind == VoteKind::Proposal) == proposals;
+        honest.evidence().iter().any(|proof| is(proof.one.kind))
+    };
+    while !(found(true) && found(false)) {
         height += 1;
-        assert!(height < 300, "no evidence by height {height}");
+        assert!(
+            height < 300,
+            "proposals {}, votes {} by height {height}",
+            found(true),
+            found(false)
+        );
         cluster.reach(&[0, 1, 2], height).await;
     }
     for proof in cluster.chains[0].evidence() {

@@ -23,7 +23,8 @@ interface Staking {
     /// A delegate left jail.
     event Unjailed(address indexed delegate);
 
-    /// A signed vote: kind 1 prevote, 2 prevote for nothing, 3 precommit, 4 precommit for nothing.
+    /// A signed vote: kind 1 prevote, 2 prevote for nothing, 3 precommit, 4 precommit for nothing; or a proposal: kind
+    /// 5, and as `blockHash` keccak256(abi.encode(int64 validRound, bytes32 blockHash)).
     struct Vote { uint8 kind; bytes32 blockHash; bytes signature; }
 
     /// Makes the caller, a validator's signing key, a delegate of `owner`; the value is the self-bond.
@@ -40,7 +41,7 @@ interface Staking {
     function unjail(address delegate) external;
     /// Adds the value to the reserve that pays rewards.
     function fund() external payable;
-    /// Shows two votes of one validator for one height, round and step.
+    /// Shows two votes, or two proposals, of one validator for one height, round and step.
     function reportEquivocation(uint64 height, uint32 round, Vote calldata one, Vote calldata other) external returns (uint256 slashed);
     /// Shows who signed one of this epoch's last 256 blocks; signers in increasing order of address.
     function recordCommit(uint64 height, uint32 round, bytes32 blockHash, bytes[] calldata signatures) external returns (uint64 added);

@@ -1,13 +1,11 @@
 //! Proposals.
 
-use alloy_primitives::{B256, Keccak256};
+use alloy_primitives::B256;
 use arc_malachitebft_core_types::{self as engine, Round};
 use borsh::{BorshDeserialize, BorshSerialize};
+use grid_core::grid::{VoteKind, proposal_content, vote_digest};
 
 use super::{Address, BlockHash, Grid, Height};
-
-/// Domain of a proposal's digest, with its version.
-const DOMAIN: &[u8] = b"GRID/proposal/1";
 
 /// "Let us decide this block": hash only, the body travels as parts.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -20,17 +18,15 @@ pub(crate) struct Proposal {
 }
 
 impl Proposal {
-    /// What the proposer signs: domain, chain id (u64), height (u64), round (i64), round of the proof
-    /// of lock (i64, -1 for none), block hash; big endian.
-    pub(crate) fn digest(&self, chain_id: u64) -> B256 {
-        let mut hasher = Keccak256::new();
-        hasher.update(DOMAIN);
-        hasher.update(chain_id.to_be_bytes());
-        hasher.update(self.height.0.to_be_bytes());
-        hasher.update(self.round.as_i64().to_be_bytes());
-        hasher.update(self.pol_round.as_i64().to_be_bytes());
-        hasher.update(self.value.0);
-        hasher.finalize()
+    /// What the proposer signs; `None` for a proposal without a round, which nobody may sign.
+    pub(crate) fn digest(&self, chain_id: u64) -> Option<B256> {
+        let (height, round) = (self.height.0, self.round.as_u32()?);
+        Some(vote_digest(VoteKind::Proposal, chain_id, height, round, self.content()))
+    }
+
+    /// What is proposed, in grid-core's terms.
+    pub(crate) fn content(&self) -> B256 {
+        proposal_content(self.pol_round.as_u32(), self.value.0)
     }
 }
 

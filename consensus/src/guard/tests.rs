@@ -1,7 +1,7 @@
 use super::*;
 
 fn vote(height: u64, round: u32, kind: VoteKind, hash: u8) -> Signed {
-    Signed { height, round, what: What::Vote(kind), hash: B256::repeat_byte(hash) }
+    Signed { height, round, kind, hash: B256::repeat_byte(hash) }
 }
 
 /// A guard's file in a directory of its own.
@@ -13,13 +13,13 @@ fn file() -> (tempfile::TempDir, PathBuf) {
 
 #[test]
 fn the_same_again_is_fine_and_anything_else_is_not_in_any_life() {
-    use VoteKind::{Precommit, PrecommitNil, Prevote, PrevoteNil};
+    use VoteKind::{Precommit, PrecommitNil, Prevote, PrevoteNil, Proposal};
     let (_dir, path) = file();
     let allowed = [
         vote(7, 0, Prevote, 1),
         vote(7, 0, Precommit, 1),
         vote(7, 2, PrevoteNil, 0),
-        Signed { what: What::Proposal, ..vote(7, 1, Prevote, 9) },
+        vote(7, 1, Proposal, 9),
     ];
     let refused = [
         vote(7, 0, Prevote, 2),
@@ -29,7 +29,7 @@ fn the_same_again_is_fine_and_anything_else_is_not_in_any_life() {
         vote(7, 1, Prevote, 1), // an earlier round than the last
         vote(6, 0, Prevote, 1),
         vote(6, 9, Precommit, 1),
-        Signed { what: What::Proposal, ..vote(7, 1, Prevote, 8) },
+        vote(7, 1, Proposal, 8),
     ];
     let mut record = Record::open(&path).expect("opened");
     for signed in allowed {

@@ -14,4 +14,4 @@ pub use extension::{Extension, ExtensionError};
 pub use header::{GridHeader, GridHeaderError};
 pub use proposer::proposer;
 pub use validators::{Validator, ValidatorSet, ValidatorSetError};
-pub use vote::{RecoverableSignature, VoteKind, vote_digest};
+pub use vote::{RecoverableSignature, Step, VoteKind, proposal_content, vote_digest};

@@ -5,7 +5,8 @@
 
 use std::sync::LazyLock;
 
-use alloy_primitives::{Address, B256, Keccak256, Signature};
+use alloy_primitives::{Address, B256, Keccak256, Signature, keccak256};
+use alloy_sol_types::SolValue;
 use secp256k1::{
     Message, Secp256k1, VerifyOnly,
     ecdsa::{self, RecoveryId},
@@ -19,7 +20,7 @@ pub const VOTE_DOMAIN: &[u8] = b"GRID/vote/1";
 /// of them or more.
 static SECP: LazyLock<Secp256k1<VerifyOnly>> = LazyLock::new(Secp256k1::verification_only);
 
-/// Which vote is signed. A certificate holds [`VoteKind::Precommit`]s for a block.
+/// Which message of a round is signed. A certificate holds [`VoteKind::Precommit`]s for a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum VoteKind {
@@ -31,6 +32,19 @@ pub enum VoteKind {
     Precommit = 0x03,
     /// A precommit for nothing.
     PrecommitNil = 0x04,
+    /// The proposal of a block, which the round's votes are about: [`proposal_content`].
+    Proposal = 0x05,
+}
+
+/// Where in a round something is signed: one message each, or the signer contradicts itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// A proposal.
+    Propose,
+    /// The first vote.
+    Prevote,
+    /// The second vote.
+    Precommit,
 }
 
 impl VoteKind {
@@ -42,6 +56,7 @@ impl VoteKind {
             0x02 => Self::PrevoteNil,
             0x03 => Self::Precommit,
             0x04 => Self::PrecommitNil,
+            0x05 => Self::Proposal,
             _ => return None,
         })
     }
@@ -52,16 +67,20 @@ impl VoteKind {
         matches!(self, Self::PrevoteNil | Self::PrecommitNil)
     }
 
-    /// Whether it is a vote of the second step.
+    /// The step to which it belongs.
     #[must_use]
-    pub const fn is_precommit(self) -> bool {
-        matches!(self, Self::Precommit | Self::PrecommitNil)
+    pub const fn step(self) -> Step {
+        match self {
+            Self::Proposal => Step::Propose,
+            Self::Prevote | Self::PrevoteNil => Step::Prevote,
+            Self::Precommit | Self::PrecommitNil => Step::Precommit,
+        }
     }
 }
 
 /// `keccak256("GRID/vote/1" ‖ kind ‖ chain id (u64 BE) ‖ height (u64 BE) ‖ round (u32 BE) ‖ block hash)`.
 ///
-/// `block_hash` is zero for the nil kinds.
+/// `block_hash` is zero for the nil kinds, and [`proposal_content`] for a proposal.
 #[must_use]
 pub fn vote_digest(
     kind: VoteKind,
@@ -78,6 +97,14 @@ pub fn vote_digest(
     hasher.update(round.to_be_bytes());
     hasher.update(block_hash);
     hasher.finalize()
+}
+
+/// What a proposal says, in place of a block hash: `keccak256(abi.encode(int64 validRound, bytes32 blockHash))`.
+/// `valid_round` is the earlier round in which two thirds prevoted for the block; none is -1.
+#[must_use]
+pub fn proposal_content(valid_round: Option<u32>, block_hash: B256) -> B256 {
+    let valid_round = valid_round.map_or(-1, i64::from);
+    keccak256((valid_round, block_hash).abi_encode())
 }
 
 /// A secp256k1 signature `r ‖ s ‖ v` with `v` 27 or 28 and `s` in the lower half of the order: 65 bytes,

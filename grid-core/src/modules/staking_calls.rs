@@ -83,7 +83,7 @@ mod tests {
             round in any::<u32>(),
             hash in any::<[u8; 32]>(),
             seeds in proptest::collection::vec(any::<u8>(), 0..8),
-            kinds in (1u8..5, 1u8..5),
+            kinds in (1u8..6, 1u8..6),
         ) {
             let block_hash = B256::from(hash);
             let shown =
@@ -108,7 +108,7 @@ mod tests {
             signature: RecoverableSignature::from_bytes([1; 65]),
         };
         let evidence = Equivocation { height: 1, round: 0, one: good, other: good };
-        for kind in [0, 5, 255] {
+        for kind in [0, 6, 255] {
             let mut call = Staking::reportEquivocationCall::from(&evidence);
             call.other.kind = kind;
             assert!(equivocation(&call).is_err(), "kind {kind}");

@@ -1,29 +1,29 @@
-//! Proof that a validator voted twice.
+//! Proof that a validator voted or proposed twice.
 
 use alloy_primitives::{Address, B256};
 use thiserror::Error;
 
 use crate::grid::{RecoverableSignature, VoteKind, vote_digest};
 
-/// A signed vote; height, round and chain are those of the evidence.
+/// A signed vote or proposal; height, round and chain are those of the evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignedVote {
-    /// Which vote.
+    /// Which message.
     pub kind: VoteKind,
-    /// For which block; zero for the nil kinds.
+    /// For which block; zero for the nil kinds, [`proposal_content`](crate::grid::proposal_content) for a proposal.
     pub block_hash: B256,
     /// The signature over [`vote_digest`].
     pub signature: RecoverableSignature,
 }
 
-/// Two different votes of one validator in one step of one round. A node that keeps its log never makes them.
+/// Two different messages of one validator in one step of one round. A node that keeps its log never makes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Equivocation {
-    /// Height of both votes.
+    /// Height of both.
     pub height: u64,
-    /// Round of both votes.
+    /// Round of both.
     pub round: u32,
-    /// One vote.
+    /// One message.
     pub one: SignedVote,
     /// The other.
     pub other: SignedVote,
@@ -33,7 +33,7 @@ pub struct Equivocation {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum EquivocationError {
-    /// A prevote and a precommit, or twice the same vote.
+    /// Messages of different steps, or twice the same one.
     #[error("the votes do not exclude each other: {0}")]
     NoConflict(&'static str),
     /// A nil vote with a block, or the other way round.
@@ -71,8 +71,8 @@ impl Equivocation {
     /// # Errors
     /// The first [`EquivocationError`] met.
     pub fn verify(&self, chain_id: u64) -> Result<Address, EquivocationError> {
-        if self.one.kind.is_precommit() != self.other.kind.is_precommit() {
-            return Err(EquivocationError::NoConflict("a prevote and a precommit"));
+        if self.one.kind.step() != self.other.kind.step() {
+            return Err(EquivocationError::NoConflict("they belong to different steps"));
         }
         if (self.one.kind, self.one.block_hash) == (self.other.kind, self.other.block_hash) {
             return Err(EquivocationError::NoConflict("both are for the same"));

@@ -10,7 +10,8 @@ use k256::ecdsa::SigningKey;
 use super::{records::read_waiting_pool, *};
 use crate::{
     grid::{
-        CommitCertificate, RecoverableSignature, Validator, ValidatorSet, VoteKind, vote_digest,
+        CommitCertificate, RecoverableSignature, Validator, ValidatorSet, VoteKind,
+        proposal_content, vote_digest,
     },
     modules::abi::STAKING,
     state::{Account, MemoryState, Overlay, system},

@@ -46,13 +46,19 @@ fn evidence_needs_two_votes_of_one_step_that_exclude_each_other() {
         signature: sign(seed, vote_digest(kind, CHAIN_ID, 9, 0, block_hash)),
     };
     let (block, none) = (B256::repeat_byte(1), B256::ZERO);
-    use VoteKind::{Precommit, PrecommitNil, Prevote, PrevoteNil};
+    use VoteKind::{Precommit, PrecommitNil, Prevote, PrevoteNil, Proposal};
     let with = |other| Equivocation { other, ..good };
-    for nil in [PrecommitNil, PrevoteNil] {
-        let kind = if nil.is_precommit() { Precommit } else { Prevote };
+    for (kind, nil) in [(Precommit, PrecommitNil), (Prevote, PrevoteNil)] {
         let (one, other) = (signed(0, kind, block), signed(0, nil, none));
         let evidence = Equivocation { height: 9, round: 0, one, other };
         assert_eq!(evidence.verify(CHAIN_ID), Ok(address(0)), "a block and nothing");
+    }
+    let contents = [(None, block), (Some(0), block), (None, B256::repeat_byte(2))];
+    let proposed = contents.map(|(valid, hash)| signed(0, Proposal, proposal_content(valid, hash)));
+    for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+        let (one, other) = (proposed[one], proposed[other]);
+        let evidence = Equivocation { height: 9, round: 0, one, other };
+        assert_eq!(evidence.verify(CHAIN_ID), Ok(address(0)), "two proposals");
     }
     type Error = EquivocationError;
     type Check = fn(&Error) -> bool;
@@ -61,9 +67,11 @@ fn evidence_needs_two_votes_of_one_step_that_exclude_each_other() {
     let malformed: Check = |error| *error == Error::Malformed;
     let form: Check = |error| *error == Error::Form;
     let broken = SignedVote { signature: RecoverableSignature::from_bytes([9; 65]), ..good.other };
-    let cases: [(&str, Equivocation, Check); 8] = [
+    let cases: [(&str, Equivocation, Check); 10] = [
         ("the same vote", with(good.one), no_conflict),
         ("another step", with(signed(0, Prevote, block)), no_conflict),
+        ("a proposal and a vote", with(proposed[0]), no_conflict),
+        ("the same proposal", Equivocation { one: proposed[0], ..with(proposed[0]) }, no_conflict),
         ("another signer", with(signed(1, Precommit, B256::repeat_byte(2))), signers),
         ("another height", Equivocation { height: 8, ..good }, signers),
         ("another round", Equivocation { round: 1, ..good }, signers),
