@@ -1,7 +1,5 @@
 //! The seam without an engine: two nodes' chains, one proposing, one judging.
 
-use std::path::Path;
-
 use alloy_consensus::transaction::Recovered;
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718 as _;
@@ -9,23 +7,14 @@ use alloy_primitives::{Address, Bytes, Signature, TxKind, U256};
 use alloy_sol_types::SolCall as _;
 use grid_consensus::{Chain as _, Origin, ProposedBlock, Verdict};
 use grid_core::{
-    genesis,
     grid::{CommitCertificate, RecoverableSignature},
     modules::abi::{LIGHT_CLIENTS, LightClients},
     state::Account,
     transition::Block,
 };
-use prometheus::Registry;
 
 use super::*;
-use crate::{mempool::MempoolLimits, tests::support::*};
-
-fn chain(directory: &Path) -> GridChain {
-    let genesis = genesis::build(&genesis()).unwrap();
-    let store = Store::open(directory, &genesis, 1 << 20).unwrap();
-    let metrics = NodeMetrics::register(&Registry::new()).unwrap();
-    GridChain::new(CHAIN_ID, store, Mempool::new(MempoolLimits::default()), metrics).unwrap()
-}
+use crate::tests::support::*;
 
 fn certificate(height: u64, block: &ProposedBlock) -> CommitCertificate {
     let signatures = vec![RecoverableSignature::from_bytes([1; 65])];

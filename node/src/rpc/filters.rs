@@ -69,8 +69,7 @@ impl Filters {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self, topic: Topic, next: u64) -> Result<U128, RpcError> {
-        let now = Instant::now();
+    fn open(&self, topic: Topic, next: u64, now: Instant) -> Result<U128, RpcError> {
         let mut open = self.lock();
         open.retain(|_, one| now.saturating_duration_since(one.asked) < self.lifetime);
         if open.len() >= self.most {
@@ -84,8 +83,7 @@ impl Filters {
         Ok(id)
     }
 
-    fn find(&self, id: &U128) -> Result<Cursor, RpcError> {
-        let now = Instant::now();
+    fn find(&self, id: &U128, now: Instant) -> Result<Cursor, RpcError> {
         let mut open = self.lock();
         let found = open
             .get_mut(id)
@@ -112,20 +110,20 @@ pub(super) fn register(methods: &mut Methods) {
         let filter = args.required::<Filter>()?;
         logs::check_size(&filter)?;
         let next = context.view()?.height().saturating_add(1);
-        context.filters.open(Topic::Logs(Box::new(filter)), next)
+        context.filters.open(Topic::Logs(Box::new(filter)), next, Instant::now())
     });
     let summary = "Opens a filter for hashes of new blocks and answers its id.";
     let method = Method::new("eth_newBlockFilter", &[], "FilterId", summary);
     methods.add(method.limits(most), |context, _| {
         let next = context.view()?.height().saturating_add(1);
-        context.filters.open(Topic::Blocks, next)
+        context.filters.open(Topic::Blocks, next, Instant::now())
     });
     let summary =
         "Opens a filter for hashes of transactions that come to wait, and answers its id.";
     let method = Method::new("eth_newPendingTransactionFilter", &[], "FilterId", summary);
     methods.add(method.limits(most), |context, _| {
         let next = *context.chain.mempool().arrived().borrow();
-        context.filters.open(Topic::Pending, next)
+        context.filters.open(Topic::Pending, next, Instant::now())
     });
     let summary = "What is new since the last question: hashes of blocks or of waiting transactions, or logs.";
     let method = Method::new("eth_getFilterChanges", &[ID], "FilterChanges", summary);
@@ -134,7 +132,8 @@ pub(super) fn register(methods: &mut Methods) {
     let method = Method::new("eth_getFilterLogs", &[ID], "[Log]", summary);
     let method = method.heavy().fails(&[error::REFUSED, error::NOT_FOUND]).limits(logs::limits());
     methods.add(method, |context, args| {
-        let Topic::Logs(filter) = context.filters.find(&args.required()?)?.topic else {
+        let found = context.filters.find(&args.required()?, Instant::now())?;
+        let Topic::Logs(filter) = found.topic else {
             return Err(RpcError::params("this filter is not one for logs"));
         };
         let view = context.view()?;
@@ -151,7 +150,7 @@ pub(super) fn register(methods: &mut Methods) {
 
 fn changes(context: &Context, args: &mut Args) -> Result<Changes, RpcError> {
     let id = args.required::<U128>()?;
-    let Cursor { topic, next, .. } = context.filters.find(&id)?;
+    let Cursor { topic, next, .. } = context.filters.find(&id, Instant::now())?;
     if matches!(topic, Topic::Pending) {
         let (waiting, next) = context.chain.mempool().since(next, MAX_PENDING);
         context.filters.read_up_to(&id, next);
@@ -170,4 +169,24 @@ fn changes(context: &Context, args: &mut Args) -> Result<Changes, RpcError> {
     };
     context.filters.read_up_to(&id, head.saturating_add(1));
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_lives_from_one_question_to_the_next_and_then_gives_way() {
+        let (start, lifetime) = (Instant::now(), Duration::from_secs(300));
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let filters = Filters::new(2, lifetime);
+        let kept = filters.open(Topic::Blocks, 1, at(0)).unwrap();
+        let left = filters.open(Topic::Blocks, 1, at(0)).unwrap();
+        filters.find(&kept, at(299)).unwrap();
+        assert!(filters.open(Topic::Blocks, 1, at(299)).is_err(), "two are open");
+        assert!(filters.find(&left, at(300)).is_err());
+        filters.open(Topic::Blocks, 1, at(300)).unwrap();
+        filters.find(&kept, at(598)).unwrap();
+        assert!(filters.find(&kept, at(898)).is_err());
+    }
 }

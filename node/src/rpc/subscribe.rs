@@ -1,9 +1,12 @@
 //! `eth_subscribe` over WebSocket: new blocks, matching logs and waiting transactions, which is how providers
-//! wait.
+//! wait; and whether the node is syncing.
 
 use std::{sync::Arc, time::Duration};
 
-use alloy_rpc_types_eth::{Filter, Header, Transaction, TransactionInfo};
+use alloy_rpc_types_eth::{
+    Filter, Header, SyncStatus, Transaction, TransactionInfo,
+    pubsub::{PubSubSyncStatus, SyncStatusMetadata},
+};
 use jsonrpsee::{PendingSubscriptionSink, RpcModule, SubscriptionSink, core::to_json_raw_value};
 use serde::Serialize;
 use serde_json::Value;
@@ -32,6 +35,7 @@ enum Topic {
     NewHeads,
     Logs(Arc<Filter>),
     Pending { full: bool },
+    Syncing,
 }
 
 const TOPIC: &[Param] = &[required("topic", "Topic"), optional("filter", "TopicOption")];
@@ -47,13 +51,14 @@ pub(super) fn register(module: &mut RpcModule<Context>) -> [Method; 2] {
             context.chain.metrics().rpc_calls_total.inc();
             match topic(&params) {
                 Ok(Topic::Pending { full }) => follow_mempool(pending, context, full).await,
+                Ok(Topic::Syncing) => follow_syncing(pending, context).await,
                 Ok(topic) => follow_blocks(pending, context, topic).await,
                 Err(error) => pending.reject(error).await,
             }
         },
     );
     debug_assert!(added.is_ok(), "{subscribe} is registered twice");
-    let summary = "Over a WebSocket: notices named eth_subscription of every new block, of its logs that match a filter, or of transactions that come to wait: their hashes, or all of them if the second parameter is true.";
+    let summary = "Over a WebSocket: notices named eth_subscription of every new block, of its logs that match a filter, of transactions that come to wait (their hashes, or all of them if the second parameter is true), or of whether the node is syncing: at once, and at every change.";
     let limits = format!(
         "{MAX_SUBSCRIPTIONS} subscriptions of one connection; who is more than {MAX_BEHIND} blocks behind hears of the newest only"
     );
@@ -79,8 +84,9 @@ fn topic(params: &jsonrpsee::types::Params<'_>) -> Result<Topic, RpcError> {
             Ok(Topic::Logs(Arc::new(filter)))
         }
         "newPendingTransactions" => Ok(Topic::Pending { full: args.optional()?.unwrap_or(false) }),
+        "syncing" => Ok(Topic::Syncing),
         other => Err(RpcError::params(format!(
-            "topic {other:?} is not supported; known are newHeads, logs and newPendingTransactions"
+            "topic {other:?} is not supported; known are newHeads, logs, newPendingTransactions and syncing"
         ))),
     }
 }
@@ -115,6 +121,44 @@ async fn follow_mempool(pending: PendingSubscriptionSink, context: Arc<Context>,
                 }
             }
         }
+    }
+}
+
+/// Sends whether the node is syncing: at once, and at every change.
+async fn follow_syncing(pending: PendingSubscriptionSink, context: Arc<Context>) {
+    let (mut engine, mut heads) = (context.health.engine.clone(), context.chain.heads());
+    let Ok(sink) = pending.accept().await else { return };
+    let mut told = None;
+    loop {
+        let status = sync_status(&context.syncing());
+        let syncing = matches!(status, PubSubSyncStatus::Detailed(_));
+        if told != Some(syncing) {
+            if !send(&sink, &status).await {
+                return;
+            }
+            told = Some(syncing);
+        }
+        let changed = tokio::select! {
+            () = sink.closed() => return,
+            changed = engine.changed() => changed,
+            changed = heads.changed() => changed,
+        };
+        if changed.is_err() {
+            return;
+        }
+    }
+}
+
+/// The answer of `eth_syncing` as a notice.
+fn sync_status(status: &SyncStatus) -> PubSubSyncStatus {
+    match status {
+        SyncStatus::None => PubSubSyncStatus::Simple(false),
+        SyncStatus::Info(info) => PubSubSyncStatus::Detailed(SyncStatusMetadata {
+            syncing: true,
+            starting_block: info.starting_block.saturating_to(),
+            current_block: info.current_block.saturating_to(),
+            highest_block: Some(info.highest_block.saturating_to()),
+        }),
     }
 }
 
@@ -170,6 +214,6 @@ fn notices(context: &Context, topic: &Topic, height: u64) -> Result<Vec<Value>, 
             let logs = logs_of(&view, filter, height)?;
             logs.into_iter().map(|log| value(serde_json::to_value(log))).collect()
         }
-        Topic::Pending { .. } => Ok(Vec::new()),
+        Topic::Pending { .. } | Topic::Syncing => Ok(Vec::new()),
     }
 }

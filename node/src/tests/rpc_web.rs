@@ -1,10 +1,15 @@
 //! What Ethereum's tools rely on beyond plain calls: filters, words of errors, origins of web pages.
 
+use std::{sync::Arc, time::Duration};
+
 use alloy_primitives::{Address, B256, Bytes, U256};
+use grid_consensus::{EnginePeer, EngineStatus};
 use grid_core::modules::abi::{PROOFS, REGISTRY, Registry};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::support::*;
+use crate::{RpcLimits, health::Health, rpc};
 
 fn set_status(nonce: u64, status: u8) -> alloy_consensus::TxEnvelope {
     let call = Registry::setStatusCall { chain: regtest().key().0, status };
@@ -50,22 +55,51 @@ async fn filters_tell_each_thing_once_and_close() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn filters_are_bounded_and_expire() {
+async fn filters_are_bounded() {
     let directory = tempfile::tempdir().unwrap();
     let mut config = config(directory.path());
     config.rpc_limits.filters = 2;
-    config.rpc_limits.filter_lifetime = std::time::Duration::from_millis(300);
     let node = start(config).await;
     let open = async || node.call("eth_newBlockFilter", json!([])).await;
-    let first = open().await.unwrap();
+    open().await.unwrap();
     open().await.unwrap();
     assert_eq!(open().await.unwrap_err().code, -32005);
-    // Time itself is what is tested.
-    tokio::time::sleep(std::time::Duration::from_millis(350)).await;
-    open().await.unwrap();
-    let gone = node.call("eth_getFilterChanges", json!([first])).await.unwrap_err();
-    assert!(gone.message.contains("filter not found"));
     stop(node).await;
+}
+
+/// A peer that says that it has this block.
+fn peer(height: u64) -> EnginePeer {
+    let (peer_id, address, moniker) = ("a".into(), "b".into(), "c".into());
+    EnginePeer { peer_id, address, moniker, validator: None, height: Some(height) }
+}
+
+#[tokio::test]
+async fn subscribers_hear_when_syncing_begins_and_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let (engine, seen) = watch::channel(EngineStatus::default());
+    let health = Health {
+        chain: Arc::new(chain(directory.path())),
+        engine: seen,
+        validator: None,
+        gossip: None,
+        empty_block_interval: Duration::MAX,
+    };
+    let module = rpc::module(health.chain.clone(), Arc::new(health), &RpcLimits::default());
+    let mut told = module.subscribe("eth_subscribe", vec![json!("syncing")], 4).await.unwrap();
+    let mut next = async || {
+        let next = tokio::time::timeout(DEADLINE, told.next::<Value>()).await.unwrap();
+        next.unwrap().unwrap().0
+    };
+    assert_eq!(next().await, json!(false));
+    // Ten blocks are on their way; that a peer has more of them is no news.
+    for height in [10, 11, 50] {
+        engine.send_replace(EngineStatus { peers: vec![peer(height)], ..EngineStatus::default() });
+    }
+    let status = next().await;
+    assert_eq!((&status["syncing"], &status["currentBlock"]), (&json!(true), &json!("0x0")));
+    engine.send_replace(EngineStatus { peers: vec![peer(60)], ..EngineStatus::default() });
+    engine.send_replace(EngineStatus { peers: vec![peer(3)], ..EngineStatus::default() });
+    assert_eq!(next().await, json!(false));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

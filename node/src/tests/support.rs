@@ -14,6 +14,7 @@ use grid_core::{
     modules::{ChainRecord, ChainStatus, ClientParams},
 };
 use k256::ecdsa::SigningKey;
+use prometheus::Registry;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -21,7 +22,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Node, NodeConfig, NodeHandle, Role};
+use crate::{
+    Node, NodeConfig, NodeHandle, Role,
+    chain::GridChain,
+    mempool::{Mempool, MempoolLimits},
+    metrics::NodeMetrics,
+    store::Store,
+};
 
 pub(crate) const CHAIN_ID: u64 = 7_117;
 /// Everything in a test must happen within this.
@@ -72,6 +79,14 @@ pub(crate) fn config(directory: &Path) -> NodeConfig {
     // Tests wait for blocks without sending anything.
     config.empty_block_interval = config.block_interval;
     config
+}
+
+/// A chain without an engine.
+pub(crate) fn chain(directory: &Path) -> GridChain {
+    let genesis = grid_core::genesis::build(&genesis()).unwrap();
+    let store = Store::open(directory, &genesis, 1 << 20).unwrap();
+    let metrics = NodeMetrics::register(&Registry::new()).unwrap();
+    GridChain::new(CHAIN_ID, store, Mempool::new(MempoolLimits::default()), metrics).unwrap()
 }
 
 pub(crate) async fn start(config: NodeConfig) -> NodeHandle {
