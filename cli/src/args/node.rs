@@ -89,6 +89,10 @@ pub(crate) struct LocalnetArgs {
     /// Blocks of an epoch, after each of which the validators are elected anew.
     #[arg(long, value_name = "BLOCKS", default_value_t = 600)]
     pub(crate) epoch_length: u64,
+    /// How long a stake stays bound after it left, in whole epochs, 512 at most. trust.json can be used for two thirds
+    /// of it.
+    #[arg(long, value_name = "TIME", default_value = "3days")]
+    pub(crate) unbonding: humantime::Duration,
     /// Chain id of the new Grid chain; 4700000, or that of --genesis, where absent.
     #[arg(long, value_name = "ID")]
     pub(crate) chain_id: Option<u64>,

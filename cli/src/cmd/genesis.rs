@@ -60,9 +60,14 @@ pub(super) fn new(
 }
 
 /// Staking in which every validator of genesis is a delegate that owns its bond itself.
-pub(super) fn staking(validators: &[Validator], epoch_length: u64) -> StakingGenesis {
+pub(super) fn staking(
+    validators: &[Validator],
+    epoch_length: u64,
+    unbonding_epochs: u16,
+) -> StakingGenesis {
     let params = StakingParams {
         epoch_length,
+        unbonding_epochs,
         block_reward: U128::from(BLOCK_REWARD),
         ..StakingParams::default()
     };

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path};
 
 use alloy_primitives::Address;
 use eyre::{Result, WrapErr as _, bail, eyre};
-use grid_core::genesis::Genesis;
+use grid_core::{genesis::Genesis, staking::MAX_UNBONDING_EPOCHS};
 use serde::Serialize;
 
 use super::{CHAIN_ID, genesis};
@@ -199,8 +199,16 @@ impl<'a> Plan<'a> {
             genesis.alloc.extend(template.alloc);
         }
         genesis::fund(&mut genesis.alloc, &self.args.fund)?;
-        genesis.staking = Some(genesis::staking(&genesis.validators, self.args.epoch_length));
+        let (validators, length) = (&genesis.validators, self.args.epoch_length);
+        genesis.staking = Some(genesis::staking(validators, length, self.unbonding_epochs()));
         Ok(genesis)
+    }
+
+    /// As many epochs as the unbonding lasts, were every block in time.
+    fn unbonding_epochs(&self) -> u16 {
+        let epoch = self.args.block_interval.as_millis() * u128::from(self.args.epoch_length);
+        let epochs = self.args.unbonding.as_millis().div_ceil(epoch.max(1));
+        u16::try_from(epochs).unwrap_or(u16::MAX).clamp(1, MAX_UNBONDING_EPOCHS)
     }
 
     fn made(&self, n: u16, home: &Home, validators: &[Address]) -> Result<NodeMade> {

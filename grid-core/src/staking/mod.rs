@@ -41,7 +41,7 @@ pub use election::{Candidate, elect};
 pub use error::StakingError;
 pub use evidence::{Equivocation, EquivocationError, SignedVote};
 pub use genesis::{GenesisDelegate, StakingGenesis};
-pub use params::{MAX_CANDIDATES, StakingParams};
+pub use params::{MAX_CANDIDATES, MAX_UNBONDING_EPOCHS, StakingParams};
 pub use pool::Pool;
 pub use records::Delegate;
 

@@ -14,7 +14,7 @@ pub const MAX_CANDIDATES: usize = 512;
 /// Parts of a whole.
 pub(super) const WHOLE: u16 = 10_000;
 /// The most epochs of an unbonding period: evidence looks at one value for each.
-const MAX_UNBONDING: u16 = 512;
+pub const MAX_UNBONDING_EPOCHS: u16 = 512;
 /// The most blocks of an epoch, about half a year at one a second.
 const MAX_EPOCH: u64 = 1 << 24;
 
@@ -72,7 +72,7 @@ impl StakingParams {
         let checks = [
             ("epochLength", self.epoch_length, 1, MAX_EPOCH),
             ("maxValidators", self.max_validators.into(), 1, most.into()),
-            ("unbondingEpochs", self.unbonding_epochs.into(), 1, MAX_UNBONDING.into()),
+            ("unbondingEpochs", self.unbonding_epochs.into(), 1, MAX_UNBONDING_EPOCHS.into()),
             ("slashParts", self.slash_parts.into(), 0, WHOLE.into()),
             ("reporterParts", self.reporter_parts.into(), 0, WHOLE.into()),
             ("minSignedParts", self.min_signed_parts.into(), 0, WHOLE.into()),

@@ -228,7 +228,8 @@ async fn subscribers_hear_of_every_block_and_of_matching_logs() {
     let next = tokio::time::timeout(DEADLINE, logs.next::<Value>());
     let (log, _) = next.await.unwrap().unwrap().unwrap();
     assert_eq!(log, sent["logs"][0]);
-    let unknown = methods.subscribe("eth_subscribe", vec![json!("newTransactionReceipts")], 1).await;
+    let unknown =
+        methods.subscribe("eth_subscribe", vec![json!("newTransactionReceipts")], 1).await;
     assert!(unknown.unwrap_err().to_string().contains("known are newHeads"));
 
     let upgrade = format!(
