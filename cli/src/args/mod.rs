@@ -82,6 +82,8 @@ pub(crate) enum Command {
     /// Delegated proof of stake on the main chain: delegates, stakes, the epoch.
     #[command(subcommand)]
     Staking(StakingCommand),
+    /// The system contracts of every Grid chain: addresses and ABI.
+    Contracts(ContractsArgs),
     /// Encrypted keys.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -162,6 +164,13 @@ pub(crate) struct StatusArgs {
     /// Show it again every second until Ctrl-C.
     #[arg(long)]
     pub(crate) watch: bool,
+}
+
+/// `grid contracts`.
+#[derive(Debug, Args)]
+pub(crate) struct ContractsArgs {
+    /// Print the ABI of this contract.
+    pub(crate) name: Option<String>,
 }
 
 /// `grid headers`.

@@ -7,6 +7,7 @@ mod chains;
 mod checkpoint;
 mod completions;
 mod config;
+mod contracts;
 mod doctor;
 mod ethereum;
 mod genesis;
@@ -62,6 +63,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Audit(args) => block_on(audit::run(&args, out)),
         Command::Submit(args) => done(block_on(submit::run(&home, &args, out))),
         Command::Staking(command) => done(block_on(staking::run(&home, &command, out))),
+        Command::Contracts(args) => done(contracts::run(&args, out)),
         Command::Keys(command) => done(keys::run(&home, &command, out)),
         Command::Bench(command) => done(block_on(bench::run(&command, out))),
         Command::Bitcoin(command) => bitcoin::run(&command, out),
