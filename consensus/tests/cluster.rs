@@ -84,6 +84,38 @@ async fn four_validators_agree_and_one_that_lost_its_disk_catches_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_fixed_peers_turns_others_away() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let ports = ports();
+    let [validator, friend, stranger] = [0, 1, 2];
+    let chains: Vec<_> = (0..3)
+        .map(|number| FileChain::open(&dir.path().join(format!("chain-{number}")), validators(1)))
+        .collect();
+    let run = |number: u8, peer: u8, peers_only: bool| {
+        let at = |number: u8| format!("/ip4/127.0.0.1/tcp/{}", ports[usize::from(number)]);
+        let net = Net::P2p { listen: at(number), peers: vec![at(peer)], peers_only };
+        let home = dir.path().join(format!("home-{number}"));
+        Engine::with_net(&home, &chains[usize::from(number)], number, 100, net)
+    };
+    // The stranger comes first, so that it has had the time when the friend has its blocks.
+    let mut outside = run(stranger, validator, false);
+    let inside = run(validator, friend, true);
+    let mut beside = run(friend, validator, false);
+    beside.reach(&chains[1], 8).await;
+    assert_eq!(chains[2].head().height, 0, "the stranger got blocks");
+    let heard = outside.status.borrow().peers.iter().filter_map(|peer| peer.height).max();
+    assert_eq!(heard, None, "the stranger hears of blocks");
+
+    // It would follow, were it let in.
+    inside.stop().await;
+    let inside = run(validator, friend, false);
+    outside.reach(&chains[2], 8).await;
+    for engine in [inside, beside, outside] {
+        engine.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_is_none_is_told_so() {
     let dir = tempfile::tempdir().expect("a directory");
     let chain = open(dir.path(), 0);
