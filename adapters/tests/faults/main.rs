@@ -7,5 +7,6 @@ mod blocks;
 mod endpoints;
 mod ethereum;
 mod fake;
+mod grid;
 mod http;
 mod pool;
