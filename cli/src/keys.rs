@@ -38,7 +38,7 @@ pub(crate) fn password(file: Option<&Path>) -> Result<Zeroizing<String>> {
         return Ok(Zeroizing::new(password));
     }
     if let Some(file) = file.filter(|file| file.exists()) {
-        refuse_readable_by_others(file)?;
+        refuse_readable_by_others("the password file", file)?;
         let text = Zeroizing::new(
             fs::read_to_string(file)
                 .wrap_err_with(|| format!("cannot read the password file {}", file.display()))?,
@@ -134,13 +134,16 @@ fn private(_: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a secret's file that others can read; `what` names it in the message.
 #[cfg(unix)]
-fn refuse_readable_by_others(file: &Path) -> Result<()> {
+pub(crate) fn refuse_readable_by_others(what: &str, file: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    let mode = fs::metadata(file)?.permissions().mode();
+    let metadata =
+        fs::metadata(file).wrap_err_with(|| format!("{what}: cannot read {}", file.display()))?;
+    let mode = metadata.permissions().mode();
     if mode & 0o077 != 0 {
         bail!(
-            "the password file {} can be read by others (mode {:o}); run: chmod 600 {}",
+            "{what} {} can be read by others (mode {:o}); run: chmod 600 {}",
             file.display(),
             mode & 0o777,
             file.display()
@@ -150,7 +153,7 @@ fn refuse_readable_by_others(file: &Path) -> Result<()> {
 }
 
 #[cfg(not(unix))]
-fn refuse_readable_by_others(_: &Path) -> Result<()> {
+pub(crate) fn refuse_readable_by_others(_: &str, _: &Path) -> Result<()> {
     Ok(())
 }
 
@@ -186,9 +189,9 @@ mod tests {
         let file = dir.path().join("password");
         fs::write(&file, "secret\n").unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-        let error = refuse_readable_by_others(&file).unwrap_err().to_string();
+        let error = refuse_readable_by_others("the password file", &file).unwrap_err().to_string();
         assert!(error.contains("chmod 600"), "{error}");
         private(&file).unwrap();
-        refuse_readable_by_others(&file).unwrap();
+        refuse_readable_by_others("the password file", &file).unwrap();
     }
 }

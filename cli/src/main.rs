@@ -1,6 +1,7 @@
 //! The `grid` binary: parses arguments, loads the configuration and calls the libraries.
 
 mod abi;
+mod api;
 mod args;
 mod btc;
 mod cmd;

@@ -153,12 +153,6 @@ impl GridRpc {
     }
 }
 
-/// The relayer's own view, from its HTTP interface; `None` where it does not answer.
-pub(crate) async fn relayer_status(home: &Home) -> Option<grid_relayer::Status> {
-    let listen = home.config().ok()?.relayer.listen;
-    grid_adapters::http::get_json(&format!("http://{listen}/v1/status")).await.ok()
-}
-
 /// A key file: a name in `keys/`, or a path.
 pub(crate) fn key_file(home: &Home, name: &str) -> PathBuf {
     if name.contains(['/', '\\', '.']) {

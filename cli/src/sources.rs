@@ -31,6 +31,7 @@ use crate::{
         SourceSection,
     },
     home::Home,
+    keys,
 };
 
 /// Fewest characters of a token that keeps strangers out.
@@ -261,6 +262,13 @@ pub(crate) fn attestation(home: &Home, config: &Config) -> Result<AttestConfig> 
         attest.chains.insert(chain.id.clone(), AttestedChain { follows_final, peers });
     }
     Ok(attest)
+}
+
+/// The token of administration; `None` where it is off.
+pub(crate) fn admin_token(home: &Home, config: &Config) -> Result<Option<Secret>> {
+    let Some(file) = &config.relayer.admin.token_file else { return Ok(None) };
+    keys::refuse_readable_by_others("relayer.admin.token_file", &home.resolve(file))?;
+    token(home, file, "relayer.admin.token_file").map(Some)
 }
 
 /// A token's file: one line of at least [`MIN_TOKEN`] characters.

@@ -25,9 +25,46 @@ pub fn backoff(first: Duration, longest: Duration, attempt: u64, name: &str) -> 
     Duration::from_millis(full - full / 4 * share / 255)
 }
 
+/// A length of time for people, from its two largest units: `12 s`, `3 min 5 s`, `2 h 3 min`, `5 d 3 h`.
+#[must_use]
+pub fn span(millis: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let seconds = millis / 1_000;
+    let first = UNITS.iter().position(|(length, _)| seconds >= *length).unwrap_or(3);
+    let (mut left, mut text) = (seconds, String::new());
+    for (length, name) in UNITS.iter().skip(first).take(2) {
+        let count = left / length;
+        left %= length;
+        if text.is_empty() {
+            text = format!("{count} {name}");
+        } else if count > 0 {
+            text.push_str(&format!(" {count} {name}"));
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lengths_of_time_are_told_in_their_two_largest_units() {
+        let cases = [
+            (0, "0 s"),
+            (999, "0 s"),
+            (59_999, "59 s"),
+            (60_000, "1 min"),
+            (185_000, "3 min 5 s"),
+            (3_600_000, "1 h"),
+            (7_380_999, "2 h 3 min"),
+            (443_000_000, "5 d 3 h"),
+        ];
+        for (millis, expected) in cases {
+            assert_eq!(span(millis), expected);
+        }
+        assert!(span(u64::MAX).contains(" d "));
+    }
 
     #[test]
     fn pauses_grow_to_the_limit_and_are_spread() {

@@ -3,7 +3,7 @@
 use core::{net::SocketAddr, time::Duration};
 
 use alloy_signer_local::PrivateKeySigner;
-use grid_adapters::EndpointMetrics;
+use grid_adapters::{EndpointMetrics, Secret};
 use grid_core::Level;
 
 use crate::{attest::AttestConfig, store::StoreLocation};
@@ -34,6 +34,8 @@ pub struct RelayerConfig {
     pub attest: AttestConfig,
     /// Where `/livez`, `/readyz`, `/metrics` and `/v1/status` are served; `None` for nowhere.
     pub http: Option<SocketAddr>,
+    /// Where the API's changing routes are served, and for whom; `None` for nowhere.
+    pub admin: Option<AdminConfig>,
     /// Where calls to endpoints are counted, exported with the relayer's own metrics.
     pub endpoints: Option<EndpointMetrics>,
     /// Lanes by level, fastest first.
@@ -47,6 +49,15 @@ pub struct RelayerConfig {
     pub round: Duration,
     /// Most time for finishing running work after a stop.
     pub drain: Duration,
+}
+
+/// The API's changing routes.
+#[derive(Debug, Clone)]
+pub struct AdminConfig {
+    /// Where they are served.
+    pub listen: SocketAddr,
+    /// Who has it may use them.
+    pub token: Secret,
 }
 
 /// One lane.
@@ -149,6 +160,7 @@ impl RelayerConfig {
             attesters: Vec::new(),
             attest: AttestConfig::default(),
             http: None,
+            admin: None,
             endpoints: None,
             lanes: Level::ALL.map(LaneConfig::of),
             submit: SubmitConfig::default(),

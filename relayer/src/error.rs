@@ -19,9 +19,11 @@ pub enum RelayerError {
     /// The HTTP server's address is not to be had.
     #[error(
         "cannot listen on {address} for the relayer's HTTP server: {reason}; stop the program that uses \
-         the port, or set `relayer.listen` to another address"
+         the port, or set `{setting}` to another address"
     )]
     Listen {
+        /// Its setting.
+        setting: &'static str,
         /// Configured address.
         address: SocketAddr,
         /// The system's reason.

@@ -192,8 +192,14 @@ impl Shared {
         self.news.send_replace(Some(chain.clone()));
     }
 
+    /// Reads the operators' pauses anew; other processes on the same database may have changed them.
+    pub(crate) async fn refresh_pauses(&self) -> Result<(), StoreError> {
+        self.board.pauses_seen(self.store.pauses().await?);
+        Ok(())
+    }
+
     /// The main chain's view, at most `max_age` milliseconds old.
-    async fn view(&self, now: u64, max_age: u64) -> Result<Arc<MainView>, MainError> {
+    pub(crate) async fn view(&self, now: u64, max_age: u64) -> Result<Arc<MainView>, MainError> {
         let mut seen = self.view.lock().await;
         if let Some(view) = seen.view.as_ref().filter(|_| now.saturating_sub(seen.at) < max_age) {
             return Ok(view.clone());
@@ -254,6 +260,10 @@ impl Shared {
         now: u64,
     ) -> Result<(), StoreError> {
         let id = chain.round.source().id().clone();
+        if let Some(pause) = self.board.pause(&id) {
+            self.board.chain_state(&id, ChainState::Paused, pause.reason.as_deref(), 0);
+            return Ok(());
+        }
         let Some(row) = self.crew.hold(&id, now).await? else {
             // Another relayer works on it.
             self.board.chain_state(&id, ChainState::Active, None, 0);
@@ -455,6 +465,9 @@ async fn start_visits(
             return false;
         }
     };
+    if let Err(error) = shared.refresh_pauses().await {
+        tracing::warn!(%level, %error, "the operators' pauses cannot be read; the known ones hold");
+    }
     let budget = Arc::new(AtomicU32::new(lane.budget));
     for chain in shared.of_level(level, &view, only) {
         // Still being visited: its turn comes again with the next round.

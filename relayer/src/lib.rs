@@ -18,12 +18,14 @@ pub mod config;
 pub mod crew;
 mod error;
 pub mod evidence;
+pub mod explain;
 pub mod finality;
-mod http;
+pub mod http;
 pub mod lane;
 pub mod main_chain;
 pub mod metrics;
 pub mod plan;
+pub mod problem;
 mod relayer;
 mod reload;
 pub mod round;
@@ -38,13 +40,15 @@ pub mod supervise;
 mod tests;
 mod wake;
 
-pub use config::{LaneConfig, RelayerConfig, Retention, SubmitConfig};
+pub use config::{AdminConfig, LaneConfig, RelayerConfig, Retention, SubmitConfig};
 pub use error::RelayerError;
+pub use explain::Explanation;
 pub use main_chain::{
     HttpTransport, MainChain, MainError, MainView, Receipt, Refusal, RpcMainChain, RpcTransport,
     TransportError,
 };
 pub use metrics::{MetricInfo, Metrics};
+pub use problem::{Problem, Severity};
 pub use relayer::{Relayer, RelayerHandle};
 pub use reload::{Change, Control, Effect, Reload};
 pub use source::ChainSource;

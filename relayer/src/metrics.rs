@@ -139,7 +139,7 @@ metrics! {
     item_age_seconds: IntGaugeVec = "grid_item_age_seconds" ["chain", "stage"];
     /// Time that items spent in a stage before they left it, by the times in their rows.
     stage_seconds: HistogramVec = "grid_stage_seconds" ["chain", "stage"] buckets STAGE_SECONDS;
-    /// 1 for the state that the chain is in: active, waiting or halted.
+    /// 1 for the state that the chain is in: active, waiting, halted or paused.
     chain_state: IntGaugeVec = "grid_chain_state" ["chain", "state"];
     /// 1 for the chain's status on the main chain: active, suspended, frozen or terminated.
     chain_status: IntGaugeVec = "grid_chain_status" ["chain", "status"];

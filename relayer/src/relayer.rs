@@ -17,21 +17,19 @@ use crate::{
     config::{RelayerConfig, Retention},
     crew::{self, Crew},
     error::RelayerError,
-    http,
+    http::{Routes, Server},
     lane::{self, Parts, Shared},
     main_chain::MainChain,
     metrics::Metrics,
+    problem::{self, Look, MAIN_SILENT},
     reload::{Change, Control, Reload},
     source::ChainSource,
     status::{Board, Status},
-    store::{ChainState, RelayerRow, Store, StoreError, StoreLocation},
+    store::{RelayerRow, Store, StoreError, StoreLocation},
     submit::Submitter,
     supervise::{Pulse, Pulses, Supervisor, TaskSpec},
     wake,
 };
-
-/// A main chain that has not answered for so long, in milliseconds, makes the relayer unready.
-const MAIN_SILENT: u64 = 30_000;
 
 /// Rows deleted per table and look.
 const PRUNE_BATCH: u32 = 2_000;
@@ -56,6 +54,7 @@ pub(crate) struct Inner {
     board: Board,
     metrics: Arc<Metrics>,
     attest: AttestService,
+    main: Arc<dyn MainChain>,
     shared: Arc<Shared>,
     pulses: OnceLock<Pulses>,
     reload: OnceLock<Arc<dyn Reload>>,
@@ -67,6 +66,7 @@ pub(crate) struct Inner {
 pub struct RelayerHandle {
     inner: Arc<Inner>,
     http: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
     supervisor: JoinHandle<Vec<&'static str>>,
     cancel: CancellationToken,
 }
@@ -96,8 +96,11 @@ impl Relayer {
                 return Err(RelayerError::DuplicateSource(id));
             }
         }
-        let listener = config.http.map(listen).transpose()?;
-        let http = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        let http = config.http.map(|address| Server::bind(address, Routes::Read)).transpose()?;
+        let admin = config.admin.clone();
+        let admin = admin.map(|admin| Server::bind(admin.listen, Routes::Admin(admin.token)));
+        let admin = admin.transpose()?;
+        let addresses = [&http, &admin].map(|server| server.as_ref().map(Server::address));
         let store = Box::pin(open(&config.database, &cancel)).await?;
         let metrics = Arc::new(Metrics::new()?);
         metrics.initialise(&ids);
@@ -133,7 +136,7 @@ impl Relayer {
             Collector::new(attester.clone(), &config.attest, metrics.clone(), board.clone())?;
         let attest = AttestService::new(attester, &config.attest.tokens, metrics.clone());
         let parts = Parts {
-            main,
+            main: main.clone(),
             store: store.clone(),
             submitter: submitter.clone(),
             collector: Arc::new(collector),
@@ -150,13 +153,15 @@ impl Relayer {
             board,
             metrics: metrics.clone(),
             attest,
+            main,
             shared: shared.clone(),
             pulses: OnceLock::new(),
             reload: OnceLock::new(),
             crew,
             started_at: now_ms(),
         });
-        let specs = tasks(&config, &inner, &shared, &submitter, listener);
+        let mut specs = tasks(&config, &inner, &shared, &submitter);
+        specs.extend(http.into_iter().chain(admin).map(|server| server.task(inner.clone())));
         let supervisor = Supervisor::new(specs, metrics, cancel.clone());
         // Set once, right here.
         let _ = inner.pulses.set(supervisor.pulses());
@@ -165,7 +170,8 @@ impl Relayer {
             database = %config.database, address = %submitter.address(),
             chains = ids.len(), "relayer started"
         );
-        Ok(RelayerHandle { inner, http, supervisor, cancel })
+        let [http, admin] = addresses;
+        Ok(RelayerHandle { inner, http, admin, supervisor, cancel })
     }
 }
 
@@ -188,21 +194,11 @@ async fn open(location: &StoreLocation, cancel: &CancellationToken) -> Result<St
     }
 }
 
-fn listen(address: SocketAddr) -> Result<std::net::TcpListener, RelayerError> {
-    let listen = || -> std::io::Result<std::net::TcpListener> {
-        let listener = std::net::TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    };
-    listen().map_err(|error| RelayerError::Listen { address, reason: error.to_string() })
-}
-
 fn tasks(
     config: &RelayerConfig,
     inner: &Arc<Inner>,
     shared: &Arc<Shared>,
     submitter: &Arc<Submitter>,
-    listener: Option<std::net::TcpListener>,
 ) -> Vec<TaskSpec> {
     const LANES: [&str; 4] = ["lane-l0", "lane-l1", "lane-l2", "lane-l3"];
     let mut specs = Vec::new();
@@ -231,18 +227,6 @@ fn tasks(
     specs.push(TaskSpec::new("prune", 3 * PRUNE_EVERY, move |pulse, cancel| {
         prune(store.clone(), retention, pulse, cancel)
     }));
-    if let Some(listener) = listener {
-        let inner = inner.clone();
-        specs.push(TaskSpec::new("http", LATE, move |pulse, cancel| {
-            let (inner, listener) = (inner.clone(), listener.try_clone());
-            async move {
-                match listener {
-                    Ok(listener) => http::run(inner, listener, pulse, cancel).await,
-                    Err(error) => tracing::error!(%error, "the HTTP server's socket is gone"),
-                }
-            }
-        }));
-    }
     specs
 }
 
@@ -306,6 +290,19 @@ impl Inner {
         &self.shared
     }
 
+    pub(crate) fn main(&self) -> &Arc<dyn MainChain> {
+        &self.main
+    }
+
+    /// This process among those that share the database.
+    pub(crate) fn name(&self) -> &str {
+        self.crew.name()
+    }
+
+    pub(crate) const fn board(&self) -> &Board {
+        &self.board
+    }
+
     pub(crate) fn collector(&self) -> &Collector {
         self.shared.collector()
     }
@@ -346,29 +343,18 @@ impl Inner {
         let now = now_ms();
         let counts = self.store.counts().await?;
         let chains = self.board.chains(&counts, now);
-        let mut problems = self.not_ready();
-        let ready = problems.is_empty();
-        for chain in chains.iter().filter(|chain| chain.state != ChainState::Active) {
-            let reason = chain.reason.as_deref().unwrap_or("no reason given");
-            problems.push(format!("chain {}: {}: {reason}", chain.id, chain.state));
-        }
-        for chain in &chains {
-            if let Some(found) = &chain.disagreement {
-                let held = if found.held { "; held there until enough agree" } else { "" };
-                let height = found.height;
-                problems.push(format!("chain {}: sources disagree at {height}{held}", chain.id));
-            }
-            for warning in &chain.warnings {
-                problems.push(format!("chain {}: {warning}", chain.id));
-            }
-            for rule in chain.sync.iter().flat_map(|sync| &sync.loosened) {
-                let text = format!("chain {}: the main chain gives up the rule {rule}", chain.id);
-                problems.push(text);
-            }
-            if let Some(parked) = chain.items.get(&crate::store::Stage::Parked) {
-                problems.push(format!("chain {}: {parked} parked items", chain.id));
-            }
-        }
+        let ready = self.not_ready().is_empty();
+        let (main, wallet) = (self.board.main(), self.board.known_wallet());
+        let (late, stuck) = (self.pulses().late(), self.pulses().stuck());
+        let problems = problem::problems(&Look {
+            now,
+            database: self.store.trouble(),
+            main: &main,
+            wallet: wallet.as_ref(),
+            chains: &chains,
+            late: &late,
+            stuck: &stuck,
+        });
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").into(),
             started_at: self.started_at,
@@ -376,7 +362,7 @@ impl Inner {
             ready,
             dry_run: self.shared.dry_run(),
             problems,
-            main: self.board.main(),
+            main,
             wallet: self.board.wallet(),
             chains,
             tasks: self.pulses().status(),
@@ -406,6 +392,12 @@ impl RelayerHandle {
     #[must_use]
     pub const fn http_addr(&self) -> Option<SocketAddr> {
         self.http
+    }
+
+    /// Where administration listens.
+    #[must_use]
+    pub const fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin
     }
 
     /// The database.

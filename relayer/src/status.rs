@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     main_chain::MainView,
-    store::{ChainState, Stage, StageCount},
+    problem::Problem,
+    store::{ChainState, Pause, Stage, StageCount},
 };
 
 /// The relayer's state at one moment.
@@ -33,8 +34,8 @@ pub struct Status {
     /// Whether nothing is signed or sent.
     #[serde(default)]
     pub dry_run: bool,
-    /// Everything that keeps it from working fully, in words.
-    pub problems: Vec<String>,
+    /// Everything that keeps it from working fully, worst first.
+    pub problems: Vec<Problem>,
     /// The main chain.
     pub main: MainStatus,
     /// The submitting key.
@@ -85,6 +86,9 @@ pub struct WalletStatus {
 pub struct ChainStatus {
     /// CAIP-2 id.
     pub id: ChainId,
+    /// Whether a source is configured here.
+    #[serde(default)]
+    pub configured: bool,
     /// Speed level, once the main chain has named it.
     pub level: Option<Level>,
     /// What stands behind its headers.
@@ -98,6 +102,9 @@ pub struct ChainStatus {
     pub reason: Option<String>,
     /// Next attempt, milliseconds since 1970; 0 for the next round.
     pub next_at: u64,
+    /// Its pause, if an operator paused it.
+    #[serde(default)]
+    pub paused: Option<Pause>,
     /// The source's active tip.
     pub source: Option<BlockRef>,
     /// The main chain's best tracked header.
@@ -274,7 +281,10 @@ pub struct Board(Arc<Mutex<Seen>>);
 struct Seen {
     main: MainStatus,
     wallet: WalletStatus,
+    /// Whether the wallet is more than an address.
+    wallet_known: bool,
     chains: BTreeMap<ChainId, SeenChain>,
+    pauses: BTreeMap<ChainId, Pause>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -365,7 +375,33 @@ impl Board {
 
     /// The submitting key's state.
     pub fn wallet_seen(&self, wallet: WalletStatus) {
-        self.with(|seen| seen.wallet = wallet);
+        self.with(|seen| {
+            seen.wallet_known = seen.wallet.address == wallet.address;
+            seen.wallet = wallet;
+        });
+    }
+
+    /// The submitting key, once the main chain was asked for it.
+    #[must_use]
+    pub fn known_wallet(&self) -> Option<WalletStatus> {
+        self.with(|seen| seen.wallet_known.then(|| seen.wallet.clone()))
+    }
+
+    /// The operators' pauses as the database has them.
+    pub fn pauses_seen(&self, pauses: BTreeMap<ChainId, Pause>) {
+        self.with(|seen| seen.pauses = pauses);
+    }
+
+    /// A chain's pause, if an operator paused it.
+    #[must_use]
+    pub fn pause(&self, id: &ChainId) -> Option<Pause> {
+        self.with(|seen| seen.pauses.get(id).cloned())
+    }
+
+    /// Chains that are registered or configured.
+    #[must_use]
+    pub fn ids(&self) -> Vec<ChainId> {
+        self.with(|seen| seen.chains.keys().cloned().collect())
     }
 
     /// A source answered.
@@ -441,7 +477,10 @@ impl Board {
     #[must_use]
     pub fn chains(&self, counts: &[StageCount], now: u64) -> Vec<ChainStatus> {
         self.with(|seen| {
-            seen.chains.iter().map(|(id, chain)| chain.status(id, counts, now)).collect()
+            let status = |(id, chain): (&ChainId, &SeenChain)| {
+                chain.status(id, seen.pauses.get(id), counts, now)
+            };
+            seen.chains.iter().map(status).collect()
         })
     }
 }
@@ -455,7 +494,13 @@ impl SeenChain {
         self.behind_since = if equal { None } else { self.behind_since.or(Some(now)) };
     }
 
-    fn status(&self, id: &ChainId, counts: &[StageCount], now: u64) -> ChainStatus {
+    fn status(
+        &self,
+        id: &ChainId,
+        pause: Option<&Pause>,
+        counts: &[StageCount],
+        now: u64,
+    ) -> ChainStatus {
         let mine = || counts.iter().filter(|count| count.chain == *id);
         let age = |count: &StageCount| now.saturating_sub(count.oldest) / 1000;
         let lag_blocks = match (self.source, self.tracked) {
@@ -463,6 +508,9 @@ impl SeenChain {
             _ => 0,
         };
         let (state, reason) = match (self.has_source, self.state) {
+            (true, _) if pause.is_some() => {
+                (ChainState::Paused, pause.and_then(|pause| pause.reason.clone()))
+            }
             (false, _) => {
                 (ChainState::Waiting, Some("registered, but no source is configured".into()))
             }
@@ -471,12 +519,14 @@ impl SeenChain {
         };
         ChainStatus {
             id: id.clone(),
+            configured: self.has_source,
             level: self.level,
             security: self.security,
             main_status: self.main_status.clone(),
             state,
             reason,
             next_at: self.next_at,
+            paused: pause.cloned(),
             source: self.source,
             tracked: self.tracked,
             confirmed: self.confirmed,

@@ -44,20 +44,23 @@ pub fn install_crypto_provider() {
 }
 
 /// Reads JSON from a URL that needs no credentials, such as the relayer's own status: one `GET` under the
-/// default [`Limits`].
+/// default [`Limits`]. The body is read whatever the status is: such services put a refusal into it too.
 ///
 /// # Errors
-/// As a call of [`HttpJsonRpc`](crate::HttpJsonRpc).
+/// As a call of [`HttpJsonRpc`](crate::HttpJsonRpc), where the body is no JSON of that form.
 pub async fn get_json<T: DeserializeOwned>(url: &str) -> Result<T, AdapterError> {
     let http = HttpClient::new(Endpoint::new(url, "the command line")?, &[])?;
-    let path = http.endpoint().url().path().to_owned();
-    let answer = http.get(&path).await?;
-    if !answer.status.is_success() {
-        return Err(http.exchange.status(&path, &answer).into());
-    }
-    let (endpoint, method) = (http.endpoint().origin().to_owned(), path);
-    serde_json::from_slice(&answer.body)
-        .map_err(|_| RpcError::NotJson { endpoint, method, body: Excerpt::of(&answer.body) }.into())
+    let url = http.endpoint().url();
+    let method = url.path().to_owned();
+    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let answer = http.get(&format!("{method}{query}")).await?;
+    serde_json::from_slice(&answer.body).map_err(|_| {
+        if !answer.status.is_success() {
+            return http.exchange.status(&method, &answer).into();
+        }
+        let (endpoint, body) = (http.endpoint().origin().to_owned(), Excerpt::of(&answer.body));
+        RpcError::NotJson { endpoint, method, body }.into()
+    })
 }
 
 /// The client of one endpoint.

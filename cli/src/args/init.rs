@@ -80,6 +80,9 @@ pub(crate) struct InitArgs {
     /// Address of the relayer's health, metrics and API.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9640")]
     pub(crate) listen: SocketAddr,
+    /// Address of the relayer's administration; two ports above --listen on the loopback interface where absent.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) admin_listen: Option<SocketAddr>,
     /// Give this address GRID at genesis: ADDRESS=AMOUNT in whole GRID. May be repeated.
     #[arg(long, value_name = "ADDRESS=GRID")]
     pub(crate) fund: Vec<String>,

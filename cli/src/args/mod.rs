@@ -6,6 +6,7 @@ mod ethereum;
 mod init;
 mod node;
 mod prove;
+mod relayer;
 mod staking;
 mod trust;
 
@@ -21,6 +22,7 @@ pub(crate) use ethereum::*;
 pub(crate) use init::InitArgs;
 pub(crate) use node::*;
 pub(crate) use prove::*;
+pub(crate) use relayer::*;
 pub(crate) use staking::*;
 pub(crate) use trust::*;
 
@@ -53,7 +55,7 @@ pub(crate) enum Command {
     Node(NodeCommand),
     /// Create the home folders of a new chain with several validators, to run on one machine.
     Localnet(Box<LocalnetArgs>),
-    /// The relayer alone.
+    /// The relayer alone: run it, ask it, take its work in hand.
     #[command(subcommand)]
     Relayer(RelayerCommand),
     /// Check or show the configuration.
@@ -110,13 +112,6 @@ pub(crate) enum Command {
 pub(crate) struct ManArgs {
     /// Where to, for example /usr/local/share/man/man1.
     pub(crate) dir: PathBuf,
-}
-
-/// `grid relayer`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum RelayerCommand {
-    /// Run the relayer against the main chain at `relayer.main_chain`.
-    Run(DaemonArgs),
 }
 
 /// `grid start` and `grid relayer run`.
@@ -182,7 +177,7 @@ pub(crate) struct HeadersArgs {
     #[arg(long, value_name = "HEIGHT")]
     pub(crate) from: Option<u64>,
     /// How many headers, at most 1000.
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, visible_alias = "limit", value_name = "N", default_value_t = 10)]
     pub(crate) count: u64,
 }
 

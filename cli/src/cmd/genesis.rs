@@ -131,11 +131,16 @@ pub(super) fn keys_folder(home: &Home) -> Result<Zeroizing<String>> {
     if let Ok(password) = std::env::var(keys::PASSWORD_VARIABLE) {
         return Ok(Zeroizing::new(password));
     }
+    secret(&home.password_file())
+}
+
+/// A new secret of 192 random bits, in a file that only its owner can read.
+pub(super) fn secret(file: &Path) -> Result<Zeroizing<String>> {
     let mut bytes = Zeroizing::new([0u8; 24]);
     rand::rngs::OsRng.fill_bytes(bytes.as_mut());
-    let password = Zeroizing::new(hex::encode(*bytes));
-    keys::write_private(&home.password_file(), &password)?;
-    Ok(password)
+    let secret = Zeroizing::new(hex::encode(*bytes));
+    keys::write_private(file, &secret)?;
+    Ok(secret)
 }
 
 /// Writes genesis, trust file and, last, the configuration: a folder with a configuration is a complete one.

@@ -3,7 +3,7 @@
 //! The genesis holds the trusted start of every chain, so the endpoints are asked for it now, once; from then on the
 //! main chain verifies.
 
-use std::{path::Path, time::Duration};
+use std::{net::Ipv4Addr, path::Path, time::Duration};
 
 use alloy_primitives::{Address, B256};
 use eyre::{Result, WrapErr as _, eyre};
@@ -36,6 +36,9 @@ use crate::{
 
 /// How often nodes on this machine are asked: often enough that a new block is in the next Grid block.
 const LOCAL_POLL: Duration = Duration::from_millis(300);
+
+/// The token of the relayer's administration.
+const ADMIN_TOKEN: &str = "keys/admin-token";
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -71,6 +74,7 @@ pub(super) async fn run(home: &Home, args: &InitArgs, out: Output) -> Result<()>
         section.id = record.id.clone();
     }
     let keys = make_keys(home)?;
+    genesis::secret(&home.resolve(Path::new(ADMIN_TOKEN)))?;
     let [validator, relayer, user] = &keys;
     let funded = [relayer.address, user.address];
     let mut genesis =
@@ -129,6 +133,13 @@ fn configuration(args: &InitArgs) -> Result<Config> {
     config.node.set_interval(*args.block_interval);
     config.node.rpc = args.rpc;
     config.relayer.listen = args.listen;
+    config.relayer.admin.listen = args.admin_listen.unwrap_or_else(|| {
+        // Port 0 is any port.
+        let port = args.listen.port();
+        let port = if port == 0 { 0 } else { port.checked_add(2).unwrap_or(port - 2) };
+        (Ipv4Addr::LOCALHOST, port).into()
+    });
+    config.relayer.admin.token_file = Some(ADMIN_TOKEN.into());
     config.relayer.main_chain = format!("http://{}", args.rpc).into();
     if endpoints(args).all(is_local) {
         config.relayer.poll.l0 = LOCAL_POLL;

@@ -18,6 +18,7 @@ mod node;
 mod prove;
 mod prove_eth;
 mod proven;
+mod relayer;
 mod run;
 mod send;
 mod signals;
@@ -32,7 +33,7 @@ use std::{future::Future, process::ExitCode, time::Duration};
 use eyre::{Result, WrapErr as _};
 
 use crate::{
-    args::{Cli, Command, RelayerCommand},
+    args::{Cli, Command},
     home::Home,
     output::Output,
 };
@@ -49,9 +50,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Start(args) => done(block_on(run::start(&home, &args, out))),
         Command::Node(command) => node::run(&home, &command, out),
         Command::Localnet(args) => done(localnet::run(&args, out)),
-        Command::Relayer(RelayerCommand::Run(args)) => {
-            done(block_on(run::relayer(&home, &args, out)))
-        }
+        Command::Relayer(command) => done(block_on(relayer::run(&home, &command, out))),
         Command::Config(command) => config::run(&home, &command, out),
         Command::Doctor(args) => block_on(doctor::run(&home, &args, out)),
         Command::Status(args) => done(block_on(status::run(&home, &args, out))),

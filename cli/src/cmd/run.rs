@@ -6,8 +6,8 @@ use eyre::{Result, WrapErr as _};
 use grid_adapters::EndpointMetrics;
 use grid_node::Caller;
 use grid_relayer::{
-    HttpTransport, MainChain, Relayer, RelayerConfig, RelayerHandle, Reload, RpcMainChain,
-    RpcTransport, TransportError,
+    AdminConfig, HttpTransport, MainChain, Relayer, RelayerConfig, RelayerHandle, Reload,
+    RpcMainChain, RpcTransport, TransportError,
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -123,6 +123,8 @@ async fn start_relayer(
     relayer.attest = sources::attestation(home, config)?;
     relayer.http = Some(config.relayer.listen);
     relayer.submit.lease = config.relayer.lease;
+    let admin = |token| AdminConfig { listen: config.relayer.admin.listen, token };
+    relayer.admin = sources::admin_token(home, config)?.map(admin);
     relayer.lanes = lanes(&config.relayer);
     let sources = sources::all(home, config, &metrics)?;
     relayer.endpoints = Some(metrics);

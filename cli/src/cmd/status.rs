@@ -5,44 +5,45 @@ use std::time::Duration;
 use alloy_primitives::utils::format_ether;
 use eyre::Result;
 use grid_core::api::{BlockRef, ChainInfo, GridTip};
+use grid_relayer::{Problem, Severity};
 use serde::Serialize;
 use tokio::time::sleep;
 
 use super::chains::security;
 use crate::{
+    api::RelayerApi,
     args::StatusArgs,
     home::Home,
-    main_chain::{GridRpc, relayer_status},
+    main_chain::GridRpc,
     output::{Output, table, write_line},
 };
 
-/// Everything on one screen.
+/// Time between two looks of a watcher.
+const REFRESH: Duration = Duration::from_secs(1);
+
+/// Both daemons at one moment.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Status {
-    main_chain: GridTip,
+    /// Null where the main chain does not answer.
+    main_chain: Option<GridTip>,
     chains: Vec<ChainInfo>,
     /// The relayer's `/v1/status`; null where it does not answer.
     relayer: Option<grid_relayer::Status>,
+    /// What is wrong, worst first.
+    problems: Vec<Problem>,
 }
 
 pub(super) async fn run(home: &Home, args: &StatusArgs, out: Output) -> Result<()> {
+    let api = RelayerApi::of(home)?;
     let rpc = GridRpc::of(home)?;
     loop {
-        let tip = rpc.tip().await;
         if args.watch && !out.json {
             // Clear the screen and go home.
             write_line("\u{1b}[2J\u{1b}[H")?;
         }
-        match tip {
-            Ok(main_chain) => {
-                let status = Status {
-                    main_chain,
-                    chains: rpc.chains().await?,
-                    relayer: relayer_status(home).await,
-                };
-                out.show(&status, people)?;
-            }
+        match look(&rpc, &api).await {
+            Ok(status) => out.show(&status, people)?,
             // A watcher survives a restart of what it watches.
             Err(error) if args.watch => write_line(&format!("{error:#}"))?,
             Err(error) => return Err(error),
@@ -50,23 +51,82 @@ pub(super) async fn run(home: &Home, args: &StatusArgs, out: Output) -> Result<(
         if !args.watch {
             return Ok(());
         }
-        sleep(Duration::from_secs(1)).await;
+        sleep(REFRESH).await;
+    }
+}
+
+/// Asks both daemons; one of them is enough.
+async fn look(rpc: &GridRpc, api: &RelayerApi) -> Result<Status> {
+    let main = async { Ok::<_, eyre::Report>((rpc.tip().await?, rpc.chains().await?)) };
+    let (main, relayer) = tokio::join!(main, api.get::<grid_relayer::Status>("/v1/status"));
+    let mut problems = Vec::new();
+    let (main_chain, chains) = match main {
+        Ok((tip, chains)) => (Some(tip), chains),
+        Err(error) if relayer.is_err() => return Err(error),
+        Err(error) => {
+            let fix = "start the node, or correct relayer.main_chain";
+            problems.push(problem("main chain", &error, fix, "GridMainChainHalted"));
+            (None, Vec::new())
+        }
+    };
+    let relayer = match relayer {
+        Ok(relayer) => {
+            problems.extend(relayer.problems.iter().cloned());
+            Some(relayer)
+        }
+        Err(error) => {
+            let fix = "start it, or correct relayer.listen";
+            problems.push(problem("relayer", &error, fix, "GridDown"));
+            None
+        }
+    };
+    Ok(Status { main_chain, chains, relayer, problems })
+}
+
+fn problem(subject: &str, error: &eyre::Report, fix: &str, runbook: &str) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        subject: subject.into(),
+        text: format!("{error:#}"),
+        fix: fix.into(),
+        runbook: runbook.into(),
     }
 }
 
 fn people(status: &Status) -> String {
-    let tip = &status.main_chain;
-    let mut text = format!(
-        "Grid eip155:{}  block {}  {}\nindex root  {}\n\n",
-        tip.chain_id, tip.height, tip.hash, tip.index_root
-    );
+    let mut text = String::new();
+    for problem in &status.problems {
+        text.push_str(&format!(
+            "{:<7} {problem}\n        fix: {}; docs/runbooks/{}.md\n",
+            problem.severity.as_str().to_uppercase(),
+            problem.fix,
+            problem.runbook,
+        ));
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    if let Some(tip) = &status.main_chain {
+        text.push_str(&format!(
+            "Grid eip155:{}  block {}  {}\nindex root  {}\n\n",
+            tip.chain_id, tip.height, tip.hash, tip.index_root
+        ));
+    }
+    text.push_str(&chains(status));
+    if let Some(relayer) = &status.relayer {
+        text.push_str(&relayer_lines(relayer));
+    }
+    text
+}
+
+fn chains(status: &Status) -> String {
     let seen =
         |chain: &ChainInfo| status.relayer.as_ref()?.chains.iter().find(|seen| seen.id == chain.id);
     let height = |at: Option<BlockRef>| at.map_or_else(|| "-".into(), |at| at.height.to_string());
-    text.push_str(&table(
+    table(
         ["CHAIN", "SECURITY", "LEVEL", "SOURCE", "TRACKED", "CONFIRMED", "STATE", "LAG"],
         status.chains.iter().map(|chain| {
-            let relayed = seen(chain);
+            let relayed = seen(chain).filter(|seen| seen.configured);
             [
                 chain.id.to_string(),
                 security(chain.security),
@@ -82,15 +142,10 @@ fn people(status: &Status) -> String {
                 relayed.map_or_else(|| "-".into(), |seen| format!("{} s", seen.lag_seconds)),
             ]
         }),
-    ));
-    text.push_str(&relayer_lines(status.relayer.as_ref()));
-    text
+    )
 }
 
-fn relayer_lines(relayer: Option<&grid_relayer::Status>) -> String {
-    let Some(relayer) = relayer else {
-        return "\nrelayer     does not answer at relayer.listen".into();
-    };
+fn relayer_lines(relayer: &grid_relayer::Status) -> String {
     let mut text = format!(
         "\nrelayer     {}  {}  balance {} GRID  open transactions {}",
         match (relayer.ready, relayer.dry_run) {
@@ -113,9 +168,6 @@ fn relayer_lines(relayer: Option<&grid_relayer::Status>) -> String {
                 chain.oldest_age_seconds
             ));
         }
-    }
-    for problem in &relayer.problems {
-        text.push_str(&format!("\nproblem     {problem}"));
     }
     text
 }

@@ -64,6 +64,12 @@ pub(crate) fn faults(config: &Config) -> Vec<Fault> {
     if config.node.rpc == config.relayer.listen {
         found.push(Fault::new("relayer.listen", "must differ from node.rpc"));
     }
+    let admin = &config.relayer.admin;
+    let taken = [config.relayer.listen, config.node.rpc].contains(&admin.listen);
+    if admin.token_file.is_some() && taken && admin.listen.port() != 0 {
+        let text = "must differ from relayer.listen and node.rpc";
+        found.push(Fault::new("relayer.admin.listen", text));
+    }
     for (n, chain) in config.chains.iter().enumerate() {
         let mut faults = Faults::of(format!("chain[{n}]"), &mut found);
         if config.chains.iter().take(n).any(|other| other.id == chain.id) {

@@ -11,8 +11,8 @@ use super::{
 };
 
 /// Sections that the environment can override, those inside others first.
-pub(super) const SECTIONS: [&str; 6] =
-    ["node.p2p", "relayer.poll", "relayer.pool", "node", "relayer", "log"];
+pub(super) const SECTIONS: [&str; 7] =
+    ["node.p2p", "relayer.admin", "relayer.poll", "relayer.pool", "node", "relayer", "log"];
 /// More faults than this are not worth listing.
 const MAX_FAULTS: usize = 64;
 

@@ -4,6 +4,7 @@
 //! go. `GRID_NODE_<KEY>`, `GRID_RELAYER_<KEY>` and `GRID_LOG_<KEY>` override the file, and `--set` overrides
 //! both.
 
+mod admin;
 mod beacon;
 mod chain;
 mod check;
@@ -19,6 +20,7 @@ mod secret;
 mod source;
 mod words;
 
+pub(crate) use admin::AdminSection;
 pub(crate) use beacon::BeaconSection;
 pub(crate) use chain::{AttesterSection, ChainKind, ChainSection};
 pub(crate) use check::faults;

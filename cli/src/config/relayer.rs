@@ -10,7 +10,7 @@ use grid_adapters::member::MAX_MEMBERS;
 use grid_relayer::store::{PostgresConfig, StoreLocation};
 use serde::{Deserialize, Serialize};
 
-use super::{Addresses, PoolSection, check::Faults};
+use super::{Addresses, AdminSection, PoolSection, check::Faults};
 
 /// A lane that looks for work more often than this only costs.
 const SHORTEST_POLL: Duration = Duration::from_millis(50);
@@ -39,6 +39,8 @@ pub(crate) struct RelayerSection {
     /// Relayers on one database: so long the chains and items of one that died wait for another. Also after a restart.
     #[serde(with = "humantime_serde")]
     pub(crate) lease: Duration,
+    /// Where administration is served.
+    pub(crate) admin: AdminSection,
     /// How often each speed level's lane looks for work.
     pub(crate) poll: PollSection,
     /// How the main chain's nodes are treated.
@@ -62,6 +64,7 @@ impl Default for RelayerSection {
             listen: SocketAddr::from(([127, 0, 0, 1], 9640)),
             attest_tokens: Vec::new(),
             lease: Duration::from_secs(10),
+            admin: AdminSection::default(),
             poll: PollSection::default(),
             pool: PoolSection::default(),
         }
@@ -100,7 +103,9 @@ impl Default for PollSection {
 impl RelayerSection {
     /// The addresses that it listens on, each with its path.
     pub(crate) fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
-        vec![("relayer.listen", self.listen)]
+        let admin = self.admin.token_file.as_ref();
+        let admin = admin.map(|_| ("relayer.admin.listen", self.admin.listen));
+        [("relayer.listen", self.listen)].into_iter().chain(admin).collect()
     }
 
     /// The files with its tokens, each with its path.
@@ -109,6 +114,12 @@ impl RelayerSection {
             .iter()
             .enumerate()
             .map(|(n, file)| (format!("relayer.attest_tokens[{n}]"), file.as_path()))
+            .chain(
+                self.admin
+                    .token_file
+                    .iter()
+                    .map(|file| ("relayer.admin.token_file".into(), file.as_path())),
+            )
             .collect()
     }
 

@@ -34,6 +34,9 @@ fn all_faults_are_named_at_once_with_their_paths() {
         blocktime = "1s"
         [relayer]
         main_chain = "ftp://x"
+        [relayer.admin]
+        listen = "127.0.0.1:9640"
+        token_file = "keys/admin-token"
         [[chain]]
         id = "eip155:1"
         kind = "ethereum"
@@ -85,6 +88,7 @@ fn all_faults_are_named_at_once_with_their_paths() {
             "colour",
             "node.blocktime",
             "node.rpc",
+            "relayer.admin.listen",
             "relayer.main_chain",
         ]
     );
@@ -164,12 +168,14 @@ fn the_environment_overrides_and_is_checked_too() {
         &[
             ("GRID_NODE_RPC", "127.0.0.1:2"),
             ("GRID_RELAYER_POLL_L0", "2s"),
+            ("GRID_RELAYER_ADMIN_LISTEN", "127.0.0.1:7"),
             ("GRID_LOG_JSON", "true"),
         ],
     )
     .unwrap();
     assert_eq!(config.node.rpc.port(), 2);
     assert_eq!(config.relayer.poll.l0.as_secs(), 2);
+    assert_eq!(config.relayer.admin.listen.port(), 7);
     assert!(config.log.json);
     assert_eq!(faults(load_text("", &[("GRID_NODE_RCP", "x")])), ["node.rcp"]);
 }

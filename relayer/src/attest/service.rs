@@ -14,7 +14,11 @@ use grid_adapters::Secret;
 use tokio::sync::Semaphore;
 
 use super::{AttestAnswer, AttestRequest, Attester};
-use crate::{clock::now_ms, metrics::Metrics};
+use crate::{
+    clock::now_ms,
+    http::{ApiError, Code},
+    metrics::Metrics,
+};
 
 /// Largest question, in bytes.
 const MAX_BODY: usize = 1_024;
@@ -109,11 +113,11 @@ impl AttestService {
         let doors = self.doors();
         if doors.is_empty() {
             let error = "nobody may ask for signatures here: relayer.attest_tokens is empty";
-            return failure(StatusCode::NOT_FOUND, error);
+            return failure(Code::NotFound, error);
         }
         let Some(door) = door(&doors, request.headers()) else {
             self.metrics.attest_answer("", "unauthorized");
-            return failure(StatusCode::UNAUTHORIZED, "a bearer token is needed");
+            return failure(Code::Unauthorized, "a bearer token is needed");
         };
         let allowed = door.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now_ms());
         let Some(_place) = self.places.try_acquire().ok().filter(|_| allowed) else {
@@ -121,7 +125,7 @@ impl AttestService {
         };
         let Ok(response) = tokio::time::timeout(DEADLINE, self.read_and_answer(request)).await
         else {
-            return failure(StatusCode::REQUEST_TIMEOUT, "the question came too slowly");
+            return failure(Code::Timeout, "the question came too slowly");
         };
         response
     }
@@ -129,14 +133,14 @@ impl AttestService {
     async fn read_and_answer(&self, request: Request) -> Response {
         let Ok(body) = axum::body::to_bytes(request.into_body(), MAX_BODY).await else {
             let error = format!("a question has at most {MAX_BODY} bytes");
-            return failure(StatusCode::PAYLOAD_TOO_LARGE, &error);
+            return failure(Code::TooLarge, &error);
         };
         match serde_json::from_slice::<AttestRequest>(&body) {
             Ok(question) => {
                 let answer = self.attester.answer(&question, now_ms()).await;
                 self.answered(Some(&question), &answer)
             }
-            Err(error) => failure(StatusCode::BAD_REQUEST, &error.to_string()),
+            Err(error) => failure(Code::BadRequest, &error.to_string()),
         }
     }
 
@@ -162,8 +166,8 @@ fn door<'a>(doors: &'a [Arc<Door>], headers: &HeaderMap) -> Option<&'a Door> {
     doors.iter().map(Arc::as_ref).find(|door| door.token == given)
 }
 
-fn failure(status: StatusCode, error: &str) -> Response {
-    (status, Json(serde_json::json!({ "error": error }))).into_response()
+fn failure(code: Code, error: &str) -> Response {
+    ApiError::new(code, error).into_response()
 }
 
 #[cfg(test)]

@@ -186,7 +186,8 @@ async fn two_of_three_relayers_carry_a_chain_and_one_may_be_away() {
     }
     a.stop().await.unwrap();
     bench.extend(&[2], 1);
-    let waits = |status: &Status| status.problems.iter().any(|p| p.contains("1 of 2 signatures"));
+    let waits =
+        |status: &Status| status.problems.iter().any(|p| p.text.contains("1 of 2 signatures"));
     let status = bench.until(&c, waits).await;
     let missing = &status.chains[0].attestation.as_ref().unwrap().missing;
     assert_eq!(missing.len(), 2, "{missing:?}");
@@ -226,7 +227,8 @@ async fn attesters_on_another_branch_hold_the_chain_and_are_named() {
     bench.extend(&[2], 2);
     bench.sources[2].reorganise(2, 2);
     bench.extend(&[0, 1], 2);
-    let told = |status: &Status| status.problems.iter().any(|p| p.contains("its sources have 0x"));
+    let told =
+        |status: &Status| status.problems.iter().any(|p| p.text.contains("its sources have 0x"));
     let status = bench.until(&c, told).await;
     assert_eq!(status.chains[0].state, crate::store::ChainState::Waiting);
     assert_eq!(bench.tracked(), before);
@@ -258,7 +260,8 @@ async fn lying_slow_and_broken_attesters_cost_a_counter_each() {
     bench.reach(block).await;
     honest.stop().await.unwrap();
     bench.extend(&[0, 1], 1);
-    let silent = |status: &Status| status.problems.iter().any(|p| p.contains("1 of 2 signatures"));
+    let silent =
+        |status: &Status| status.problems.iter().any(|p| p.text.contains("1 of 2 signatures"));
     let status = bench.until(&relayer, silent).await;
     assert_eq!(status.chains[0].attestation.as_ref().unwrap().missing.len(), peers.len());
     let address = relayer.http_addr().unwrap();

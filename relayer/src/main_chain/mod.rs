@@ -8,7 +8,7 @@ use alloy_primitives::{Address, B256, Bytes};
 use async_trait::async_trait;
 use grid_adapters::Health;
 use grid_core::{
-    ChainId,
+    ChainId, CompatHeader,
     api::{AccountInfo, ChainInfo, GridTip, Locator},
 };
 use serde::{Deserialize, Serialize};
@@ -227,6 +227,15 @@ pub trait RpcTransport: Send + Sync {
 /// The method that hands in a signed transaction.
 pub(crate) const SEND: &str = "eth_sendRawTransaction";
 
+/// How a confirmed header is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeaderId {
+    /// By its height.
+    Height(u64),
+    /// By its hash, the chain's internal byte order.
+    Hash(B256),
+}
+
 /// The main chain.
 #[async_trait]
 pub trait MainChain: Send + Sync {
@@ -264,6 +273,23 @@ pub trait MainChain: Send + Sync {
     /// How each of its nodes does, where there are several to choose from.
     fn endpoints(&self) -> Vec<Health> {
         Vec::new()
+    }
+
+    /// A confirmed header of a chain; `None` where the index has none of that name. Only people ask this.
+    ///
+    /// # Errors
+    /// When the main chain cannot be asked.
+    async fn header(&self, _: &ChainId, _: HeaderId) -> Result<Option<CompatHeader>, MainError> {
+        Ok(None)
+    }
+
+    /// The newest Grid block that put a height of a chain into the index, looked for among the newest
+    /// blocks up to `tip` only; `None` where it is older. Only people ask this.
+    ///
+    /// # Errors
+    /// When the main chain cannot be asked.
+    async fn indexed_in(&self, _: &ChainId, _: u64, _: u64) -> Result<Option<u64>, MainError> {
+        Ok(None)
     }
 }
 

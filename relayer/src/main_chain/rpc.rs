@@ -3,16 +3,26 @@
 use core::time::Duration;
 
 use alloy_primitives::{Address, B256, Bytes, U64, U128};
+use alloy_sol_types::SolEvent as _;
 use async_trait::async_trait;
 use grid_adapters::{AdapterError, Endpoint, Health, RpcError, RpcPool, SendError};
 use grid_core::{
-    ChainId,
+    ChainId, CompatHeader,
     api::{AccountInfo, Locator},
+    modules::abi::{LIGHT_CLIENTS, LightClients},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{MainChain, MainError, MainView, Receipt, Refusal, RpcTransport, SEND, TransportError};
+use super::{
+    HeaderId, MainChain, MainError, MainView, Receipt, Refusal, RpcTransport, SEND, TransportError,
+};
+
+/// The node's error code for what does not exist.
+const NOT_FOUND: i64 = -32_001;
+
+/// Grid blocks among which a header's entry into the index is looked for: what one call may search.
+const SEARCHED: u64 = 10_000;
 
 /// [`MainChain`] over any [`RpcTransport`], with a deadline on every call.
 #[derive(Debug)]
@@ -58,6 +68,15 @@ struct ReceiptAnswer {
     gas_used: U64,
 }
 
+/// The part of a log that is used.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LogAnswer {
+    topics: Vec<B256>,
+    data: Bytes,
+    block_number: U64,
+}
+
 #[async_trait]
 impl<T: RpcTransport> MainChain for RpcMainChain<T> {
     async fn view(&self) -> Result<MainView, MainError> {
@@ -97,6 +116,41 @@ impl<T: RpcTransport> MainChain for RpcMainChain<T> {
 
     fn endpoints(&self) -> Vec<Health> {
         self.transport.endpoints()
+    }
+
+    async fn header(
+        &self,
+        chain: &ChainId,
+        id: HeaderId,
+    ) -> Result<Option<CompatHeader>, MainError> {
+        let params = match id {
+            HeaderId::Height(height) => json!([chain, height]),
+            HeaderId::Hash(hash) => json!([chain, hash]),
+        };
+        match self.ask("grid_header", params).await {
+            Err(MainError::Transport(TransportError::Server { code: NOT_FOUND, .. })) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    async fn indexed_in(
+        &self,
+        chain: &ChainId,
+        height: u64,
+        tip: u64,
+    ) -> Result<Option<u64>, MainError> {
+        let filter = json!({
+            "address": LIGHT_CLIENTS,
+            "topics": [LightClients::Indexed::SIGNATURE_HASH, chain.key().0],
+            "fromBlock": U64::from(tip.saturating_sub(SEARCHED - 1)),
+            "toBlock": U64::from(tip),
+        });
+        let logs: Vec<LogAnswer> = self.ask("eth_getLogs", json!([filter])).await?;
+        let has = |log: &&LogAnswer| {
+            let event = LightClients::Indexed::decode_raw_log(log.topics.iter(), &log.data);
+            event.is_ok_and(|event| (event.fromHeight..=event.toHeight).contains(&height))
+        };
+        Ok(logs.iter().rev().find(has).map(|log| log.block_number.to()))
     }
 }
 

@@ -21,11 +21,13 @@ pub enum ChainState {
     Waiting,
     /// Needs its operator: looked at rarely.
     Halted,
+    /// An operator paused it (a row of `pauses`, never one of `chains`).
+    Paused,
 }
 
 impl ChainState {
     /// All states.
-    pub const ALL: [Self; 3] = [Self::Active, Self::Waiting, Self::Halted];
+    pub const ALL: [Self; 4] = [Self::Active, Self::Waiting, Self::Halted, Self::Paused];
 
     /// The word in the database and in metrics.
     #[must_use]
@@ -34,6 +36,7 @@ impl ChainState {
             Self::Active => "active",
             Self::Waiting => "waiting",
             Self::Halted => "halted",
+            Self::Paused => "paused",
         }
     }
 }

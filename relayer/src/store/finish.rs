@@ -111,12 +111,18 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn retry(&self, key: &str, now: u64) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
         let retry = sql(
             "retrying an item",
             "UPDATE items SET stage = 'planned', attempt = 0, next_at = 0, updated_at = $1 \
              WHERE key = $2 AND stage = 'parked'",
         );
-        Ok(self.write(retry.bind(now).bind(key)).await? == 1)
+        let retried = tx.run(retry.bind(now).bind(key)).await? == 1;
+        if retried {
+            record(&mut tx, now, "retried", &[(key, "by an operator".into())]).await?;
+        }
+        tx.commit().await?;
+        Ok(retried)
     }
 
     /// Numbers and oldest creation time of the unfinished items, by chain and stage.

@@ -13,12 +13,14 @@ mod attestations;
 mod chains;
 mod db;
 mod error;
+mod explain;
 mod finish;
 mod item;
 mod items;
 mod leases;
 mod location;
 mod nonces;
+mod pauses;
 mod retention;
 mod schema;
 mod settle;
@@ -38,10 +40,12 @@ use sqlx::{
 pub use attestations::Journaled;
 pub use chains::{ChainRow, ChainState, Event};
 pub use error::{OpenFault, StoreError};
+pub use explain::{Carried, Lease, Place};
 pub use item::{Claim, Item, Kind, NewItem, Planned, Stage, StageCount};
 pub use leases::{Holding, RelayerRow};
 pub use location::{PostgresConfig, StoreLocation};
 pub use nonces::{LiveNonce, NewTransaction, TransactionRow};
+pub use pauses::Pause;
 pub use settle::{Inclusion, Retry};
 
 use db::{Db, Pools, Row, Sql, Tx};

@@ -34,6 +34,7 @@ migrations! {
     2 "attestations" "0002_attestations.sql";
     3 "positions" "0003_positions.sql";
     4 "sharing" "0004_sharing.sql";
+    5 "operators" "0005_operators.sql";
 }
 
 /// The newest version.

@@ -48,13 +48,15 @@ pub(crate) struct Home {
     folder: TempDir,
     rpc: u16,
     listen: u16,
+    admin: u16,
 }
 
 impl Home {
     /// A new, empty folder with free ports.
     pub(crate) fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("grid-e2e-").tempdir().expect("folder");
-        Self { folder, rpc: ports::free().expect("port"), listen: ports::free().expect("port") }
+        let [rpc, listen, admin] = [(); 3].map(|()| ports::free().expect("port"));
+        Self { folder, rpc, listen, admin }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
@@ -86,6 +88,7 @@ impl Home {
         chains: &[String],
     ) -> Result<String, grid_test_nodes::NodeError> {
         let GridConfig { rpc, listen, .. } = self.config();
+        let admin = format!("127.0.0.1:{}", self.admin);
         let fund = format!("{USER}=1000");
         let (btc, eth) = (BITCOIN_DEPTH.to_string(), ETHEREUM_DEPTH.to_string());
         let mut arguments = vec![
@@ -94,6 +97,8 @@ impl Home {
             &rpc,
             "--listen",
             &listen,
+            "--admin-listen",
+            &admin,
             "--fund",
             &fund,
             "--block-interval",

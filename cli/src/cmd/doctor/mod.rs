@@ -18,10 +18,10 @@ use self::{
     report::{Finding, Report},
 };
 use crate::{
+    api::relayer_status,
     args::{Daemon, DoctorArgs},
     config::{Config, ConfigError, Fault},
     home::Home,
-    main_chain::relayer_status,
     output::Output,
 };
 

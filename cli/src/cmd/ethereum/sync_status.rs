@@ -11,10 +11,7 @@ use grid_relayer::ChainStatus;
 use serde::Serialize;
 
 use crate::{
-    args::SyncStatusArgs,
-    home::Home,
-    main_chain::{GridRpc, relayer_status},
-    output::Output,
+    api::RelayerApi, args::SyncStatusArgs, home::Home, main_chain::GridRpc, output::Output,
 };
 
 /// One chain with both of its light clients.
@@ -31,7 +28,7 @@ struct Both {
 
 pub(super) async fn run(home: &Home, args: &SyncStatusArgs, out: Output) -> Result<()> {
     let chains = GridRpc::of(home)?.chains().await?;
-    let relayer = relayer_status(home).await;
+    let relayer: Option<grid_relayer::Status> = RelayerApi::of(home)?.get("/v1/status").await.ok();
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let wanted = |chain: &ChainInfo| {
         chain.family == Family::Ethereum && args.chain.as_ref().is_none_or(|id| *id == chain.id)

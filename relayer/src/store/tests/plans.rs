@@ -29,6 +29,20 @@ async fn everything(store: &Store, height: u64) {
     let parked = claims.pop().unwrap();
     store.park(&parked.key, "no", height).await.unwrap();
     store.retry(&parked.key, height).await.unwrap();
+    let pause = Pause { since: height, by: "ann".into(), reason: None };
+    store.pause(&chain(), &pause).await.unwrap();
+    store.pauses().await.unwrap();
+    store.resume(&chain()).await.unwrap();
+    store.page(&chain(), Stage::Planned, super::super::Place::default(), 9).await.unwrap();
+    store.covering(&chain(), height).await.unwrap();
+    store.ending_with(&item(height, height).last.hash).await.unwrap();
+    let planned = store.item(&parked.key).await.unwrap().unwrap();
+    store.before(&planned).await.unwrap();
+    store.lease(&parked.key, height).await.unwrap();
+    store.carried(&parked.key, 9).await.unwrap();
+    store.transaction(&item(height, height).last.hash).await.unwrap();
+    store.history(&parked.key, 0, 9).await.unwrap();
+    store.retry_parked(&chain(), height).await.unwrap();
     store.drop_item(&parked.key, "no", height).await.unwrap();
     for claim in &claims {
         let nonce = store.free_nonce(&me.signer, 0).await.unwrap();

@@ -1,0 +1,97 @@
+//! Where one header, item or transaction stands, why, and what happens next.
+//!
+//! `gather` collects the facts from the store, the main chain and the sources, each question under a
+//! deadline; `judge` makes a sentence of them and of nothing else. It also answers for what has no row:
+//! the reason why nothing was planned is what an operator looks for.
+
+mod facts;
+mod gather;
+mod id;
+mod say;
+#[cfg(test)]
+mod tests;
+
+use alloy_primitives::B256;
+use grid_core::{ChainId, api::BlockRef};
+use serde::{Deserialize, Serialize};
+
+use crate::store::{Carried, Item, Lease, Pause};
+
+pub(crate) use gather::{ExplainError, explain};
+pub use say::Place;
+
+/// The answer about one header, item or transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explanation {
+    /// What was asked for.
+    pub id: String,
+    /// Why it is where it is, and what happens next or has to be done: one sentence.
+    pub summary: String,
+    /// Where it stands, for programs.
+    pub place: Place,
+    /// Whether nothing happens before somebody does what [`summary`](Self::summary) says.
+    pub needs_operator: bool,
+    /// The page of `docs/runbooks` that tells more, without `.md`.
+    pub runbook: Option<String>,
+    /// Milliseconds since 1970.
+    pub now: u64,
+    /// CAIP-2 id of the source.
+    pub chain: Option<ChainId>,
+    /// Height of the header.
+    pub height: Option<u64>,
+    /// Hash of the header on the sources' active chain, internal byte order.
+    pub hash: Option<B256>,
+    /// Sources that have reached the height.
+    pub sources: Vec<String>,
+    /// The unit of work.
+    pub item: Option<Item>,
+    /// Who works on it right now.
+    pub lease: Option<Lease>,
+    /// What happened to it, oldest first.
+    pub timeline: Vec<Moment>,
+    /// The transactions that carried it, oldest first.
+    pub transactions: Vec<Carried>,
+    /// The main chain's side.
+    pub main: Option<OnMain>,
+    /// The chain's pause, if an operator paused it.
+    pub paused: Option<Pause>,
+}
+
+/// One step of a timeline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Moment {
+    /// Milliseconds since 1970.
+    pub at: u64,
+    /// Milliseconds after the step before.
+    pub after: u64,
+    /// `planned`, `signed`, `refused`, `included`, …
+    pub what: String,
+    /// Values.
+    pub detail: String,
+}
+
+/// The chain on the main chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OnMain {
+    /// Newest final Grid block that this was read at.
+    pub grid_block: u64,
+    /// `active`, `suspended`, `frozen` or `terminated`.
+    pub status: String,
+    /// First height of the index.
+    pub first_height: u64,
+    /// Best tracked header.
+    pub tracked: BlockRef,
+    /// Last confirmed header.
+    pub confirmed: Option<BlockRef>,
+    /// The confirmation rule, for people.
+    pub rule: String,
+    /// The header's confirmations as Bitcoin counts them: the tip has one.
+    pub confirmations: Option<u64>,
+    /// Blocks of the chain until the rule confirms the header, if it goes on as it stands; 0 once it has.
+    pub more_blocks: Option<u64>,
+    /// The Grid block that put the header into the index, where it is among the newest.
+    pub indexed_in: Option<u64>,
+}
