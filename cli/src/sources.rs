@@ -27,8 +27,8 @@ use grid_relayer::{
 
 use crate::{
     config::{
-        AttesterSection, BeaconSection, ChainKind, ChainSection, Config, RelayerSection,
-        SourceSection,
+        ADMIN_TOKEN, AttesterSection, BeaconSection, ChainKind, ChainSection, Config,
+        RelayerSection, SourceSection,
     },
     home::Home,
     keys,
@@ -267,8 +267,8 @@ pub(crate) fn attestation(home: &Home, config: &Config) -> Result<AttestConfig> 
 /// The token of administration; `None` where it is off.
 pub(crate) fn admin_token(home: &Home, config: &Config) -> Result<Option<Secret>> {
     let Some(file) = &config.relayer.admin.token_file else { return Ok(None) };
-    keys::refuse_readable_by_others("relayer.admin.token_file", &home.resolve(file))?;
-    token(home, file, "relayer.admin.token_file").map(Some)
+    keys::refuse_readable_by_others(ADMIN_TOKEN, &home.resolve(file))?;
+    token(home, file, ADMIN_TOKEN).map(Some)
 }
 
 /// A token's file: one line of at least [`MIN_TOKEN`] characters.

@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::now_ms,
-    store::{ChainRow, RelayerRow, Store, StoreError, millis},
+    status::Holder,
+    store::{ChainRow, Holding, RelayerRow, Store, StoreError, millis},
     supervise::Pulse,
 };
 
@@ -131,6 +132,20 @@ impl Crew {
             self.store.leave_chain(&self.me.owner, &chain, now).await?;
         }
         Ok(())
+    }
+
+    /// Who works on each chain that somebody works on.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn holders(&self, now: u64) -> Result<BTreeMap<ChainId, Holder>, StoreError> {
+        let holder = |held: Holding| {
+            let here = held.holder == self.me.owner;
+            let holder =
+                Holder { relayer: held.holder, signer: held.signer, here, until: held.until };
+            (held.chain, holder)
+        };
+        Ok(self.store.holdings(now).await?.into_iter().map(holder).collect())
     }
 
     /// Leaves everything to the others.

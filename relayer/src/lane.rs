@@ -39,6 +39,7 @@ use crate::{
 };
 
 mod followed;
+mod pauses;
 
 use followed::Entry;
 
@@ -192,12 +193,6 @@ impl Shared {
         self.news.send_replace(Some(chain.clone()));
     }
 
-    /// Reads the operators' pauses anew; other processes on the same database may have changed them.
-    pub(crate) async fn refresh_pauses(&self) -> Result<(), StoreError> {
-        self.board.pauses_seen(self.store.pauses().await?);
-        Ok(())
-    }
-
     /// The main chain's view, at most `max_age` milliseconds old.
     pub(crate) async fn view(&self, now: u64, max_age: u64) -> Result<Arc<MainView>, MainError> {
         let mut seen = self.view.lock().await;
@@ -260,8 +255,7 @@ impl Shared {
         now: u64,
     ) -> Result<(), StoreError> {
         let id = chain.round.source().id().clone();
-        if let Some(pause) = self.board.pause(&id) {
-            self.board.chain_state(&id, ChainState::Paused, pause.reason.as_deref(), 0);
+        if self.paused(&id) {
             return Ok(());
         }
         let Some(row) = self.crew.hold(&id, now).await? else {
@@ -273,6 +267,10 @@ impl Shared {
             self.board.chain_state(&id, row.state, row.reason.as_deref(), row.next_at);
         } else {
             self.look(chain, &id, row, lane, view, now).await?;
+        }
+        // A look takes a while.
+        if self.paused(&id) {
+            return Ok(());
         }
         self.hand_in(&id, lane, view, budget, now).await
     }

@@ -52,5 +52,5 @@ pub use problem::{Problem, Severity};
 pub use relayer::{Relayer, RelayerHandle};
 pub use reload::{Change, Control, Effect, Reload};
 pub use source::ChainSource;
-pub use status::{ChainStatus, MainStatus, Status, TaskStatus, WalletStatus};
+pub use status::{ChainStatus, Holder, MainStatus, Status, TaskStatus, WalletStatus};
 pub use store::{Store, StoreError};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::span,
-    status::{ChainStatus, MainStatus, WalletStatus},
+    status::{ChainStatus, MainStatus, SourceStatus, WalletStatus},
     store::{ChainState, Stage},
 };
 
@@ -145,6 +145,13 @@ fn main_chain(look: &Look<'_>, list: &mut Vec<Problem>) {
     let mut found = Found { subject: "main chain".into(), list };
     let silent = look.now.saturating_sub(look.main.seen_at);
     if silent <= MAIN_SILENT {
+        if let Some((names, count)) = failing(&look.main.nodes) {
+            found.warning(
+                format!("{count} of its {} nodes fail: {names}", look.main.nodes.len()),
+                "repair or replace them while the others answer",
+                "GridMainChainErrors",
+            );
+        }
         return;
     }
     let why = look.main.error.as_deref().unwrap_or("no answer yet");
@@ -205,7 +212,7 @@ fn state(chain: &ChainStatus, now: u64, found: &mut Found<'_>) {
         found.notice(
             format!("paused by {} for {since}{why}", pause.by),
             &format!("`grid relayer resume {}` when the work is done", chain.id),
-            "GridChainWaiting",
+            "GridChainPaused",
         );
         return;
     }
@@ -242,25 +249,28 @@ fn sources(chain: &ChainStatus, found: &mut Found<'_>) {
             );
         }
     }
-    let down: Vec<&str> = chain
-        .sources
-        .iter()
-        .filter(|source| !source.healthy && source.failures > 0)
-        .map(|source| source.name.as_str())
-        .collect();
-    if !down.is_empty() && down.len() == chain.sources.len() {
-        found.error(
-            format!("none of its {} sources answers", down.len()),
+    let all = chain.sources.len();
+    match failing(&chain.sources) {
+        None => {}
+        Some((_, down)) if down == all => found.error(
+            format!("none of its {all} sources answers"),
             "repair one of them; `grid doctor` asks each",
             "GridAllSourcesDown",
-        );
-    } else if !down.is_empty() {
-        found.warning(
-            format!("{} of {} sources fail: {}", down.len(), chain.sources.len(), down.join(", ")),
+        ),
+        Some((names, down)) => found.warning(
+            format!("{down} of {all} sources fail: {names}"),
             "repair or replace them while the others answer",
             "GridSourceDown",
-        );
+        ),
     }
+}
+
+/// Names and number of the endpoints that fail; `None` where none does.
+fn failing(endpoints: &[SourceStatus]) -> Option<(String, usize)> {
+    let fails = |one: &&SourceStatus| !one.healthy && one.failures > 0;
+    let names: Vec<&str> =
+        endpoints.iter().filter(fails).map(|source| source.name.as_str()).collect();
+    (!names.is_empty()).then(|| (names.join(", "), names.len()))
 }
 
 fn rest(chain: &ChainStatus, found: &mut Found<'_>) {

@@ -24,7 +24,7 @@ use crate::{
     problem::{self, Look, MAIN_SILENT},
     reload::{Change, Control, Reload},
     source::ChainSource,
-    status::{Board, Status},
+    status::{Board, SourceStatus, Status},
     store::{RelayerRow, Store, StoreError, StoreLocation},
     submit::Submitter,
     supervise::{Pulse, Pulses, Supervisor, TaskSpec},
@@ -294,11 +294,6 @@ impl Inner {
         &self.main
     }
 
-    /// This process among those that share the database.
-    pub(crate) fn name(&self) -> &str {
-        self.crew.name()
-    }
-
     pub(crate) const fn board(&self) -> &Board {
         &self.board
     }
@@ -342,9 +337,14 @@ impl Inner {
     pub(crate) async fn status(&self) -> Result<Status, StoreError> {
         let now = now_ms();
         let counts = self.store.counts().await?;
-        let chains = self.board.chains(&counts, now);
+        let mut chains = self.board.chains(&counts, now);
+        let mut holders = self.crew.holders(now).await?;
+        for chain in &mut chains {
+            chain.holder = holders.remove(&chain.id);
+        }
         let ready = self.not_ready().is_empty();
-        let (main, wallet) = (self.board.main(), self.board.known_wallet());
+        let (mut main, wallet) = (self.board.main(), self.board.known_wallet());
+        main.nodes = self.main.endpoints().into_iter().map(SourceStatus::node).collect();
         let (late, stuck) = (self.pulses().late(), self.pulses().stuck());
         let problems = problem::problems(&Look {
             now,
@@ -357,6 +357,7 @@ impl Inner {
         });
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").into(),
+            name: self.crew.name().into(),
             started_at: self.started_at,
             now,
             ready,

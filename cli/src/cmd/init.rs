@@ -3,7 +3,11 @@
 //! The genesis holds the trusted start of every chain, so the endpoints are asked for it now, once; from then on the
 //! main chain verifies.
 
-use std::{net::Ipv4Addr, path::Path, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
 
 use alloy_primitives::{Address, B256};
 use eyre::{Result, WrapErr as _, eyre};
@@ -133,12 +137,7 @@ fn configuration(args: &InitArgs) -> Result<Config> {
     config.node.set_interval(*args.block_interval);
     config.node.rpc = args.rpc;
     config.relayer.listen = args.listen;
-    config.relayer.admin.listen = args.admin_listen.unwrap_or_else(|| {
-        // Port 0 is any port.
-        let port = args.listen.port();
-        let port = if port == 0 { 0 } else { port.checked_add(2).unwrap_or(port - 2) };
-        (Ipv4Addr::LOCALHOST, port).into()
-    });
+    config.relayer.admin.listen = args.admin_listen.unwrap_or_else(|| admin_address(args));
     config.relayer.admin.token_file = Some(ADMIN_TOKEN.into());
     config.relayer.main_chain = format!("http://{}", args.rpc).into();
     if endpoints(args).all(is_local) {
@@ -159,6 +158,19 @@ fn configuration(args: &InitArgs) -> Result<Config> {
         config.chains.push(section(ChainKind::Grid, url));
     }
     Ok(config)
+}
+
+/// Loopback, two ports above the relayer's, or the next one that is not the node's.
+fn admin_address(args: &InitArgs) -> SocketAddr {
+    let port = args.listen.port();
+    let near = |n| port.checked_add(n).unwrap_or_else(|| port.saturating_sub(n));
+    let port = match near(2) {
+        // 0 is any port.
+        _ if port == 0 => 0,
+        taken if taken == args.rpc.port() => near(3),
+        free => free,
+    };
+    (Ipv4Addr::LOCALHOST, port).into()
 }
 
 /// A chain of which the endpoint says which it is.

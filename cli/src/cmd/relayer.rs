@@ -148,6 +148,10 @@ fn explanation(said: &Explanation) -> String {
         line("main chain", on_main(main));
         line("confirmation", confirmation(main));
     }
+    if let Some(holder) = &said.holder {
+        let whose = if holder.here { " (the one that answers)" } else { "" };
+        line("held by", format!("{holder}{whose} until {}", time(holder.until)));
+    }
     if let Some(pause) = &said.paused {
         let why = pause.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         line("paused", format!("by {} since {}{why}", pause.by, time(pause.since)));
@@ -239,6 +243,10 @@ mod tests {
                 "rule": "6 blocks deep", "confirmations": null, "moreBlocks": 15, "indexedIn": null,
             },
             "paused": null,
+            "holder": {
+                "relayer": "3f2a", "signer": format!("0x{}", "ab".repeat(20)), "here": false,
+                "until": 1_700_000_070_000_u64,
+            },
         }))
         .unwrap();
         let text = explanation(&said);
@@ -252,6 +260,7 @@ mod tests {
             "tracked 95, confirmed 90, at Grid block 500",
             "not on the main chain yet, 15 more block(s) by the rule 6 blocks deep",
             "docs/runbooks/GridParkedItems.md",
+            "held by       3f2a with the key 0xABaB",
             "2023-11-14T22:14:10Z",
             "+50 s",
             "failed",

@@ -147,7 +147,8 @@ fn chains(status: &Status) -> String {
 
 fn relayer_lines(relayer: &grid_relayer::Status) -> String {
     let mut text = format!(
-        "\nrelayer     {}  {}  balance {} GRID  open transactions {}",
+        "\nrelayer     {}  {}  {}  balance {} GRID  open transactions {}",
+        relayer.name,
         match (relayer.ready, relayer.dry_run) {
             (_, true) => "DRY RUN",
             (true, false) => "ready",
@@ -157,7 +158,14 @@ fn relayer_lines(relayer: &grid_relayer::Status) -> String {
         format_ether(relayer.wallet.balance),
         relayer.wallet.live,
     );
+    for node in relayer.main.nodes.iter().filter(|node| !node.healthy) {
+        let error = node.error.as_deref().unwrap_or("no answer yet");
+        text.push_str(&format!("\n            {}: {error}", node.name));
+    }
     for chain in &relayer.chains {
+        if let Some(holder) = chain.holder.as_ref().filter(|holder| !holder.here) {
+            text.push_str(&format!("\n            {}: held by the relayer {holder}", chain.id));
+        }
         let open: Vec<String> =
             chain.items.iter().map(|(stage, count)| format!("{stage} {count}")).collect();
         if !open.is_empty() {

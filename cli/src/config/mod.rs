@@ -30,7 +30,7 @@ pub(crate) use node::{NodeRole, NodeSection, P2pSection};
 pub(crate) use origin::{Origin, Origins};
 pub(crate) use path::leaves;
 pub(crate) use pool::{Addresses, PoolSection};
-pub(crate) use relayer::RelayerSection;
+pub(crate) use relayer::{ADMIN_TOKEN, RelayerSection};
 pub(crate) use secret::{masked, masked_value};
 pub(crate) use source::SourceSection;
 

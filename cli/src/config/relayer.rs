@@ -48,6 +48,9 @@ pub(crate) struct RelayerSection {
     pub(crate) pool: PoolSection,
 }
 
+/// The setting that names the file with the token of administration.
+pub(crate) const ADMIN_TOKEN: &str = "relayer.admin.token_file";
+
 /// Shorter than that, a slow moment of the database looks like a death.
 const SHORTEST_LEASE: Duration = Duration::from_secs(2);
 /// So long nobody wants to wait.
@@ -110,17 +113,11 @@ impl RelayerSection {
 
     /// The files with its tokens, each with its path.
     pub(crate) fn token_files(&self) -> Vec<(String, &Path)> {
-        self.attest_tokens
-            .iter()
-            .enumerate()
-            .map(|(n, file)| (format!("relayer.attest_tokens[{n}]"), file.as_path()))
-            .chain(
-                self.admin
-                    .token_file
-                    .iter()
-                    .map(|file| ("relayer.admin.token_file".into(), file.as_path())),
-            )
-            .collect()
+        let attest = self.attest_tokens.iter().enumerate();
+        let attest =
+            attest.map(|(n, file)| (format!("relayer.attest_tokens[{n}]"), file.as_path()));
+        let admin = self.admin.token_file.as_deref();
+        attest.chain(admin.map(|file| (ADMIN_TOKEN.into(), file))).collect()
     }
 
     /// What types alone cannot say.

@@ -7,7 +7,7 @@ use grid_core::{
 };
 
 use crate::{
-    status::{MainStatus, WalletStatus},
+    status::{Holder, MainStatus, WalletStatus},
     store::{Carried, ChainState, Item, Lease, Pause, Stage},
 };
 
@@ -57,8 +57,8 @@ pub(crate) struct Follow {
     pub(crate) active: Option<B256>,
     /// The height from which the sources disagree so much that nothing is relayed.
     pub(crate) held_from: Option<u64>,
-    /// Another relayer of the same database that plans for the chain.
-    pub(crate) holder: Option<Lease>,
+    /// The relayer of this database that works on the chain.
+    pub(crate) holder: Option<Holder>,
     /// Unfinished items of the chain.
     pub(crate) open: u64,
 }

@@ -17,7 +17,7 @@ use crate::{
     main_chain::HeaderId,
     relayer::Inner,
     status::ChainStatus,
-    store::{Carried, Event, Holding, Item, Lease, Stage, Store, StoreError},
+    store::{Carried, Event, Item, Stage, Store, StoreError},
 };
 
 /// Longest wait for one answer of a chain.
@@ -67,7 +67,7 @@ pub(crate) async fn explain(inner: &Inner, text: &str) -> Result<Explanation, Ex
         view.as_deref().zip(facts.chain.as_ref()).and_then(|(view, id)| view.chain(id)).cloned();
     let seen = status.chains.iter().find(|seen| Some(&seen.id) == facts.chain.as_ref());
     facts.follow = match seen.filter(|seen| seen.configured) {
-        Some(seen) => Some(follow(inner, &facts, seen).await?),
+        Some(seen) => Some(follow(inner, &facts, seen).await),
         None => None,
     };
     if let Some(item) = item {
@@ -177,7 +177,7 @@ async fn known_header(
 }
 
 /// The chain as it is followed here, and what its source has at the height.
-async fn follow(inner: &Inner, facts: &Facts, seen: &ChainStatus) -> Result<Follow, StoreError> {
+async fn follow(inner: &Inner, facts: &Facts, seen: &ChainStatus) -> Follow {
     let sources = inner.shared().sources();
     let source = sources.iter().find(|source| *source.id() == seen.id);
     let active = match (source, facts.height) {
@@ -189,7 +189,7 @@ async fn follow(inner: &Inner, facts: &Facts, seen: &ChainStatus) -> Result<Foll
         _ => None,
     };
     let held = seen.disagreement.as_ref().filter(|differ| differ.held);
-    Ok(Follow {
+    Follow {
         state: seen.state,
         reason: seen.reason.clone(),
         next_at: seen.next_at,
@@ -197,16 +197,9 @@ async fn follow(inner: &Inner, facts: &Facts, seen: &ChainStatus) -> Result<Foll
         tip: seen.source,
         active,
         held_from: held.map(|differ| differ.height),
-        holder: holder(inner, &seen.id, facts.now).await?,
+        holder: seen.holder.clone(),
         open: seen.items.iter().filter(|(stage, _)| stage.is_open()).map(|(_, count)| count).sum(),
-    })
-}
-
-/// Another relayer of the same database that plans for the chain.
-async fn holder(inner: &Inner, chain: &ChainId, now: u64) -> Result<Option<Lease>, StoreError> {
-    let other = |held: &Holding| held.chain == *chain && held.holder != inner.name();
-    let held = inner.store().holdings(now).await?.into_iter().find(other);
-    Ok(held.map(|held| Lease { holder: held.holder, until: held.until }))
+    }
 }
 
 async fn work(store: &Store, item: Item, now: u64) -> Result<Work, StoreError> {
@@ -272,6 +265,7 @@ fn answer(
         transactions,
         main,
         paused: follow.and_then(|follow| follow.pause.clone()),
+        holder: follow.and_then(|follow| follow.holder.clone()),
     }
 }
 

@@ -8,6 +8,7 @@ mod facts;
 mod gather;
 mod id;
 mod say;
+mod stage;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +16,10 @@ use alloy_primitives::B256;
 use grid_core::{ChainId, api::BlockRef};
 use serde::{Deserialize, Serialize};
 
-use crate::store::{Carried, Item, Lease, Pause};
+use crate::{
+    status::Holder,
+    store::{Carried, Item, Lease, Pause},
+};
 
 pub(crate) use gather::{ExplainError, explain};
 pub use say::Place;
@@ -56,6 +60,8 @@ pub struct Explanation {
     pub main: Option<OnMain>,
     /// The chain's pause, if an operator paused it.
     pub paused: Option<Pause>,
+    /// The relayer that works on the chain, among those of the same database.
+    pub holder: Option<Holder>,
 }
 
 /// One step of a timeline.

@@ -1,16 +1,19 @@
 //! One sentence: why it is where it is, and what happens next.
 //!
 //! [`judge`] is a function of the facts alone. What is certain goes first: what the main chain has, then
-//! what the item's row says, then what keeps the chain from being planned.
+//! what the item's row says (`stage`), then what keeps the chain from being planned.
 
 use grid_core::{ChainId, Family, api::ChainInfo};
 use serde::{Deserialize, Serialize};
 
-use super::facts::{Facts, Follow, Work};
+use super::{
+    facts::{Facts, Follow},
+    stage::at_stage,
+};
 use crate::{
     clock::span,
     problem::MAIN_SILENT,
-    store::{ChainState, Item, Kind, Stage},
+    store::{ChainState, Item, Kind},
 };
 
 /// Where what was asked for stands.
@@ -81,18 +84,18 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn new(place: Place, why: impl Into<String>, next: impl Into<String>) -> Self {
+    pub(super) fn new(place: Place, why: impl Into<String>, next: impl Into<String>) -> Self {
         let (why, next) = (why.into(), next.into());
         Self { place, why, next, needs_operator: false, runbook: None }
     }
 
-    fn act(mut self, runbook: &'static str) -> Self {
+    pub(super) fn act(mut self, runbook: &'static str) -> Self {
         self.needs_operator = true;
         self.runbook = Some(runbook);
         self
     }
 
-    const fn see(mut self, runbook: &'static str) -> Self {
+    pub(super) const fn see(mut self, runbook: &'static str) -> Self {
         self.runbook = Some(runbook);
         self
     }
@@ -270,128 +273,7 @@ fn off_branch(facts: &Facts, what: &str) -> Option<Answer> {
     Some(Answer::new(Place::OffBranch, why, next))
 }
 
-/// What the row says.
-fn at_stage(facts: &Facts, work: &Work, what: &str) -> Answer {
-    let item = &work.item;
-    let reason = || item.reason.clone().unwrap_or_else(|| "no reason was kept".into());
-    match item.stage {
-        Stage::Planned => planned(facts, work, what),
-        Stage::Sent => sent(facts, work, what),
-        Stage::Included => {
-            if let Some(answer) = main_silent(facts, what) {
-                return answer;
-            }
-            let why = format!("the main chain executed the submission of {what}");
-            let next = "it is done once the main chain's best branch shows it; submitted again if that \
-                        takes longer than a minute";
-            Answer::new(Place::Included, why, next)
-        }
-        Stage::Done if item.kind == Kind::Sync => {
-            let why = format!("the main chain's light client has {what}");
-            Answer::new(Place::Confirming, why, "nothing is left to do")
-        }
-        Stage::Done => {
-            let why = format!(
-                "{what} was on the main chain's best branch, which a reorganisation has since changed"
-            );
-            Answer::new(
-                Place::TakenBack,
-                why,
-                "the next round plans it again if the sources have it",
-            )
-        }
-        Stage::Parked => {
-            let why = format!("{what} is parked after {} failures: {}", item.attempt, reason());
-            let next = format!(
-                "repair the cause, then `grid relayer retry {key}`, or give it up with `grid relayer drop \
-                 {key}`",
-                key = item.key
-            );
-            Answer::new(Place::Parked, why, next).act("GridParkedItems")
-        }
-        Stage::Dropped => {
-            let why = format!("{what} was given up: {}", reason());
-            Answer::new(Place::Dropped, why, "it is planned again if the sources come back to it")
-        }
-    }
-}
-
-fn planned(facts: &Facts, work: &Work, what: &str) -> Answer {
-    let item = &work.item;
-    if let Some(answer) = facts.follow.as_ref().and_then(|follow| paused(facts, follow, what)) {
-        return answer;
-    }
-    if let Some(lease) = &work.lease {
-        let left = span(lease.until.saturating_sub(facts.now));
-        let why = format!("{what} is in the hands of {}", lease.holder);
-        let next = format!("it is sent any moment; after {left} another worker may take it");
-        return Answer::new(Place::Planned, why, next);
-    }
-    if let Some(answer) = main_silent(facts, what) {
-        return answer;
-    }
-    let failures = match (item.attempt, &item.reason) {
-        (0, None) => String::new(),
-        (0, Some(reason)) => format!(" ({reason})"),
-        (count, Some(reason)) => format!(" after {count} failure(s): {reason}"),
-        (count, None) => format!(" after {count} failure(s)"),
-    };
-    if item.next_at > facts.now {
-        let why = format!("{what} is planned and pauses{failures}");
-        let next = format!("it is tried again in {}", span(item.next_at.saturating_sub(facts.now)));
-        return Answer::new(Place::Planned, why, next).see("GridSubmissionsFailing");
-    }
-    if let Some(before) = &work.before {
-        let why =
-            format!("{what} is planned and builds on {}, which is {}", before.key, before.stage);
-        if before.stage == Stage::Parked {
-            let next = format!("look at that one first: `grid relayer explain {}`", before.key);
-            return Answer::new(Place::Planned, why, next).act("GridParkedItems");
-        }
-        return Answer::new(Place::Planned, why, "it follows as soon as that one was sent");
-    }
-    let why = format!("{what} is planned and waits for a worker{failures}");
-    Answer::new(Place::Planned, why, "the next round of its lane sends it")
-}
-
-fn sent(facts: &Facts, work: &Work, what: &str) -> Answer {
-    if let Some(answer) = main_silent(facts, what) {
-        return answer;
-    }
-    let Some(newest) = &work.newest else {
-        let why = format!("{what} was signed, its transaction's row is missing");
-        return Answer::new(Place::Sent, why, "the next look at open transactions plans it again");
-    };
-    let times = format!("sent {} time(s)", newest.sends);
-    let ahead = newest.nonce.saturating_sub(facts.wallet.nonce);
-    let why = format!(
-        "{what} travels in transaction {} with nonce {}, {times}",
-        newest.hash, newest.nonce
-    );
-    if newest.signer != facts.wallet.address {
-        let next = format!(
-            "the relayer with the key {} sees to it; the others do once that one is gone",
-            newest.signer
-        );
-        return Answer::new(Place::Sent, why, next);
-    }
-    if facts.wallet.gap > 0 && ahead > 0 {
-        let next = format!(
-            "it waits for {} nonce(s) from {} on that no transaction owns; the relayer fills them",
-            facts.wallet.gap, facts.wallet.nonce
-        );
-        return Answer::new(Place::Sent, why, next).see("GridNonceGap");
-    }
-    if ahead > 0 {
-        let next = format!("{ahead} transaction(s) of the same key go first");
-        return Answer::new(Place::Sent, why, next);
-    }
-    let next = "the main chain takes it into one of its next blocks; it is sent again, and replaced with \
-                higher fees, until then";
-    Answer::new(Place::Sent, why, next)
-}
-
-fn main_silent(facts: &Facts, what: &str) -> Option<Answer> {
+pub(super) fn main_silent(facts: &Facts, what: &str) -> Option<Answer> {
     let silent = facts.now.saturating_sub(facts.main.seen_at);
     if silent <= MAIN_SILENT {
         return None;
@@ -402,7 +284,7 @@ fn main_silent(facts: &Facts, what: &str) -> Option<Answer> {
     Some(Answer::new(Place::MainSilent, why, next).act("GridMainChainErrors"))
 }
 
-fn paused(facts: &Facts, follow: &Follow, what: &str) -> Option<Answer> {
+pub(super) fn paused(facts: &Facts, follow: &Follow, what: &str) -> Option<Answer> {
     let pause = follow.pause.as_ref()?;
     let chain = facts.chain.as_ref()?;
     let since = span(facts.now.saturating_sub(pause.since));
@@ -410,7 +292,7 @@ fn paused(facts: &Facts, follow: &Follow, what: &str) -> Option<Answer> {
     let why = format!("{what} waits because {} paused {chain} {since} ago{reason}", pause.by);
     Some(
         Answer::new(Place::Paused, why, format!("run `grid relayer resume {chain}`"))
-            .act("GridChainWaiting"),
+            .act("GridChainPaused"),
     )
 }
 
@@ -454,10 +336,16 @@ fn obstacle(facts: &Facts, follow: &Follow, what: &str) -> Option<Answer> {
         let next = "it goes on when enough of them share a branch; repair those on the wrong one";
         return Some(Answer::new(Place::Held, why, next).act("GridSourceHeld"));
     }
-    let lease = follow.holder.as_ref()?;
-    let why = format!("{what} is not planned here: the relayer {} works on {chain}", lease.holder);
-    let left = span(lease.until.saturating_sub(facts.now));
-    let next = format!("ask that one; this relayer takes over {left} after its last sign of life");
+    elsewhere(facts, follow, what)
+}
+
+/// Another relayer of the same database works on the chain.
+pub(super) fn elsewhere(facts: &Facts, follow: &Follow, what: &str) -> Option<Answer> {
+    let holder = follow.holder.as_ref().filter(|holder| !holder.here)?;
+    let chain = facts.chain.as_ref()?;
+    let why = format!("{what} is not this relayer's work: {holder} holds {chain}");
+    let left = span(holder.until.saturating_sub(facts.now));
+    let next = format!("ask that one; another takes over in {left} unless it gives a sign of life");
     Some(Answer::new(Place::Elsewhere, why, next))
 }
 

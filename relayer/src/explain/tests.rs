@@ -13,7 +13,7 @@ use super::{
     say::{Place, judge},
 };
 use crate::{
-    status::MainStatus,
+    status::{Holder, MainStatus},
     store::{Carried, ChainState, Item, Kind, Lease, Pause, Stage},
 };
 
@@ -127,14 +127,19 @@ fn pause(facts: &mut Facts) {
     facts.follow.as_mut().unwrap().pause = Some(pause);
 }
 
+fn holder(here: bool) -> Holder {
+    let signer = Some(Address::repeat_byte(0xaa));
+    Holder { relayer: "relayer-b".into(), signer, here, until: NOW + 9_000 }
+}
+
 /// Facts, where that stands, whether the operator has to act, and words of the sentence.
 type Case = (Facts, Place, bool, &'static [&'static str]);
 
-fn without_rows() -> Vec<Case> {
+/// What the chains decide.
+fn on_the_chains() -> Vec<Case> {
     let unknown = Facts { now: NOW, asked: "0x77".into(), ..Facts::default() };
     let filler = Facts { transaction: Some(carried(4)), ..unknown.clone() };
     let asked = |facts: Facts, hash: B256| Facts { hash: Some(hash), ..facts };
-    let lease = Lease { holder: "relayer-b".into(), until: NOW + 9_000 };
     vec![
         (unknown, Place::Unknown, false, &["0x77", "ask by chain and height"]),
         (filler, Place::Filler, false, &["nonce 4", "fills a gap"]),
@@ -186,6 +191,12 @@ fn without_rows() -> Vec<Case> {
         ),
         (header(121), Place::NotYet, false, &["does not exist yet", "tip is 120"]),
         (follow(|follow| follow.tip = None), Place::Due, false, &["source was not seen yet"]),
+    ]
+}
+
+/// What keeps a chain from being planned.
+fn obstacles() -> Vec<Case> {
+    vec![
         (
             with(header(96), |facts| facts.follow = None),
             Place::NotFollowed,
@@ -250,18 +261,24 @@ fn without_rows() -> Vec<Case> {
             &["next round of its lane plans it"],
         ),
         (
-            follow(|follow| follow.holder = Some(lease)),
+            follow(|follow| follow.holder = Some(holder(false))),
             Place::Elsewhere,
             false,
-            &["relayer-b works on eip155:1", "takes over 9 s after"],
+            &["relayer-b with the key 0xaA", "holds eip155:1", "takes over in 9 s"],
+        ),
+        (
+            follow(|follow| follow.holder = Some(holder(true))),
+            Place::Due,
+            false,
+            &["next round of its lane plans it"],
         ),
     ]
 }
 
-fn with_rows() -> Vec<Case> {
+/// Items that wait to be sent.
+fn planned() -> Vec<Case> {
     let parked = Before { key: "eip155:1:96:99:0xaa".into(), stage: Stage::Parked };
-    let planned = Before { stage: Stage::Planned, ..parked.clone() };
-    let sent = |nonce: u64| work(Stage::Sent, |work| work.newest = Some(carried(nonce)));
+    let open = Before { stage: Stage::Planned, ..parked.clone() };
     vec![
         (
             work(Stage::Planned, |_| {}),
@@ -287,7 +304,7 @@ fn with_rows() -> Vec<Case> {
             &["in the hands of w1", "after 20 s another"],
         ),
         (
-            work(Stage::Planned, |work| work.before = Some(planned)),
+            work(Stage::Planned, |work| work.before = Some(open)),
             Place::Planned,
             false,
             &["builds on eip155:1:96:99", "follows as soon as"],
@@ -298,8 +315,23 @@ fn with_rows() -> Vec<Case> {
             true,
             &["which is parked", "grid relayer explain eip155:1:96:99"],
         ),
+        (
+            with(work(Stage::Planned, |_| {}), |facts| {
+                facts.follow.as_mut().unwrap().holder = Some(holder(false));
+            }),
+            Place::Elsewhere,
+            false,
+            &["header 105", "relayer-b", "ask that one"],
+        ),
         (with(work(Stage::Planned, |_| {}), pause), Place::Paused, true, &["ann paused"]),
         (silent(work(Stage::Planned, |_| {})), Place::MainSilent, true, &["does not answer"]),
+    ]
+}
+
+/// Items that were sent.
+fn under_way() -> Vec<Case> {
+    let sent = |nonce: u64| work(Stage::Sent, |work| work.newest = Some(carried(nonce)));
+    vec![
         (silent(sent(0)), Place::MainSilent, true, &["does not answer"]),
         (sent(0), Place::Sent, false, &["nonce 0, sent 2 time(s)", "next blocks"]),
         (
@@ -363,9 +395,13 @@ fn with_rows() -> Vec<Case> {
     ]
 }
 
+fn cases() -> impl Iterator<Item = Case> {
+    [on_the_chains(), obstacles(), planned(), under_way()].into_iter().flatten()
+}
+
 #[test]
 fn every_case_has_its_sentence() {
-    for (facts, place, needs_operator, words) in without_rows().into_iter().chain(with_rows()) {
+    for (facts, place, needs_operator, words) in cases() {
         let answer = judge(&facts);
         let sentence = answer.sentence();
         assert_eq!((answer.place, answer.needs_operator), (place, needs_operator), "{sentence}");
@@ -381,9 +417,7 @@ fn every_case_has_its_sentence() {
 fn no_place_is_without_a_case() {
     let document = crate::http::openapi();
     let places = &document["components"]["schemas"]["Explanation"]["properties"]["place"]["enum"];
-    let shown: HashSet<String> = without_rows()
-        .into_iter()
-        .chain(with_rows())
+    let shown: HashSet<String> = cases()
         .map(|(_, place, ..)| serde_json::to_value(place).unwrap().as_str().unwrap().to_owned())
         .collect();
     let named: HashSet<String> =
@@ -395,7 +429,7 @@ fn no_place_is_without_a_case() {
 #[test]
 fn runbooks_exist() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/runbooks");
-    for (facts, ..) in without_rows().into_iter().chain(with_rows()) {
+    for (facts, ..) in cases() {
         if let Some(page) = judge(&facts).runbook {
             assert!(folder.join(format!("{page}.md")).exists(), "{page}");
         }

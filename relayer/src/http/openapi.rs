@@ -96,8 +96,7 @@ fn responses(route: &Route) -> Value {
         Shape::Json(schema) => ("application/json", reference(schema)),
         Shape::Text(media) => (media, json!({ "type": "string" })),
     };
-    let good =
-        json!({ "description": "The answer.", "content": { media: { "schema": schema.clone() } } });
+    let good = json!({ "description": "The answer.", "content": { media: { "schema": schema } } });
     responses.insert("200".to_owned(), good);
     let admin = route.admin.then_some(Code::Unauthorized);
     for code in COMMON.iter().chain(route.fails).copied().chain(admin) {

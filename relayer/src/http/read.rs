@@ -178,7 +178,7 @@ async fn items(
         Some(chain) => BTreeSet::from([chain]),
         None => inner.board().ids().into_iter().collect(),
     };
-    let stages = query.stage.map_or(UNFINISHED.to_vec(), |stage| vec![stage]);
+    let stages = query.stage.map_or_else(|| UNFINISHED.to_vec(), |stage| vec![stage]);
     let mut places = Vec::new();
     for chain in &chains {
         places.extend(stages.iter().map(|stage| (chain, *stage)));

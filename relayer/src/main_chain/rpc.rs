@@ -155,7 +155,7 @@ impl<T: RpcTransport> MainChain for RpcMainChain<T> {
 }
 
 /// What is asked of a node, as its metrics tell it apart.
-const METHODS: [&str; 9] = [
+const METHODS: [&str; 10] = [
     "grid_tip",
     "grid_chains",
     "grid_locator",
@@ -164,6 +164,7 @@ const METHODS: [&str; 9] = [
     "grid_header",
     "eth_gasPrice",
     "eth_getTransactionReceipt",
+    "eth_getLogs",
     SEND,
 ];
 

@@ -34,6 +34,9 @@ fn source(healthy: bool) -> SourceStatus {
         work: None,
         failures: u64::from(!healthy),
         error: None,
+        refused: 0,
+        hedges: 0,
+        breaker: None,
     }
 }
 
@@ -91,6 +94,11 @@ fn every_trouble_is_told_with_its_fix_and_its_page() {
     let cases: Vec<(Vec<Problem>, Severity, &str)> = vec![
         (of(&silent, None, &[]), Error, "has not answered for 1 min 30 s: refused"),
         (of(&MainStatus::default(), None, &[]), Error, "since the start: no answer yet"),
+        (
+            of(&MainStatus { nodes: vec![source(false), source(true)], ..main() }, None, &[]),
+            Warning,
+            "1 of its 2 nodes fail: chain[0].rpc[0]",
+        ),
         (of(&main(), Some(&poor), &[]), Error, "has no GRID"),
         (of(&main(), Some(&gap), &[]), Warning, "2 nonce(s) from 7 on"),
         (state(ChainState::Halted), Error, "halted: why"),

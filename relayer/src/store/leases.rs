@@ -35,6 +35,8 @@ pub struct Holding {
     pub chain: ChainId,
     /// The relayer's name.
     pub holder: String,
+    /// The key that it submits with, while it is known.
+    pub signer: Option<Address>,
     /// End of the lease, milliseconds since 1970.
     pub until: u64,
 }
@@ -94,14 +96,17 @@ impl Store {
     pub async fn holdings(&self, now: u64) -> Result<Vec<Holding>, StoreError> {
         let held = sql(
             "reading leases",
-            "SELECT chain, holder, held_until FROM chains WHERE holder IS NOT NULL AND held_until > $1 \
-             ORDER BY chain",
+            "SELECT c.chain, c.holder, c.held_until, r.signer FROM chains c \
+             LEFT JOIN relayers r ON r.owner = c.holder \
+             WHERE c.holder IS NOT NULL AND c.held_until > $1 ORDER BY c.chain",
         );
         let read = |row: &Row| {
+            let signer: Option<Vec<u8>> = row.get(3)?;
             Ok(Holding {
                 chain: parse_chain(row.text(0)?)?,
                 holder: row.text(1)?,
                 until: row.number(2)?,
+                signer: signer.map(|signer| address(&signer)).transpose()?,
             })
         };
         self.read(held.bind(now)).await?.iter().map(read).collect()

@@ -1,6 +1,6 @@
 //! `grid doctor` names everything that is wrong at once, and nothing that is right.
 
-use std::{collections::BTreeSet, net::TcpListener};
+use std::{collections::BTreeSet, net::TcpListener, os::unix::fs::PermissionsExt as _};
 
 use grid_test_nodes::{Grid, NodeError};
 use serde_json::Value;
@@ -92,10 +92,15 @@ async fn many_faults_are_all_named_at_once_with_the_place_and_the_fix() {
              rpc = [\"{hanging}\", \"{bitcoind}\", \"{anvil}\"]\nagree = 3\n"
         )
     });
+    let administers = TcpListener::bind("127.0.0.1:0").expect("a port");
     let listen = format!("relayer.listen={address}");
+    let admin = format!("relayer.admin.listen={}", administers.local_addr().expect("address"));
+    let token = home.path().join("keys/admin-token");
+    std::fs::set_permissions(token, std::fs::Permissions::from_mode(0o644)).expect("mode");
     let tokens = "relayer.attest_tokens=[\"keys/nobody.token\"]";
     let (report, failed) =
-        doctor(&home, &["--daemon", "relayer", "--set", &listen, "--set", tokens]).await;
+        doctor(&home, &["--daemon", "relayer", "--set", &listen, "--set", &admin, "--set", tokens])
+            .await;
     assert!(failed, "{report:#}");
     let expected = [
         ("database", "relayer.store"),
@@ -108,6 +113,8 @@ async fn many_faults_are_all_named_at_once_with_the_place_and_the_fix() {
         ("endpoint", "chain[3].rpc[1]"),
         ("key", "relayer.key"),
         ("main chain", "relayer.main_chain"),
+        ("permissions", "relayer.admin.token_file"),
+        ("port", "relayer.admin.listen"),
         ("port", "relayer.listen"),
         ("token", "relayer.attest_tokens[0]"),
     ];

@@ -8,7 +8,7 @@ use std::{
 use super::{Finding, Site};
 use crate::{
     args::Daemon,
-    config::NodeRole,
+    config::{ADMIN_TOKEN, NodeRole},
     keys::{self, PASSWORD_VARIABLE},
     sources,
 };
@@ -49,7 +49,8 @@ fn open(section: &str, key: &Path, password_file: &Path) -> Vec<Finding> {
             return vec![Finding::problem("password", path, expected, reason, fix)];
         }
     };
-    let mut findings: Vec<Finding> = private(&path, key).into_iter().collect();
+    let mut findings: Vec<Finding> =
+        private(&path, key).map(Finding::only_a_warning).into_iter().collect();
     findings.push(match keys::open(key, &password) {
         Ok(signer) => Finding::good("key", path, format!("opens: {}", signer.address())),
         Err(error) => {
@@ -79,7 +80,13 @@ pub(super) fn files(site: &Site<'_>) -> Vec<Finding> {
                 ));
             }
         }
-        findings.extend(private(&path, &resolved));
+        let open = private(&path, &resolved);
+        // The daemon does not start with a token of administration that others can read.
+        findings.extend(open.map(
+            |found| {
+                if path == ADMIN_TOKEN { found } else { found.only_a_warning() }
+            },
+        ));
     }
     for (n, chain) in site.config.chains.iter().enumerate() {
         for file in chain.secret_files() {
@@ -90,13 +97,13 @@ pub(super) fn files(site: &Site<'_>) -> Vec<Finding> {
                 let fix = "write the secret there (mode 600), or correct the path";
                 findings.push(Finding::problem("secret", &path, "a readable file", found, fix));
             }
-            findings.extend(private(&path, &resolved));
+            findings.extend(private(&path, &resolved).map(Finding::only_a_warning));
         }
     }
     findings
 }
 
-/// A warning for a file that others can read; nothing for one that is not there.
+/// A finding for a file that others can read; nothing for one that is not there.
 fn private(path: &str, file: &Path) -> Option<Finding> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = fs::metadata(file).ok()?.permissions().mode() & 0o777;
@@ -104,6 +111,6 @@ fn private(path: &str, file: &Path) -> Option<Finding> {
     (mode & 0o077 != 0).then(|| {
         let found = format!("{name} has mode {mode:o}: others can read it");
         let fix = format!("chmod 600 {name}");
-        Finding::problem("permissions", path, "mode 600", found, fix).only_a_warning()
+        Finding::problem("permissions", path, "mode 600", found, fix)
     })
 }

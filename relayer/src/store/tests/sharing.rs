@@ -32,6 +32,7 @@ async fn a_chain_has_one_holder_until_its_lease_ends(place: Place) {
     assert!(!hold(&a, "a", 60_000).await);
     let held = b.holdings(60_000).await.unwrap();
     assert_eq!((held.len(), held[0].holder.as_str(), held[0].until), (1, "b", 89_000));
+    assert_eq!(held[0].signer, None, "it has never given a sign of life");
     // Who goes last waits a lease longer.
     assert!(a.hold_chain("a", &chain(), 118_999, LEASE, LEASE).await.unwrap().is_none());
     let row = a.hold_chain("a", &chain(), 119_000, LEASE, LEASE).await.unwrap().unwrap();
@@ -87,6 +88,7 @@ async fn a_beat_keeps_chains_and_orphans_are_found(place: Place) {
     store.beat(&a, 0, LEASE).await.unwrap();
     store.beat(&b, 0, LEASE).await.unwrap();
     assert!(hold(&store, "a", 0).await);
+    assert_eq!(store.holdings(1).await.unwrap()[0].signer, Some(a.signer));
     for relayer in [&a, &b] {
         store.record_transaction(None, &signed(relayer.signer, 0, 0), 0).await.unwrap();
     }
