@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::{
     ChainId,
     grid::{Validator, ValidatorSet},
+    guarantee::{self, GuaranteeGenesis},
     modules::{self, ChainRecord, MAX_CHAINS},
     staking::{self, StakingGenesis},
     state::{Account, MemoryState, Overlay, system, tree},
@@ -47,6 +48,9 @@ pub struct Genesis {
     /// Turns staking on; without it the validators never change and fees are the proposer's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staking: Option<StakingGenesis>,
+    /// Turns guarantees on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guarantee: Option<GuaranteeGenesis>,
 }
 
 /// Why a genesis is not usable.
@@ -85,7 +89,13 @@ impl Genesis {
         if let Some(staking) = &self.staking {
             staking.validate(&validators).map_err(|error| fault("staking", error))?;
         }
-        self.validate_chains()
+        self.validate_chains()?;
+        match &self.guarantee {
+            Some(guarantee) => {
+                guarantee.validate(&self.chains).map_err(|error| fault("guarantee", error))
+            }
+            None => Ok(()),
+        }
     }
 
     fn validate_alloc(&self) -> Result<(), GenesisError> {
@@ -156,6 +166,9 @@ pub fn build(genesis: &Genesis) -> Result<ExecutedBlock, TransitionError> {
     for record in &genesis.chains {
         modules::store_new_record(&mut overlay, record)
             .map_err(|error| refuse(format!("chain {}: {error}", record.id)))?;
+    }
+    if let Some(description) = &genesis.guarantee {
+        guarantee::apply_genesis(&mut overlay, description)?;
     }
     finish(genesis, validators, overlay, &empty)
 }

@@ -28,6 +28,7 @@ pub mod ethereum;
 pub mod follower;
 pub mod genesis;
 pub mod grid;
+pub mod guarantee;
 pub mod hash;
 pub mod header_tree;
 pub mod index;

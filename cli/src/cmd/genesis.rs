@@ -56,6 +56,7 @@ pub(super) fn new(
         validators: equal(validators),
         chains: Vec::new(),
         staking: None,
+        guarantee: None,
     })
 }
 

@@ -32,6 +32,10 @@ pub const SIGNATURE: u64 = 3_000;
 pub const PROOF: u64 = 20_000;
 /// One byte of a proof: decoding, re-encoding and hashing it.
 pub const PROOF_BYTE: u64 = 16;
+/// Judging the risk of a tracked header: at most 1,000 headers of walk and three probabilities, 1 ms at the most.
+pub const GUARANTEE_RISK: u64 = 100_000;
+/// Reading, judging and writing back one entry of a chain's list of open guarantees.
+pub const GUARANTEE_OPEN: u64 = 500;
 /// One byte of a chain record.
 pub const RECORD_BYTE: u64 = 200;
 

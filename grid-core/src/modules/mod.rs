@@ -11,6 +11,8 @@ pub mod abi;
 mod committee;
 mod env;
 pub mod gas;
+mod guarantee;
+mod guarantee_calls;
 mod indexing;
 pub(crate) mod light_client;
 mod light_clients;
@@ -73,10 +75,11 @@ pub(crate) trait Module: Sync {
 }
 
 /// The contract collection, by address.
-static COLLECTION: [&dyn Module; 4] = [
+static COLLECTION: [&dyn Module; 5] = [
     &registry::RegistryModule,
     &light_clients::LightClientsModule,
     &proofs::ProofsModule,
+    &guarantee::GuaranteeModule,
     &staking::StakingModule,
 ];
 

@@ -63,6 +63,7 @@ fn every_function_costs_gas() {
         validators: vec![Validator { account: Address::repeat_byte(1), power: 1 }],
         chains: Vec::new(),
         staking: None,
+        guarantee: None,
     })
     .unwrap();
     let mut state = MemoryState::new();
@@ -71,6 +72,7 @@ fn every_function_costs_gas() {
         (abi::REGISTRY, abi::Registry::RegistryCalls::selectors().collect::<Vec<_>>()),
         (abi::LIGHT_CLIENTS, abi::LightClients::LightClientsCalls::selectors().collect()),
         (abi::PROOFS, abi::Proofs::ProofsCalls::selectors().collect()),
+        (abi::GUARANTEE, abi::Guarantee::GuaranteeCalls::selectors().collect()),
         (abi::STAKING, abi::Staking::StakingCalls::selectors().collect()),
     ];
     assert_eq!(selectors.len(), COLLECTION.len());

@@ -104,6 +104,20 @@ pub fn time_conditioned(q: Ratio, z: u64, kappa: Ratio) -> Probability {
     catch_up(divide(q, p), z, mean)
 }
 
+/// The probability that an attacker with the share `q` of the hash rate ever draws level who is known to be `behind`
+/// blocks behind: `(q/p)^behind`. 1 where `q` is a half or more, or `behind` is 0. Too small by less than `behind`
+/// units of 2⁻¹¹²; more than [`MAX_DEPTH`] blocks count as so many.
+#[must_use]
+pub fn drawing_level(q: Ratio, behind: u64) -> Probability {
+    let p = Ratio::ONE.saturating_sub(q);
+    if p <= q {
+        return Probability::ONE;
+    }
+    let ratio = divide(U256::from(q.parts()), U256::from(p.parts()));
+    let steps = 0..behind.min(MAX_DEPTH);
+    Probability::from_raw(steps.fold(ONE, |power, _| mul(power, ratio)))
+}
+
 /// `Σ Pr[N = k]·min(1, ratio^(z-k))` over the Poisson numbers `N` of that mean.
 fn catch_up(ratio: U256, z: u64, mean: U256) -> Probability {
     let mode = u64::try_from(mean.wrapping_shr(probability::BITS)).unwrap_or(u64::MAX);

@@ -37,10 +37,22 @@ impl Probability {
     /// taken off first: what is a whole number stays one.
     #[must_use]
     pub fn expected_loss(self, value: u64) -> u64 {
+        // At most `value`, for the probability is at most 1.
+        u64::try_from(self.of(value.into())).unwrap_or(value)
+    }
+
+    /// [`Self::expected_loss`] of an amount of up to 128 bits.
+    #[must_use]
+    pub fn of(self, value: u128) -> u128 {
         let product = self.0.saturating_sub(ERROR).saturating_mul(U256::from(value));
         let up = product.saturating_add(ONE.wrapping_sub(U256::ONE)).wrapping_shr(BITS);
-        // At most `value`, for the probability is at most 1.
-        u64::try_from(up).unwrap_or(value)
+        u128::try_from(up).unwrap_or(value)
+    }
+
+    /// The greatest that the probability of one event or the other can be: the sum, at most 1.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self::from_raw(self.0.saturating_add(other.0))
     }
 }
 

@@ -52,5 +52,6 @@ pub(crate) use ops::{
     Holder, delegate, fund, lower_commission, register, undelegate, unjail, withdraw,
 };
 pub(crate) use params::read as read_params;
+pub(crate) use pool::mul_div;
 pub(crate) use punish::{is_punished, report};
 pub(crate) use records::{candidates, read_offenders, reserve, stake_of, waiting};

@@ -17,7 +17,7 @@ pub struct Pool {
 }
 
 /// `a · b / c`, rounded down; `None` where `c` is zero or the result too large.
-pub(super) fn mul_div(a: u128, b: u128, c: u128) -> Option<u128> {
+pub(crate) fn mul_div(a: u128, b: u128, c: u128) -> Option<u128> {
     let product = U256::from(a).checked_mul(U256::from(b))?;
     u128::try_from(product.checked_div(U256::from(c))?).ok()
 }

@@ -15,6 +15,8 @@ pub const REGISTRY: u8 = 0x10;
 pub const LIGHT_CLIENTS: u8 = 0x11;
 /// Proofs: `0x12 ‖ kind ‖ …`.
 pub const PROOFS: u8 = 0x12;
+/// Guarantees: `0x14 ‖ kind ‖ …`.
+pub const GUARANTEE: u8 = 0x14;
 
 /// Staking: `0x20 ‖ kind ‖ …`.
 pub const STAKING: u8 = 0x20;
@@ -191,4 +193,40 @@ pub fn staking_seen(slot: u64) -> Vec<u8> {
 #[must_use]
 pub fn staking_reserve() -> Vec<u8> {
     key(STAKING, 0x0b, &[])
+}
+
+/// The rules of guarantees.
+#[must_use]
+pub fn guarantee_params() -> Vec<u8> {
+    key(GUARANTEE, 0x01, &[])
+}
+
+/// The pool behind all guarantees.
+#[must_use]
+pub fn guarantee_pool() -> Vec<u8> {
+    key(GUARANTEE, 0x02, &[])
+}
+
+/// A holder's shares in that pool.
+#[must_use]
+pub fn guarantee_holding(holder: &Address) -> Vec<u8> {
+    key(GUARANTEE, 0x03, &[holder.as_slice()])
+}
+
+/// On which terms a chain's transactions are guaranteed.
+#[must_use]
+pub fn guarantee_terms(chain: ChainKey) -> Vec<u8> {
+    key(GUARANTEE, 0x04, &[chain.0.as_slice()])
+}
+
+/// A chain's open guarantees.
+#[must_use]
+pub fn guarantee_open(chain: ChainKey) -> Vec<u8> {
+    key(GUARANTEE, 0x05, &[chain.0.as_slice()])
+}
+
+/// A guarantee.
+#[must_use]
+pub fn guarantee(id: &B256) -> Vec<u8> {
+    key(GUARANTEE, 0x06, &[id.as_slice()])
 }

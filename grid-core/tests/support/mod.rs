@@ -105,6 +105,7 @@ pub fn genesis(chains: Vec<ChainRecord>, wallets: &[&Wallet]) -> Genesis {
         validators: vec![Validator { account: PROPOSER, power: 1 }],
         chains,
         staking: None,
+        guarantee: None,
     }
 }
 

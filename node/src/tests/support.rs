@@ -66,6 +66,7 @@ pub(crate) fn genesis() -> Genesis {
             window: 4_032,
         }],
         staking: None,
+        guarantee: None,
     }
 }
 

@@ -73,6 +73,7 @@ fn state() -> &'static MemoryState {
             governor: rich,
             validators: vec![Validator { account: rich, power: 1 }],
             staking: None,
+            guarantee: None,
             chains: Vec::new(),
         };
         let block = genesis::build(&genesis).expect("the genesis is sound");

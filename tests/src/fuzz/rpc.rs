@@ -41,6 +41,7 @@ impl World {
             validators: vec![Validator { account: RICH, power: 1 }],
             chains: Vec::new(),
             staking: None,
+            guarantee: None,
         };
         let block = genesis::build(&genesis).expect("a genesis");
         // The database stays open after its folder is gone, and leaves nothing behind.

@@ -111,6 +111,7 @@ fn genesis(wallets: &[Wallet]) -> Genesis {
         validators: vec![Validator { account, power: 1 }],
         chains: Vec::new(),
         staking: None,
+        guarantee: None,
     }
 }
 
