@@ -41,7 +41,9 @@ pub enum GuaranteeError {
         held: u128,
     },
     /// Not the time to withdraw.
-    #[error("shares can be withdrawn from {from_ms} to {until_ms}, it is {now_ms}; call leave again when that is over")]
+    #[error(
+        "shares can be withdrawn from {from_ms} to {until_ms}, it is {now_ms}; call leave again when that is over"
+    )]
     NotNow {
         /// From when on, milliseconds since 1970.
         from_ms: u64,
@@ -82,7 +84,9 @@ pub enum GuaranteeError {
     #[error("block {0} is not on the best branch that is tracked")]
     NotBest(B256),
     /// The block is known for too short a time.
-    #[error("block {hash} is known for {age_ms} ms, at least {least_ms} are needed; ask again later")]
+    #[error(
+        "block {hash} is known for {age_ms} ms, at least {least_ms} are needed; ask again later"
+    )]
     TooFresh {
         /// The block.
         hash: B256,
@@ -140,7 +144,9 @@ pub enum GuaranteeError {
     #[error("a coinbase is not covered: no other block can hold it")]
     Coinbase,
     /// Another transaction.
-    #[error("the guarantee is for transaction {expected}, the proof shows {found} (internal byte order)")]
+    #[error(
+        "the guarantee is for transaction {expected}, the proof shows {found} (internal byte order)"
+    )]
     OtherTransaction {
         /// The guaranteed one.
         expected: B256,
@@ -165,7 +171,9 @@ pub enum GuaranteeError {
         status: Status,
     },
     /// The deadline and the grace period are not over.
-    #[error("the confirmed tip {confirmed:?} has not passed height {after}: deadline and grace period")]
+    #[error(
+        "the confirmed tip {confirmed:?} has not passed height {after}: deadline and grace period"
+    )]
     NotOver {
         /// The confirmed tip.
         confirmed: Option<u64>,

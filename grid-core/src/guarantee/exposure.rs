@@ -88,12 +88,10 @@ impl Room {
             covers.fold(0u128, |sum, cover| sum.saturating_add(cover))
         };
         let chain = sum(&mut open.iter().map(|one| one.cover));
-        let at_risk = sum(
-            &mut open.iter().filter(|one| one.at_risk(tree, confirmed)).map(|one| one.cover),
-        );
-        let part = |parts: u16| {
-            mul_div(book.value(), parts.into(), WHOLE.into()).unwrap_or_default()
-        };
+        let at_risk =
+            sum(&mut open.iter().filter(|one| one.at_risk(tree, confirmed)).map(|one| one.cover));
+        let part =
+            |parts: u16| mul_div(book.value(), parts.into(), WHOLE.into()).unwrap_or_default();
         let work = amount(terms.block_value).saturating_mul(confirmations.into());
         Self {
             limits: [

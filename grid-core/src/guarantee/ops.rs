@@ -57,11 +57,7 @@ pub(crate) struct Order {
     pub(crate) value: U256,
 }
 
-fn pay_in(
-    overlay: &mut Overlay<'_>,
-    account: Address,
-    amount: u128,
-) -> Result<(), GuaranteeError> {
+fn pay_in(overlay: &mut Overlay<'_>, account: Address, amount: u128) -> Result<(), GuaranteeError> {
     if Account::transfer(overlay, &account, &GUARANTEE, U256::from(amount))? {
         return Ok(());
     }

@@ -135,8 +135,9 @@ impl Terms {
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, StorageError> {
         let mut fields = Fields::new(bytes, "terms of a chain");
-        let short =
-            |number: u64| u32::try_from(number).map_err(|_| StorageError::corrupt("terms of a chain"));
+        let short = |number: u64| {
+            u32::try_from(number).map_err(|_| StorageError::corrupt("terms of a chain"))
+        };
         let terms = Self {
             attacker_share: short(fields.u64()?)?,
             spacing: short(fields.u64()?)?,
@@ -150,7 +151,9 @@ impl Terms {
 /// The rules, where the chain has a guarantee.
 pub(crate) fn read(state: &dyn StateRead) -> Result<Option<GuaranteeParams>, StorageError> {
     let Some(bytes) = state.read(&keys::guarantee_params())? else { return Ok(None) };
-    serde_json::from_slice(&bytes).map(Some).map_err(|_| StorageError::corrupt("rules of guarantees"))
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|_| StorageError::corrupt("rules of guarantees"))
 }
 
 /// The rules, or a refusal.

@@ -50,7 +50,8 @@ impl Book {
         let sum = |parts: [U256; 4]| {
             parts.into_iter().try_fold(U256::ZERO, |sum, part| sum.checked_add(part))
         };
-        let there = sum([U256::from(self.pool), U256::from(self.locked), self.paid, self.withdrawn]);
+        let there =
+            sum([U256::from(self.pool), U256::from(self.locked), self.paid, self.withdrawn]);
         let came = sum([self.deposited, self.premiums, U256::ZERO, U256::ZERO]);
         there.is_some() && there == came && self.cover <= self.locked
     }
@@ -75,7 +76,10 @@ impl Book {
         let shares =
             mul_div(tokens, all, self.value().saturating_add(1)).ok_or(GuaranteeError::Amount)?;
         if shares == 0 {
-            return Err(GuaranteeError::TooLittle { found: tokens, least: tokens.saturating_add(1) });
+            return Err(GuaranteeError::TooLittle {
+                found: tokens,
+                least: tokens.saturating_add(1),
+            });
         }
         self.shares = add(self.shares, shares)?;
         self.pool = add(self.pool, tokens)?;

@@ -9,7 +9,6 @@ use super::{
 use crate::{
     header_tree::{HeaderRef, HeaderTree},
     risk::{self, Probability, Ratio},
-    staking::mul_div,
 };
 
 /// How likely a block of the best branch is to be lost.
@@ -65,16 +64,18 @@ pub fn assess(
     }
     // The parent of the header; the base has none in the tree.
     begun = begun.min(at.map_or(begun, |below| below.time()));
-    let blocks = |work: U256| {
-        u64::try_from(work.checked_div(block).unwrap_or_default()).unwrap_or(u64::MAX)
-    };
+    let blocks =
+        |work: U256| u64::try_from(work.checked_div(block).unwrap_or_default()).unwrap_or(u64::MAX);
     let below = header.weight().saturating_sub(header.own_weight());
     let confirmations = blocks(tip.weight().saturating_sub(below));
     let share = Ratio::from_ppm(terms.attacker_share);
     let expected = confirmations.saturating_mul(terms.spacing.into());
     let kappa = Ratio::of((now_ms / 1_000).saturating_sub(begun), expected);
-    let secret = risk::rosenfeld(share, confirmations)
-        .max(risk::time_conditioned(share, confirmations, kappa));
+    let secret = risk::rosenfeld(share, confirmations).max(risk::time_conditioned(
+        share,
+        confirmations,
+        kappa,
+    ));
     let rival = tree
         .side_headers()
         .filter(|side| side.fork.height() < header.height())
@@ -95,12 +96,9 @@ pub fn premium(
     cover: u128,
 ) -> Result<u128, GuaranteeError> {
     let loss = probability.of(cover);
-    let loading = u128::from(params.loading_parts);
-    let whole = u128::from(WHOLE);
-    let down = mul_div(loss, loading, whole).ok_or(GuaranteeError::Amount)?;
-    // Exact only where the product is a multiple of the whole.
-    let rest = (loss % whole).saturating_mul(loading) % whole;
-    let loaded = down.saturating_add(u128::from(rest != 0));
+    let product = U256::from(loss).saturating_mul(U256::from(params.loading_parts));
+    let loaded =
+        u128::try_from(product.div_ceil(U256::from(WHOLE))).map_err(|_| GuaranteeError::Amount)?;
     let premium = loaded.saturating_add(amount(params.base_premium));
     if premium >= cover {
         return Err(GuaranteeError::Risk { premium, cover });

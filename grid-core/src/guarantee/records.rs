@@ -84,12 +84,7 @@ impl Guarantee {
 
 /// `keccak256(abi.encode(bytes32 chain, bytes32 txid, address beneficiary, address payer))`.
 #[must_use]
-pub fn guarantee_id(
-    chain: ChainKey,
-    txid: &B256,
-    beneficiary: &Address,
-    payer: &Address,
-) -> B256 {
+pub fn guarantee_id(chain: ChainKey, txid: &B256, beneficiary: &Address, payer: &Address) -> B256 {
     keccak256((chain.0, *txid, *beneficiary, *payer).abi_encode())
 }
 
@@ -189,10 +184,7 @@ pub(super) fn store_terms(overlay: &mut Overlay<'_>, chain: ChainKey, terms: &Te
 }
 
 /// A chain's open guarantees, oldest first.
-pub(crate) fn read_open(
-    state: &dyn StateRead,
-    chain: ChainKey,
-) -> Result<Vec<Open>, StorageError> {
+pub(crate) fn read_open(state: &dyn StateRead, chain: ChainKey) -> Result<Vec<Open>, StorageError> {
     Open::decode(&state.read(&keys::guarantee_open(chain))?.unwrap_or_default())
 }
 

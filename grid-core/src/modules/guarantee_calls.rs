@@ -106,11 +106,7 @@ pub(super) fn order(
 }
 
 /// `settle`, `settleIn` and `claim`.
-pub(super) fn end(
-    env: &mut Env<'_, '_>,
-    call: Calls,
-    bytes: usize,
-) -> Result<Vec<u8>, CallError> {
+pub(super) fn end(env: &mut Env<'_, '_>, call: Calls, bytes: usize) -> Result<Vec<u8>, CallError> {
     charge(env, 6, 5)?;
     let id = match &call {
         Calls::settle(call) => call.id,
@@ -131,17 +127,15 @@ pub(super) fn end(
             Ok(Vec::new())
         }
         Calls::claim(_) => {
-            let ended = with_source(env, chain, |overlay, source| {
-                guarantee::claim(overlay, source, &id)
-            })?;
+            let ended =
+                with_source(env, chain, |overlay, source| guarantee::claim(overlay, source, &id))?;
             let (beneficiary, paid) = (ended.beneficiary, U256::from(ended.cover));
             env.log(GUARANTEE, &Guarantee::Defaulted { id, beneficiary, paid });
             Ok(Guarantee::claimCall::abi_encode_returns(&paid))
         }
         _ => {
-            let ended = with_source(env, chain, |overlay, source| {
-                guarantee::settle(overlay, source, &id)
-            })?;
+            let ended =
+                with_source(env, chain, |overlay, source| guarantee::settle(overlay, source, &id))?;
             tell_settled(env, id, ended.height, ended.premium);
             Ok(Vec::new())
         }
