@@ -4,7 +4,7 @@ use alloy_consensus::{Transaction, TxReceipt};
 use alloy_primitives::U256;
 use alloy_sol_types::SolCall;
 use grid_core::{
-    modules::abi::{LightClients, Proofs, Registry, SYSTEM_CONTRACTS, Staking},
+    modules::abi::{Guarantee, LightClients, Proofs, Registry, SYSTEM_CONTRACTS, Staking},
     transition,
     transition::CallContext,
 };
@@ -21,6 +21,12 @@ fn junk() -> impl Strategy<Value = Vec<u8>> {
         Registry::setStatusCall::SELECTOR,
         Proofs::verifyCall::SELECTOR,
         Proofs::submitCall::SELECTOR,
+        Guarantee::depositCall::SELECTOR,
+        Guarantee::leaveCall::SELECTOR,
+        Guarantee::requestCall::SELECTOR,
+        Guarantee::settleInCall::SELECTOR,
+        Guarantee::claimCall::SELECTOR,
+        Guarantee::quoteCall::SELECTOR,
         Staking::registerCall::SELECTOR,
         Staking::delegateCall::SELECTOR,
         Staking::undelegateCall::SELECTOR,
