@@ -70,12 +70,12 @@ fn terms() -> Terms {
 /// A coinbase of a height, and a payment that differs by its number.
 fn block_txs(height: u64, payments: &[u8]) -> BlockTxs {
     let push = match height {
-        1..=16 => format!("01{:02x}", 0x50 + height),
-        17..=127 => format!("02{:02x}{height:02x}", 1),
-        _ => format!("03{:02x}{:02x}{:02x}", 2, height & 0xff, height >> 8),
+        1..=16 => format!("{:02x}", 0x50 + height),
+        17..=127 => format!("01{height:02x}"),
+        _ => format!("02{:02x}{:02x}", height & 0xff, height >> 8),
     };
-    // A script of two bytes at least.
-    let script = if push.starts_with("01") { format!("02{}00", &push[2..]) } else { push };
+    // Three bytes more: with two or one the shorter or the longer heights would make 64 bytes.
+    let script = format!("{:02x}{push}000000", push.len() / 2 + 3);
     let coinbase = format!(
         "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff{script}ffffffff0100f2052a01000000015100000000"
     );
@@ -95,6 +95,7 @@ fn block_txs(height: u64, payments: &[u8]) -> BlockTxs {
 /// The source, the pool, and everybody's account.
 struct World<'a> {
     overlay: Overlay<'a>,
+    network: NetworkParams,
     client: BitcoinClient,
     record: ChainRecord,
     now_ms: u64,
@@ -124,17 +125,19 @@ impl<'a> World<'a> {
         for account in PEOPLE {
             Account { nonce: 0, balance: U256::from(RICH) }.store(&mut overlay, &account);
         }
-        let client = BitcoinClient::from_genesis(network).unwrap();
+        let client = BitcoinClient::from_genesis(network.clone()).unwrap();
         let now_ms = client.tree().tip().time() * 1_000;
-        Self { overlay, client, record, now_ms, salt: 0 }
+        Self { overlay, network, client, record, now_ms, salt: 0 }
     }
 
     /// Mines on a block; the time is when it comes.
     fn mine_on(&mut self, parent: B256, payments: &[u8]) -> B256 {
         self.salt += 1;
         let below = self.client.tree().get(&parent).unwrap();
-        let (height, time) = (below.height() + 1, below.time() as u32 + 2);
-        let header = child(&tiny(), self.client.tree(), &parent, time, self.salt);
+        let height = below.height() + 1;
+        // Fifteen blocks in 32 s: the difficulty, which counts the gaps of a period, stays as it is.
+        let time = Header::parse(&self.network.genesis.0).time + (height * 32 / 15) as u32;
+        let header = child(&self.network, self.client.tree(), &parent, time, self.salt);
         // A salt in the version keeps equal blocks of two branches apart.
         let version = 0x2000_0000 + self.salt as i32;
         let merkle_root = block_txs(height, payments).tree().root();

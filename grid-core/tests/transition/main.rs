@@ -12,6 +12,7 @@ mod contracts;
 mod deep;
 mod fair;
 mod grid_chain;
+mod guarantee;
 mod properties;
 mod staking;
 

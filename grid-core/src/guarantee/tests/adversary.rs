@@ -1,14 +1,14 @@
 //! Attackers with a part of the hash rate against the pool, over long runs. Integers only, seeded.
 //!
 //! Attempts are played on counts of blocks. A block is the attacker's with probability `q`. Amounts are in
-//! thousandths of a block's value.
+//! millionths of a block's value.
 
 use super::*;
 use crate::risk::{Ratio, rosenfeld};
 
 const BLOCK: i128 = 1_000_000;
 /// So far behind nobody goes on.
-const HOPELESS: i64 = 40;
+const HOPELESS: i64 = 25;
 
 /// SplitMix64.
 struct Chance(u64);
@@ -76,9 +76,7 @@ fn play(kind: Kind, share: u32, assumed: u32, z: u64, loading: u32, attempts: u6
         }
         let asks = match kind {
             Kind::Blind => true,
-            Kind::Knowing => own > public,
-            // Longer than what the main chain knows.
-            Kind::Withholding => own > public,
+            Kind::Knowing | Kind::Withholding => own > public,
         };
         if !asks {
             sum.wasted += i128::from(own);
@@ -109,15 +107,15 @@ fn play(kind: Kind, share: u32, assumed: u32, z: u64, loading: u32, attempts: u6
     sum
 }
 
-const ATTEMPTS: u64 = 200_000;
+const ATTEMPTS: u64 = 50_000;
 const LOADING: u32 = 15_000;
 
-/// The table of docs/guarantee.md; `--nocapture` prints it.
+/// A seeded play of the table in docs/guarantee.md; `--nocapture` prints it.
 #[test]
 fn the_pool_does_not_lose_to_who_asks_blindly_and_nobody_gains() {
     println!("| attacker | share | z | asked | lost | pool | attacker |");
     for kind in [Kind::Blind, Kind::Knowing, Kind::Withholding] {
-        for share in [50_000, 100_000, 200_000, 300_000, 400_000, 450_000] {
+        for share in [50_000, 100_000, 200_000, 300_000, 400_000] {
             for z in [1, 2, 3, 6] {
                 let sum = play(kind, share, 100_000, z, LOADING, ATTEMPTS);
                 let blocks = |amount: i128| amount / BLOCK;
@@ -130,9 +128,12 @@ fn the_pool_does_not_lose_to_who_asks_blindly_and_nobody_gains() {
                     blocks(sum.pool()),
                     blocks(sum.attacker())
                 );
-                if share <= 100_000 {
+                // Blindly and with a greater share than the terms assume, he wins more than the premium is for.
+                if share <= 100_000 || kind != Kind::Blind {
                     assert!(sum.attacker() <= 0, "{kind:?} {share} {z} {sum:?}");
-                    assert!(kind != Kind::Blind || sum.pool() > 0, "{share} {z} {sum:?}");
+                }
+                if share <= 100_000 && kind == Kind::Blind {
+                    assert!(sum.pool() > 0, "{share} {z} {sum:?}");
                 }
             }
         }
@@ -143,8 +144,8 @@ fn the_pool_does_not_lose_to_who_asks_blindly_and_nobody_gains() {
 fn without_loading_the_pool_gains_nothing_to_speak_of() {
     let cover = i128::from(ATTEMPTS) * BLOCK;
     let even = play(Kind::Blind, 100_000, 100_000, 1, 10_000, ATTEMPTS);
-    // Three standard deviations of 200,000 attempts with a probability of a fifth are 0.3 %.
-    assert!(even.pool().abs() < cover / 250, "{even:?}");
+    // One standard deviation of 50,000 attempts with a probability of a fifth is 0.18 %.
+    assert!(even.pool().abs() < cover / 100, "{even:?}");
     let loaded = play(Kind::Blind, 100_000, 100_000, 1, LOADING, ATTEMPTS);
     assert!(loaded.pool() > cover / 12, "{loaded:?}");
 }

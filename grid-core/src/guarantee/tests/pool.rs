@@ -110,7 +110,7 @@ proptest! {
 
     #[test]
     fn no_number_breaks_the_book(
-        ops in proptest::collection::vec((0u8..5, any::<u128>(), any::<u128>()), 0..30),
+        ops in proptest::collection::vec((0u8..5, 0..u128::MAX / 64, 0..u128::MAX / 64), 0..30),
     ) {
         let mut book = Book::default();
         for (kind, one, other) in ops {
@@ -122,7 +122,6 @@ proptest! {
                 3 => { book.settle(book.cover, book.locked - book.cover); Ok(()) }
                 _ => { book.pay(book.cover, book.locked - book.cover); Ok(()) }
             };
-            prop_assume!(done.is_ok() || book.locked >= before.locked);
             if done.is_err() {
                 // The caller undoes what a refused call did.
                 book = before;
