@@ -26,12 +26,11 @@ pub struct GuaranteeGenesis {
 
 /// The terms of a chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TermsOf {
     /// CAIP-2 id.
     pub chain: ChainId,
     /// Its terms.
-    #[serde(flatten)]
     pub terms: Terms,
 }
 

@@ -12,7 +12,8 @@
 //!
 //! # Invariants
 //! - `pool + locked + paid + withdrawn = deposited + premiums`, to the last unit, after every call ([`Book::is_balanced`]).
-//! - The contract's account holds `pool + locked`.
+//! - The contract's account holds `pool + locked`. Calls move nothing else into it; what a delegate's commission may send there is
+//!   nobody's.
 //! - The cover of all open guarantees is locked in full, so it never exceeds the pool.
 //! - A guarantee leaves [`Status::Guaranteed`] once, for a state that it never leaves.
 //! - Divisions round in favour of the pool.

@@ -8,8 +8,8 @@ use super::{
     params::{GuaranteeParams, Terms, amount, need},
     price::{Quote, assess, premium},
     records::{
-        Guarantee, Status, guarantee_id, read_book, read_guarantee, read_holding, read_open,
-        read_terms, store_book, store_guarantee, store_holding, store_open, store_terms,
+        Guarantee, Status, read_book, read_guarantee, read_holding, read_open, read_terms,
+        store_book, store_guarantee, store_holding, store_open, store_terms,
     },
 };
 use crate::{
@@ -295,7 +295,7 @@ pub(crate) fn request(
 }
 
 /// A guarantee that is not over.
-pub(super) fn need_open(state: &dyn StateRead, id: &B256) -> Result<Guarantee, GuaranteeError> {
+fn need_open(state: &dyn StateRead, id: &B256) -> Result<Guarantee, GuaranteeError> {
     let found = read_guarantee(state, id)?.ok_or(GuaranteeError::Unknown(*id))?;
     match found.status {
         Status::Guaranteed => Ok(found),
@@ -310,7 +310,7 @@ fn end(
     status: Status,
 ) -> Result<Guarantee, GuaranteeError> {
     let Guarantee { chain, cover, premium, beneficiary, .. } = guarantee;
-    let id = guarantee_id(chain, &guarantee.txid, &beneficiary, &guarantee.payer);
+    let id = guarantee.id();
     let mut open = read_open(overlay, chain)?;
     open.retain(|one| one.id != id);
     store_open(overlay, chain, &open);

@@ -5,13 +5,16 @@ use alloy_sol_types::{SolCall, SolInterface};
 
 use super::{
     CallError, Env, Module,
-    abi::{GUARANTEE, Guarantee},
+    abi::{
+        GUARANTEE,
+        Guarantee::{self, GuaranteeCalls as Calls},
+    },
     gas,
     guarantee_calls::{end, order, set_terms, view},
 };
 use crate::{
-    guarantee::{self, Caller, GuaranteeError},
-    state::keys,
+    guarantee::{self, Caller, GuaranteeError, Status, read_guarantee},
+    state::{StateRead, keys},
 };
 
 /// The module.
@@ -43,10 +46,19 @@ impl Module for GuaranteeModule {
         Guarantee::GuaranteeEvents::SIGNATURES.to_vec()
     }
 
+    fn is_known(&self, state: &dyn StateRead, input: &[u8]) -> Result<bool, CallError> {
+        let id = match decode(input)? {
+            Calls::settle(call) => call.id,
+            Calls::settleIn(call) => call.id,
+            Calls::claim(call) => call.id,
+            _ => return Ok(false),
+        };
+        let found = read_guarantee(state, &id)?;
+        Ok(found.is_some_and(|found| found.status != Status::Guaranteed))
+    }
+
     fn call(&self, env: &mut Env<'_, '_>, input: &[u8]) -> Result<Vec<u8>, CallError> {
-        use Guarantee::GuaranteeCalls as Calls;
-        let call = Calls::abi_decode_validate(input)
-            .map_err(|error| CallError::revert(format!("Guarantee: bad call data: {error}")))?;
+        let call = decode(input)?;
         if !matches!(call, Calls::deposit(_) | Calls::request(_)) {
             env.not_payable()?;
         }
@@ -64,9 +76,15 @@ impl From<GuaranteeError> for CallError {
     fn from(error: GuaranteeError) -> Self {
         match error {
             GuaranteeError::Storage(error) => Self::Storage(error),
+            GuaranteeError::Ended { .. } => Self::AlreadyKnown,
             refused => Self::Revert(refused.to_string()),
         }
     }
+}
+
+fn decode(input: &[u8]) -> Result<Calls, CallError> {
+    Calls::abi_decode_validate(input)
+        .map_err(|error| CallError::revert(format!("Guarantee: bad call data: {error}")))
 }
 
 pub(super) const fn caller(env: &Env<'_, '_>) -> Caller {
@@ -84,11 +102,8 @@ pub(super) fn narrow(number: U256) -> Result<u128, CallError> {
 }
 
 /// What underwriters do.
-fn underwrite(
-    env: &mut Env<'_, '_>,
-    call: Guarantee::GuaranteeCalls,
-) -> Result<Vec<u8>, CallError> {
-    use Guarantee::{GuaranteeCalls as Calls, *};
+fn underwrite(env: &mut Env<'_, '_>, call: Calls) -> Result<Vec<u8>, CallError> {
+    use Guarantee::*;
     charge(env, 5, 4)?;
     let (caller, value) = (caller(env), env.value);
     let holder = caller.account;
