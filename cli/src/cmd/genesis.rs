@@ -12,6 +12,8 @@ use eyre::{Result, WrapErr as _, bail, eyre};
 use grid_core::{
     genesis::{self, Genesis},
     grid::Validator,
+    guarantee::{GuaranteeGenesis, GuaranteeParams, Terms, TermsOf},
+    modules::{ChainRecord, ClientParams},
     staking::{GenesisDelegate, StakingGenesis, StakingParams},
     transition::ExecutedBlock,
 };
@@ -30,6 +32,12 @@ const BLOCK_REWARD: u128 = GRID;
 const RESERVE: u128 = 10_000_000 * GRID;
 /// What a delegate keeps of its voters' rewards, of 10,000.
 const COMMISSION: u16 = 1_000;
+/// Attacker's share of the hash rate in the terms of networks that are mined by hand, parts per million.
+const TRIAL_SHARE: u32 = 100_000;
+/// What one of their blocks counts as.
+const TRIAL_BLOCK_VALUE: u128 = 100 * GRID;
+/// How long underwriters there wait.
+const TRIAL_DELAY_SECS: u64 = 10;
 /// Chain id of a new chain, unless another is asked for.
 pub(crate) const CHAIN_ID: u64 = 4_700_000;
 /// Gas limit of a block: several full submissions.
@@ -56,7 +64,7 @@ pub(super) fn new(
         validators: equal(validators),
         chains: Vec::new(),
         staking: None,
-        guarantee: None,
+        guarantee: Some(guarantee(&[])),
     })
 }
 
@@ -79,6 +87,35 @@ pub(super) fn staking(
         bond: params.min_self_bond,
     });
     StakingGenesis { delegates: delegates.collect(), reserve: U128::from(RESERVE), params }
+}
+
+/// The guarantee of a new network. A chain whose blocks come when somebody asks for them is there to try things out: it
+/// has terms, blocks need no age, and underwriters leave at once. Every other chain gets its terms from the governor, with
+/// `grid guarantee terms`: what a block is worth in GRID limits the cover, and nobody knows it here.
+pub(super) fn guarantee(chains: &[ChainRecord]) -> GuaranteeGenesis {
+    let chains: Vec<_> = chains.iter().filter_map(trial_terms).collect();
+    let params = if chains.is_empty() {
+        GuaranteeParams::default()
+    } else {
+        GuaranteeParams {
+            min_age_secs: 0,
+            withdraw_delay_secs: TRIAL_DELAY_SECS,
+            ..GuaranteeParams::default()
+        }
+    };
+    GuaranteeGenesis { params, chains }
+}
+
+/// Terms for a network that is mined by hand.
+fn trial_terms(record: &ChainRecord) -> Option<TermsOf> {
+    let ClientParams::Bitcoin { network, .. } = &record.client else { return None };
+    let network = network.params().ok().filter(|network| network.no_retargeting)?;
+    let terms = Terms {
+        attacker_share: TRIAL_SHARE,
+        spacing: network.spacing,
+        block_value: U128::from(TRIAL_BLOCK_VALUE),
+    };
+    Some(TermsOf { chain: record.id.clone(), terms })
 }
 
 /// Validators of power 1 each, by increasing address.

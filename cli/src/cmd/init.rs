@@ -86,6 +86,7 @@ pub(super) async fn run(home: &Home, args: &InitArgs, out: Output) -> Result<()>
     genesis::fund(&mut genesis.alloc, &args.fund)?;
     genesis.chains =
         records.into_iter().map(|record| with_attester(record, relayer.address)).collect();
+    genesis.guarantee = Some(genesis::guarantee(&genesis.chains));
     let block = genesis::build(&genesis)?;
     genesis::write_home(home, &genesis, &config)?;
     let made = Made {

@@ -195,6 +195,8 @@ impl<'a> Plan<'a> {
             let template = genesis::read(file, "--genesis")?;
             genesis.chain_id = self.args.chain_id.unwrap_or(template.chain_id);
             genesis.governor = template.governor;
+            let guarantee = || genesis::guarantee(&template.chains);
+            genesis.guarantee = Some(template.guarantee.unwrap_or_else(guarantee));
             genesis.chains = template.chains;
             genesis.alloc.extend(template.alloc);
         }
