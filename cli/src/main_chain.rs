@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_sol_types::SolCall;
 use eyre::{Result, WrapErr as _, eyre};
-use grid_adapters::{Endpoint, RpcPool};
+use grid_adapters::{AdapterError, Endpoint, RpcError, RpcPool};
 use grid_core::{
     ChainId, CompatHeader,
     api::{AccountInfo, ChainInfo, GridTip, NodePeers, NodeStatus, ProveAnswer, RawBlock},
@@ -18,6 +19,8 @@ use serde_json::{Value, json};
 
 use crate::{home::Home, sources};
 
+/// JSON-RPC error of a call that the contract refused.
+const REVERTED: i64 = 3;
 /// The fix where a node does not answer.
 const NO_NODE: &str =
     "the node does not answer; is `grid node run` running, and is this its JSON-RPC (--rpc)?";
@@ -115,6 +118,24 @@ impl GridRpc {
     /// What a view of a contract answers.
     pub(crate) async fn call(&self, to: Address, input: &Bytes) -> Result<Bytes> {
         self.ask("eth_call", json!([{ "to": to, "input": input }, "latest"])).await
+    }
+
+    /// Asks a view of a contract.
+    pub(crate) async fn view<C: SolCall>(&self, to: Address, call: &C) -> Result<C::Return> {
+        let answer = self.call(to, &call.abi_encode().into()).await?;
+        C::abi_decode_returns(&answer)
+            .wrap_err_with(|| format!("the node's answer to {} is malformed", C::SIGNATURE))
+    }
+
+    /// Why a contract refuses a call now; `None` where it does not.
+    pub(crate) async fn refusal(&self, to: Address, input: &Bytes) -> Result<Option<String>> {
+        let Err(error) = self.call(to, input).await else { return Ok(None) };
+        match error.downcast_ref::<AdapterError>() {
+            Some(AdapterError::Rpc(RpcError::Server { code: REVERTED, message, .. })) => {
+                Ok(Some(message.trim_start_matches("execution reverted: ").to_owned()))
+            }
+            _ => Err(error),
+        }
     }
 
     /// Who decides the next block.

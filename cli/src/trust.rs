@@ -130,7 +130,7 @@ impl TrustFile {
 }
 
 /// A time in milliseconds since 1970, for people.
-fn rfc3339(ms: u64) -> String {
+pub(crate) fn rfc3339(ms: u64) -> String {
     // Later than the year 9999 has no such form.
     if ms > 253_402_300_799_999 {
         return "always".into();

@@ -3,6 +3,7 @@
 mod bench;
 mod bitcoin;
 mod ethereum;
+mod guarantee;
 mod init;
 mod node;
 mod prove;
@@ -19,6 +20,7 @@ use grid_core::ChainId;
 pub(crate) use bench::*;
 pub(crate) use bitcoin::*;
 pub(crate) use ethereum::*;
+pub(crate) use guarantee::*;
 pub(crate) use init::InitArgs;
 pub(crate) use node::*;
 pub(crate) use prove::*;
@@ -86,6 +88,9 @@ pub(crate) enum Command {
     Staking(StakingCommand),
     /// The system contracts of every Grid chain: addresses and ABI.
     Contracts(ContractsArgs),
+    /// Cover for payments of slow chains that are not confirmed yet: prices, guarantees, the pool behind them.
+    #[command(subcommand)]
+    Guarantee(Box<GuaranteeCommand>),
     /// Encrypted keys.
     #[command(subcommand)]
     Keys(KeysCommand),

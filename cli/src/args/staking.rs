@@ -108,7 +108,7 @@ pub(crate) struct UnjailArgs {
 }
 
 /// An amount of GRID: digits with at most 18 decimals, above zero.
-fn amount(text: &str) -> Result<U256, String> {
+pub(super) fn amount(text: &str) -> Result<U256, String> {
     if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
         return Err("an amount is a number of GRID, for example 1500 or 0.25".into());
     }

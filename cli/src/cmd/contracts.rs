@@ -12,10 +12,11 @@ use crate::{
 };
 
 /// The interfaces as other tools read them. A test of grid-core compares them with the modules.
-const ABIS: [(&str, &str); 4] = [
+const ABIS: [(&str, &str); 5] = [
     ("Registry", include_str!("../../../contracts/abi/Registry.json")),
     ("LightClients", include_str!("../../../contracts/abi/LightClients.json")),
     ("Proofs", include_str!("../../../contracts/abi/Proofs.json")),
+    ("Guarantee", include_str!("../../../contracts/abi/Guarantee.json")),
     ("Staking", include_str!("../../../contracts/abi/Staking.json")),
 ];
 

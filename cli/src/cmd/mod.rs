@@ -11,6 +11,7 @@ mod contracts;
 mod doctor;
 mod ethereum;
 mod genesis;
+mod guarantee;
 mod init;
 mod keys;
 mod localnet;
@@ -63,6 +64,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Submit(args) => done(block_on(submit::run(&home, &args, out))),
         Command::Staking(command) => done(block_on(staking::run(&home, &command, out))),
         Command::Contracts(args) => done(contracts::run(&args, out)),
+        Command::Guarantee(command) => done(block_on(guarantee::run(&home, &command, out))),
         Command::Keys(command) => done(keys::run(&home, &command, out)),
         Command::Bench(command) => done(block_on(bench::run(&command, out))),
         Command::Bitcoin(command) => bitcoin::run(&command, out),

@@ -7,7 +7,7 @@ use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, utils::format_ether};
 use alloy_signer::SignerSync as _;
 use alloy_signer_local::PrivateKeySigner;
-use eyre::{Result, WrapErr as _, bail};
+use eyre::{Result, WrapErr as _, bail, ensure};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -16,6 +16,7 @@ use crate::{
     home::Home,
     keys,
     main_chain::{GridRpc, key_file},
+    output::Output,
 };
 
 /// A transaction that is in no block after this time is reported as pending.
@@ -45,6 +46,18 @@ pub(super) struct Included {
     pub(super) block: Option<Value>,
     /// Whether the call had its effect.
     pub(super) succeeded: bool,
+}
+
+impl Included {
+    /// Refuses a call without effect.
+    pub(super) fn took_effect(self) -> Result<Self> {
+        let transaction = self.transaction;
+        ensure!(
+            self.succeeded,
+            "transaction {transaction} reverted: something has changed meanwhile; try again"
+        );
+        Ok(self)
+    }
 }
 
 /// A transaction that would be sent.
@@ -131,6 +144,35 @@ pub(super) async fn send(
         block: receipt.get("blockNumber").cloned(),
         succeeded: receipt.get("status").and_then(Value::as_str) == Some("0x1"),
     }))
+}
+
+/// What was done.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Done {
+    transaction: String,
+    block: Option<Value>,
+    message: String,
+}
+
+/// Sends a call, waits for its block and says what came of it.
+pub(super) async fn perform(
+    rpc: &GridRpc,
+    signer: &PrivateKeySigner,
+    call: Call,
+    message: String,
+    (dry_run, out): (bool, Output),
+) -> Result<()> {
+    let included = match send(rpc, signer, call, dry_run).await? {
+        Sent::Included(included) => included.took_effect()?,
+        Sent::Draft(draft) => return out.show(&draft, Draft::people),
+    };
+    let transaction = included.transaction.to_string();
+    let done = Done { transaction, block: included.block, message };
+    out.show(&done, |done| {
+        let block = done.block.as_ref().and_then(Value::as_str).unwrap_or("?");
+        format!("{}\n  transaction  {}\n  block        {block}", done.message, done.transaction)
+    })
 }
 
 async fn draft(rpc: &GridRpc, from: Address, call: Call) -> Result<TxEip1559> {

@@ -215,21 +215,17 @@ fn priced(
     Ok((Quote { premium, risk, available: room.available() }, room))
 }
 
-/// The heights that a deadline may have. What decides the end must still be tracked then, so half of the window is the
-/// limit; the other half is for reorganisations and for who is late.
 fn check_deadline(
     params: &GuaranteeParams,
     source: &Source<'_>,
     height: u64,
     found: u64,
 ) -> Result<(), GuaranteeError> {
-    let tip = source.tree.tip().height();
-    let kept = height.saturating_add(source.record.window / 2).saturating_sub(params.grace);
-    let least = tip.saturating_add(params.min_term);
-    let most = tip.saturating_add(params.max_term).min(kept);
-    if (least..=most).contains(&found) {
+    let range = params.deadlines(source.tree.tip().height(), height, source.record.window);
+    if range.contains(&found) {
         return Ok(());
     }
+    let (least, most) = range.into_inner();
     Err(GuaranteeError::Deadline { found, least, most })
 }
 

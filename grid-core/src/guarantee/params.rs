@@ -1,5 +1,7 @@
 //! The rules of guarantees, and the terms of a chain.
 
+use core::ops::RangeInclusive;
+
 use alloy_primitives::U128;
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +95,15 @@ impl GuaranteeParams {
             return Err("minCover and minDeposit must be above 0".into());
         }
         Ok(())
+    }
+
+    /// The heights that a deadline may have for a block at `height`, with the tracked tip at `tip`. What decides the end
+    /// must still be tracked then, so half of the chain's window is the limit; the other half is for reorganisations and
+    /// for who is late.
+    #[must_use]
+    pub fn deadlines(&self, tip: u64, height: u64, window: u64) -> RangeInclusive<u64> {
+        let kept = height.saturating_add(window / 2).saturating_sub(self.grace);
+        tip.saturating_add(self.min_term)..=tip.saturating_add(self.max_term).min(kept)
     }
 }
 

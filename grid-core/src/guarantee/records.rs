@@ -24,7 +24,9 @@ pub enum Status {
 }
 
 impl Status {
-    const fn from_code(code: u64) -> Option<Self> {
+    /// The status with a code of the contract's; 0 is for a guarantee that does not exist.
+    #[must_use]
+    pub const fn from_code(code: u64) -> Option<Self> {
         match code {
             1 => Some(Self::Guaranteed),
             2 => Some(Self::Settled),

@@ -21,10 +21,15 @@ use crate::{
     state::{Account, MemoryState, Overlay, keys},
 };
 
-mod adversary;
 mod bitcoin;
+mod chance;
+mod economy;
+mod game;
+mod long_run;
 mod pool;
 mod properties;
+
+use chance::Chance;
 
 const UNIT: u128 = 1_000_000_000_000_000_000;
 const RICH: u128 = 1_000_000 * UNIT;
@@ -68,7 +73,7 @@ fn terms() -> Terms {
 }
 
 /// A coinbase of a height, and a payment that differs by its number.
-fn block_txs(height: u64, payments: &[u8]) -> BlockTxs {
+fn block_txs(height: u64, payments: &[u32]) -> BlockTxs {
     let push = match height {
         1..=16 => format!("{:02x}", 0x50 + height),
         17..=127 => format!("01{height:02x}"),
@@ -79,10 +84,10 @@ fn block_txs(height: u64, payments: &[u8]) -> BlockTxs {
     let coinbase = format!(
         "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff{script}ffffffff0100f2052a01000000015100000000"
     );
-    let payment = |n: &u8| {
+    let payment = |n: &u32| {
         format!(
             "0100000001{}000000000151ffffffff010700000000000000015100000000",
-            hex::encode([*n; 32])
+            hex::encode(n.to_be_bytes().repeat(8))
         )
     };
     let raw: Vec<_> = core::iter::once(coinbase)
@@ -131,7 +136,7 @@ impl<'a> World<'a> {
     }
 
     /// Mines on a block; the time is when it comes.
-    fn mine_on(&mut self, parent: B256, payments: &[u8]) -> B256 {
+    fn mine_on(&mut self, parent: B256, payments: &[u32]) -> B256 {
         self.salt += 1;
         let below = self.client.tree().get(&parent).unwrap();
         let height = below.height() + 1;
@@ -147,7 +152,7 @@ impl<'a> World<'a> {
         header.hash()
     }
 
-    fn mine(&mut self, payments: &[u8]) -> B256 {
+    fn mine(&mut self, payments: &[u32]) -> B256 {
         let tip = self.client.tree().tip().hash();
         self.mine_on(tip, payments)
     }
@@ -210,7 +215,7 @@ impl<'a> World<'a> {
     }
 
     /// The order of payment 1 of a block that holds these payments.
-    fn order(&self, block: B256, payments: &[u8], cover: u128) -> Order {
+    fn order(&self, block: B256, payments: &[u32], cover: u128) -> Order {
         Order {
             block,
             proof: block_txs(self.height_of(&block), payments).prove(1).unwrap(),
@@ -234,7 +239,7 @@ impl<'a> World<'a> {
         &mut self,
         id: B256,
         block: B256,
-        payments: &[u8],
+        payments: &[u32],
         index: u64,
     ) -> Result<(Guarantee, u64), GuaranteeError> {
         let height = self.client.tree().get(&block).map_or(1, |header| header.height());

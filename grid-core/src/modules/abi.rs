@@ -1,5 +1,10 @@
 //! Solidity interfaces of the system contracts: what `cast` and every Ethereum library call.
 
+#![allow(
+    clippy::too_many_arguments,
+    reason = "constructors of events, which have a field for each"
+)]
+
 use alloy_primitives::{Address, address};
 use alloy_sol_types::sol;
 

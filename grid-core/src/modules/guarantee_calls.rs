@@ -36,6 +36,18 @@ impl From<Guarantee::BitcoinTx> for TxProof {
     }
 }
 
+impl From<TxProof> for Guarantee::BitcoinTx {
+    fn from(proof: TxProof) -> Self {
+        Self {
+            raw: proof.raw,
+            index: proof.index,
+            branch: proof.branch,
+            coinbase: proof.coinbase,
+            coinbaseBranch: proof.coinbase_branch,
+        }
+    }
+}
+
 /// Lets a function look at a chain, with the client that the block has loaded.
 fn with_source<T>(
     env: &mut Env<'_, '_>,

@@ -23,14 +23,7 @@ fn block_txs() -> BlockTxs {
 }
 
 fn payment() -> Guarantee::BitcoinTx {
-    let proof = block_txs().prove(1).unwrap();
-    Guarantee::BitcoinTx {
-        raw: proof.raw,
-        index: proof.index,
-        branch: proof.branch,
-        coinbase: proof.coinbase,
-        coinbaseBranch: proof.coinbase_branch,
-    }
+    block_txs().prove(1).unwrap().into()
 }
 
 struct Fixture {

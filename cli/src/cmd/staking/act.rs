@@ -4,24 +4,14 @@ use alloy_primitives::{Address, U256, utils::format_ether};
 use alloy_sol_types::SolCall;
 use eyre::{Result, bail, ensure};
 use grid_core::modules::abi::{STAKING, Staking};
-use serde::Serialize;
-use serde_json::Value;
 
 use super::Contract;
 use crate::{
     args::{DelegateArgs, RegisterArgs, SendingArgs, UndelegateArgs, UnjailArgs, WithdrawArgs},
-    cmd::send::{self, Call, Sent},
+    cmd::send::{self, Call},
     home::Home,
     output::Output,
 };
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Done {
-    transaction: String,
-    block: Option<Value>,
-    message: String,
-}
 
 pub(super) async fn register(
     home: &Home,
@@ -77,7 +67,7 @@ pub(super) async fn undelegate(
 }
 
 /// Shares that are worth an amount at least, as far as held.
-fn shares_of(amount: U256, tokens: U256, shares: U256) -> Result<U256> {
+pub(in crate::cmd) fn shares_of(amount: U256, tokens: U256, shares: U256) -> Result<U256> {
     ensure!(
         amount <= tokens,
         "the stake is worth {} GRID, less than {}",
@@ -139,20 +129,7 @@ async fn finish<C: SolCall>(
     (sending, out): (SendingArgs, Output),
 ) -> Result<()> {
     let call = Call { to: STAKING, value, input: call.abi_encode().into() };
-    let included = match send::send(&contract.rpc, signer, call, sending.dry_run).await? {
-        Sent::Included(included) => included,
-        Sent::Draft(draft) => return out.show(&draft, send::Draft::people),
-    };
-    let transaction = included.transaction.to_string();
-    ensure!(
-        included.succeeded,
-        "transaction {transaction} reverted: something has changed meanwhile; try again"
-    );
-    let done = Done { transaction, block: included.block, message };
-    out.show(&done, |done| {
-        let block = done.block.as_ref().and_then(Value::as_str).unwrap_or("?");
-        format!("{}\n  transaction  {}\n  block        {block}", done.message, done.transaction)
-    })
+    send::perform(&contract.rpc, signer, call, message, (sending.dry_run, out)).await
 }
 
 #[cfg(test)]

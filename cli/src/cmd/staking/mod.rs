@@ -1,9 +1,9 @@
 //! `grid staking`: delegates, stakes and the epoch, over JSON-RPC.
 
-mod act;
+pub(super) mod act;
 mod status;
 
-use alloy_primitives::{Address, Bytes};
+use alloy_primitives::Address;
 use alloy_sol_types::SolCall;
 use eyre::{Result, WrapErr as _};
 use grid_core::{
@@ -35,10 +35,7 @@ struct Contract {
 impl Contract {
     /// Asks one of its views.
     async fn read<C: SolCall>(&self, call: &C) -> Result<C::Return> {
-        let input = Bytes::from(call.abi_encode());
-        let answer = self.rpc.call(STAKING, &input).await?;
-        C::abi_decode_returns(&answer)
-            .wrap_err_with(|| format!("the node's answer to {} is malformed", C::SIGNATURE))
+        self.rpc.view(STAKING, call).await
     }
 
     async fn params(&self) -> Result<StakingParams> {

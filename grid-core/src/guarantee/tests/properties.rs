@@ -12,8 +12,8 @@ enum Op {
     Leave { who: u8, parts: u8 },
     Withdraw { who: u8, parts: u8 },
     Wait { secs: u16 },
-    Mine { payments: Vec<u8> },
-    Branch { back: u8, blocks: u8, payment: u8 },
+    Mine { payments: Vec<u32> },
+    Branch { back: u8, blocks: u8, payment: u32 },
     Request { who: u8, back: u8, cover: u128, term: u8 },
     Settle { at: u8 },
     SettleIn { at: u8, back: u8 },
@@ -28,8 +28,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (who.clone(), 0..=11u8).prop_map(|(who, parts)| Op::Leave { who, parts }),
         1 => (who.clone(), 0..=11u8).prop_map(|(who, parts)| Op::Withdraw { who, parts }),
         1 => (0..160u16).prop_map(|secs| Op::Wait { secs }),
-        4 => proptest::collection::vec(1..4u8, 0..2).prop_map(|payments| Op::Mine { payments }),
-        2 => (0..8u8, 1..9u8, 0..4u8)
+        4 => proptest::collection::vec(1..4u32, 0..2).prop_map(|payments| Op::Mine { payments }),
+        2 => (0..8u8, 1..9u8, 0..4u32)
             .prop_map(|(back, blocks, payment)| Op::Branch { back, blocks, payment }),
         4 => (who, 0..6u8, amount(), 0..22u8)
             .prop_map(|(who, back, cover, term)| Op::Request { who, back, cover, term }),
@@ -42,12 +42,12 @@ fn op() -> impl Strategy<Value = Op> {
 /// What the test itself knows: what each block holds, and how each guarantee ended.
 #[derive(Default)]
 struct Model {
-    blocks: BTreeMap<B256, Vec<u8>>,
+    blocks: BTreeMap<B256, Vec<u32>>,
     guarantees: Vec<(B256, Status)>,
 }
 
 impl Model {
-    fn mine(&mut self, world: &mut World<'_>, parent: B256, payments: &[u8]) -> B256 {
+    fn mine(&mut self, world: &mut World<'_>, parent: B256, payments: &[u32]) -> B256 {
         let block = world.mine_on(parent, payments);
         self.blocks.insert(block, payments.to_vec());
         block
@@ -100,7 +100,7 @@ fn apply(world: &mut World<'_>, model: &mut Model, op: &Op) {
         Op::Branch { back, blocks, payment } => {
             let mut at = below(world, *back);
             for n in 0..*blocks {
-                let payments = if n == *payment { vec![*payment] } else { Vec::new() };
+                let payments = if u32::from(n) == *payment { vec![*payment] } else { Vec::new() };
                 at = model.mine(world, at, &payments);
             }
             Ok(())
