@@ -87,11 +87,14 @@ fn addresses_in_runbooks_are_served() {
     let document = files::text("docs/openapi.json");
     let document: serde_json::Value = serde_json::from_str(&document).expect("JSON");
     let node = files::text("node/src/http.rs");
-    let of_relayer = |path: &str| document["paths"].get(path).is_some();
-    let of_node = |path: &str| node.contains(&format!(".route(\"{path}\""));
-    let served: [(&str, &dyn Fn(&str) -> bool); 2] =
-        [("127.0.0.1:9640", &of_relayer), ("127.0.0.1:9641", &of_node)];
-    for (address, serves) in served {
+    for (address, of_relayer) in [("127.0.0.1:9640", true), ("127.0.0.1:9641", false)] {
+        let serves = |path: &str| {
+            if of_relayer {
+                document["paths"].get(path).is_some()
+            } else {
+                node.contains(&format!(".route(\"{path}\""))
+            }
+        };
         for page in files::folder("docs/runbooks", "md") {
             let text = files::text(&format!("docs/runbooks/{page}.md"));
             for part in text.split(address).skip(1).filter(|part| part.starts_with('/')) {
