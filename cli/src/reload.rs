@@ -9,16 +9,16 @@ use std::{
 use async_trait::async_trait;
 use eyre::{Result, WrapErr as _};
 use grid_adapters::{EndpointMetrics, Secret};
-use grid_core::{ChainId, Level};
+use grid_core::ChainId;
 use grid_relayer::{
-    ChainSource, Change, Control, Effect, LaneConfig, Reload,
+    ChainSource, Change, Control, Effect, Reload,
     attest::{AttestConfig, AttestedChain},
 };
 use tokio::sync::Mutex;
 use toml::{Table, Value};
 
 use crate::{
-    config::{ChainSection, Config, RelayerSection, SourceSection, leaves, masked_value},
+    config::{ChainSection, Config, SourceSection, leaves, masked_value},
     home::Home,
     logging::{self, LogFilter},
     sources,
@@ -131,6 +131,7 @@ impl Plan {
         poll.l2 = allowed(now.l2, asked.l2);
         poll.l3 = allowed(now.l3, asked.l3);
         self.next.relayer.poll = poll;
+        self.next.relayer.lanes.clone_from(&self.asked.relayer.lanes);
     }
 
     fn chains(&mut self, home: &Home, in_force: &InForce, metrics: &EndpointMetrics) -> Result<()> {
@@ -176,18 +177,10 @@ impl Plan {
         for id in &self.gone {
             relayer.remove_chain(id).await;
         }
-        relayer.set_lanes(lanes(&self.next.relayer));
+        relayer.set_lanes(self.next.relayer.lanes());
         relayer.set_tokens(&self.attest.tokens);
         Ok(())
     }
-}
-
-/// The lanes of the relayer, in the order of [`Level::ALL`].
-pub(crate) fn lanes(relayer: &RelayerSection) -> [LaneConfig; Level::ALL.len()] {
-    let poll = &relayer.poll;
-    let polls = [poll.l0, poll.l1, poll.l2, poll.l3];
-    Level::ALL
-        .map(|level| LaneConfig { poll: polls[usize::from(level.code())], ..LaneConfig::of(level) })
 }
 
 /// Whether a chain's source keeps a file for itself alone, so that its successor could not open it.

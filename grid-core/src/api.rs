@@ -57,6 +57,10 @@ pub struct ChainInfo {
     /// Whose signatures its headers need, where the chain is attested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attesters: Option<AttesterSet>,
+    /// Who brought its headers lately: the accounts of the last submissions that blocks took, newest first, each
+    /// once. As the asked node saw them: a hint for relayers that take turns, no part of the chain's state.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub submitters: Vec<Address>,
 }
 
 /// Where the main chain's sync-committee client stands: all that a relayer needs to know what is missing.

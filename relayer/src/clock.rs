@@ -1,7 +1,10 @@
 //! Time as the relayer writes it down, and the length of pauses.
 
-use core::time::Duration;
-use std::time::{SystemTime, UNIX_EPOCH};
+use core::{fmt, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
 use alloy_primitives::keccak256;
 
@@ -11,6 +14,57 @@ use crate::store::millis;
 #[must_use]
 pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
+}
+
+/// A wall clock that is so far ahead of the time that has passed was set, or the machine slept: it is followed.
+const AHEAD: u64 = 10_000;
+
+/// What a [`Clock`] reads: the wall clock, milliseconds since 1970, and the time that has passed since any fixed
+/// moment.
+type Read = dyn Fn() -> (u64, Duration) + Send + Sync;
+
+/// Time that never runs backwards while the process lives: pauses, leases and resends are differences of it,
+/// and a wall clock that is set back by an hour must not stop them for an hour. Cheap to clone.
+#[derive(Clone)]
+pub struct Clock {
+    read: Arc<Read>,
+    /// A moment by both: everything else is counted from it.
+    base: Arc<Mutex<(u64, Duration)>>,
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Clock").field(&self.now_ms()).finish()
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        let start = Instant::now();
+        Self::of(move || (now_ms(), start.elapsed()))
+    }
+}
+
+impl Clock {
+    /// A clock over a wall clock (milliseconds since 1970) and the time that has passed since any fixed moment.
+    #[must_use]
+    pub fn of(read: impl Fn() -> (u64, Duration) + Send + Sync + 'static) -> Self {
+        let base = Arc::new(Mutex::new(read()));
+        Self { read: Arc::new(read), base }
+    }
+
+    /// Milliseconds since 1970.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        let (wall, elapsed) = (self.read)();
+        let mut base = self.base.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = base.0.saturating_add(millis(elapsed.saturating_sub(base.1)));
+        if wall > now.saturating_add(AHEAD) {
+            *base = (wall, elapsed);
+            return wall;
+        }
+        now
+    }
 }
 
 /// The pause after the `attempt`-th failure in a row (counted from 1): `first` doubled every time, at
@@ -64,6 +118,23 @@ mod tests {
             assert_eq!(span(millis), expected);
         }
         assert!(span(u64::MAX).contains(" d "));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_goes_on_and_one_that_is_ahead_is_followed() {
+        let time = Arc::new(Mutex::new((1_000_000, Duration::ZERO)));
+        let read = time.clone();
+        let clock = Clock::of(move || *read.lock().unwrap());
+        let pass = |wall: u64, seconds: u64| {
+            *time.lock().unwrap() = (wall, Duration::from_secs(seconds));
+            clock.now_ms()
+        };
+        assert_eq!(pass(1_001_000, 1), 1_001_000);
+        assert_eq!(pass(5_000, 2), 1_002_000, "set back: goes on");
+        assert_eq!(pass(6_000, 3), 1_003_000);
+        assert_eq!(pass(1_013_500, 4), 1_004_000, "a little ahead");
+        assert_eq!(pass(9_000_000, 5), 9_000_000, "the machine slept");
+        assert_eq!(pass(1_006_000, 6), 9_001_000, "and never back");
     }
 
     #[test]

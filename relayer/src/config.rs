@@ -67,6 +67,8 @@ pub struct LaneConfig {
     pub poll: Duration,
     /// Most items handed to the main chain in one round of the whole lane.
     pub budget: u32,
+    /// Part of the budget for chains at their tip while others catch up, percent. The rest is for those.
+    pub live_share: u8,
     /// Most unfinished items of one chain.
     pub in_flight: u32,
     /// Most headers of one item.
@@ -98,6 +100,9 @@ pub struct SubmitConfig {
     pub stale_after: Duration,
     /// Do everything up to signing, and send nothing.
     pub dry_run: bool,
+    /// Where several relayers submit headers of a chain: how long each waits for one that goes first. Longer than
+    /// a submission takes until the main chain shows it: a few blocks.
+    pub turn_delay: Duration,
 }
 
 /// How long finished work is kept.
@@ -121,7 +126,8 @@ impl LaneConfig {
         Self {
             poll,
             budget: 16,
-            in_flight: 4,
+            live_share: 50,
+            in_flight: 8,
             batch: MAX_BITCOIN_BATCH,
             backoff: Duration::from_millis(500),
             max_backoff: Duration::from_secs(30),
@@ -140,6 +146,7 @@ impl Default for SubmitConfig {
             lease: Duration::from_secs(10),
             stale_after: Duration::from_secs(60),
             dry_run: false,
+            turn_delay: Duration::from_secs(3),
         }
     }
 }
@@ -175,11 +182,13 @@ impl RelayerConfig {
     pub fn settings(&self) -> Vec<(String, String)> {
         let mut settings = lane_settings(&self.lanes);
         let mut set = |name: &str, value: String| settings.push((name.to_owned(), value));
-        let SubmitConfig { lease, replace_after, max_attempts, stale_after, .. } = self.submit;
+        let SubmitConfig { lease, replace_after, max_attempts, stale_after, turn_delay, .. } =
+            self.submit;
         set("submit.lease", format!("{lease:?}"));
         set("submit.replace_after", format!("{replace_after:?}"));
         set("submit.max_attempts", max_attempts.to_string());
         set("submit.stale_after", format!("{stale_after:?}"));
+        set("submit.turn_delay", format!("{turn_delay:?}"));
         set("retention.age", format!("{:?}", self.retention.age));
         set("retention.count", self.retention.count.to_string());
         set("round", format!("{:?}", self.round));
@@ -198,12 +207,13 @@ impl RelayerConfig {
 pub(crate) fn lane_settings(lanes: &[LaneConfig; Level::ALL.len()]) -> Vec<(String, String)> {
     let mut settings = Vec::new();
     for (level, lane) in Level::ALL.into_iter().zip(lanes) {
-        let LaneConfig { poll, budget, in_flight, batch, max_backoff, .. } = lane;
+        let LaneConfig { poll, budget, live_share, in_flight, batch, max_backoff, .. } = lane;
         let mut set = |key: &str, value: String| {
             settings.push((format!("lanes.{}.{key}", level.to_string().to_lowercase()), value));
         };
         set("poll", format!("{poll:?}"));
         set("budget", budget.to_string());
+        set("live_share", live_share.to_string());
         set("in_flight", in_flight.to_string());
         set("batch", batch.to_string());
         set("max_backoff", format!("{max_backoff:?}"));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use grid_adapters::{FinalityChain, SourceHeader};
+use grid_adapters::FinalityChain;
 use grid_core::api::{BlockRef, SyncStatus};
 
 use crate::{
@@ -10,8 +10,8 @@ use crate::{
     evidence::{self, Offer},
     main_chain::MainView,
     plan::finality::{FinalityPlan, FinalityView, Next, floor, plan},
-    round::{MAX_ROWS, Report, RoundError, Tools},
-    store::{NewItem, Planned, millis},
+    round::{MAX_ROWS, Report, RoundError, Tools, followed, headers_of},
+    store::{NewItem, millis},
 };
 
 /// A chain's part of the relayer. It remembers only what saves a question.
@@ -51,10 +51,7 @@ impl FinalityRound {
         now: u64,
     ) -> Result<Report, RoundError> {
         let id = self.source.id().clone();
-        let info = main.chain(&id).ok_or_else(|| RoundError::Unregistered(id.clone()))?;
-        if info.status != "active" {
-            return Err(RoundError::Stopped { chain: id, status: info.status.clone() });
-        }
+        let info = followed(main, &id)?;
         let sync = info.sync.as_ref().ok_or_else(|| RoundError::NotFinality(id.clone()))?;
         // First: a source without a trusted block of its own takes the main chain's from this question.
         let data = self.source.finality_data(sync).await?;
@@ -147,10 +144,8 @@ impl FinalityRound {
                 }
                 (Next::Nothing | Next::Data, _) => return Ok(()),
             };
-            match tools.store.plan(&item, now, tools.submit.stale_after).await? {
-                // Finished a moment ago; the next view of the main chain will show it.
-                Planned::Exists(_) => return Ok(()),
-                Planned::Inserted | Planned::Revived => report.planned += 1,
+            if !tools.plan(&item, report, now).await? {
+                return Ok(());
             }
         }
     }
@@ -164,25 +159,8 @@ impl FinalityRound {
         whole: bool,
     ) -> Result<Option<NewItem>, RoundError> {
         let below = last.height.saturating_sub(batch).max(floor);
-        let headers = self.headers(below.saturating_add(1), last.height).await?;
+        let count = usize::try_from(last.height.saturating_sub(below)).unwrap_or(usize::MAX);
+        let headers = headers_of(&*self.source, below.saturating_add(1), count).await?;
         Ok(evidence::section(self.source.id(), &headers, last, whole)?)
-    }
-
-    /// The headers `from..=to`, in as many calls as the source needs.
-    async fn headers(&self, from: u64, to: u64) -> Result<Vec<SourceHeader>, RoundError> {
-        let mut headers: Vec<SourceHeader> = Vec::new();
-        loop {
-            let next = from.saturating_add(headers.len() as u64);
-            let missing = to.saturating_add(1).saturating_sub(next);
-            if missing == 0 {
-                return Ok(headers);
-            }
-            let count = usize::try_from(missing).unwrap_or(usize::MAX);
-            let part = self.source.headers(next, count).await?;
-            if part.is_empty() {
-                return Ok(headers);
-            }
-            headers.extend(part);
-        }
     }
 }

@@ -3,16 +3,18 @@
 //! A field's documentation is its HELP text. Series are made for every configured chain and every known
 //! label value when the relayer starts, so that a rate over the first event is right.
 
+mod make;
 #[cfg(test)]
 mod tests;
 
 use prometheus::{
-    Encoder as _, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Encoder as _, GaugeVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use grid_core::{ChainId, api::SyncStatus, modules::ChainStatus as Registered};
 
+use self::make::Make;
 use crate::{
     clock::now_ms,
     main_chain::Refusal,
@@ -68,54 +70,6 @@ macro_rules! metrics {
             }
         }
     };
-}
-
-/// Makes a metric with or without labels.
-trait Make: Sized {
-    /// Prometheus' word for the type.
-    const KIND: &'static str;
-
-    fn make(opts: Opts, labels: &[&str], buckets: &[f64]) -> Result<Self, prometheus::Error>;
-}
-
-impl Make for IntGauge {
-    const KIND: &'static str = "gauge";
-
-    fn make(opts: Opts, _: &[&str], _: &[f64]) -> Result<Self, prometheus::Error> {
-        Self::with_opts(opts)
-    }
-}
-
-impl Make for IntGaugeVec {
-    const KIND: &'static str = "gauge";
-
-    fn make(opts: Opts, labels: &[&str], _: &[f64]) -> Result<Self, prometheus::Error> {
-        Self::new(opts, labels)
-    }
-}
-
-impl Make for GaugeVec {
-    const KIND: &'static str = "gauge";
-
-    fn make(opts: Opts, labels: &[&str], _: &[f64]) -> Result<Self, prometheus::Error> {
-        Self::new(opts, labels)
-    }
-}
-
-impl Make for IntCounterVec {
-    const KIND: &'static str = "counter";
-
-    fn make(opts: Opts, labels: &[&str], _: &[f64]) -> Result<Self, prometheus::Error> {
-        Self::new(opts, labels)
-    }
-}
-
-impl Make for HistogramVec {
-    const KIND: &'static str = "histogram";
-
-    fn make(opts: Opts, labels: &[&str], buckets: &[f64]) -> Result<Self, prometheus::Error> {
-        Self::new(HistogramOpts::from(opts).buckets(buckets.to_vec()), labels)
-    }
 }
 
 /// Times in a stage: from a part of a Grid block to what nobody should wait for.

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     attest::{AttestService, Attester, Collector},
-    clock::now_ms,
+    clock::{Clock, now_ms},
     config::{RelayerConfig, Retention},
     crew::{self, Crew},
     error::RelayerError,
@@ -102,6 +102,7 @@ impl Relayer {
         let admin = admin.transpose()?;
         let addresses = [&http, &admin].map(|server| server.as_ref().map(Server::address));
         let store = Box::pin(open(&config.database, &cancel)).await?;
+        let clock = Clock::default();
         let metrics = Arc::new(Metrics::new()?);
         metrics.initialise(&ids);
         if let Some(endpoints) = &config.endpoints {
@@ -146,6 +147,7 @@ impl Relayer {
             board: board.clone(),
             metrics: metrics.clone(),
             crew: crew.clone(),
+            clock: clock.clone(),
         };
         let shared = Arc::new(Shared::new(parts, sources));
         let inner = Arc::new(Inner {
@@ -160,7 +162,7 @@ impl Relayer {
             crew,
             started_at: now_ms(),
         });
-        let mut specs = tasks(&config, &inner, &shared, &submitter);
+        let mut specs = tasks(&config, &inner, &shared, &submitter, &clock);
         specs.extend(http.into_iter().chain(admin).map(|server| server.task(inner.clone())));
         let supervisor = Supervisor::new(specs, metrics, cancel.clone());
         // Set once, right here.
@@ -199,6 +201,7 @@ fn tasks(
     inner: &Arc<Inner>,
     shared: &Arc<Shared>,
     submitter: &Arc<Submitter>,
+    clock: &Clock,
 ) -> Vec<TaskSpec> {
     const LANES: [&str; 4] = ["lane-l0", "lane-l1", "lane-l2", "lane-l3"];
     let mut specs = Vec::new();
@@ -213,9 +216,9 @@ fn tasks(
     specs.push(TaskSpec::new("wake", LATE, move |pulse, cancel| {
         wake::run(waked.clone(), pulse, cancel)
     }));
-    let (submitter, poll) = (submitter.clone(), config.submit.poll);
+    let (submitter, poll, clock) = (submitter.clone(), config.submit.poll, clock.clone());
     specs.push(TaskSpec::new("settle", LATE.max(3 * poll), move |pulse, cancel| {
-        settle(submitter.clone(), poll, pulse, cancel)
+        settle(submitter.clone(), poll, clock.clone(), pulse, cancel)
     }));
     let (crew, waked) = (inner.crew.clone(), shared.clone());
     let late = LATE.max(3 * config.submit.lease);
@@ -233,6 +236,7 @@ fn tasks(
 async fn settle(
     submitter: Arc<Submitter>,
     poll: Duration,
+    clock: Clock,
     pulse: Pulse,
     cancel: CancellationToken,
 ) {
@@ -245,7 +249,7 @@ async fn settle(
             _ = timer.tick() => {}
         }
         pulse.beat();
-        match submitter.settle(now_ms()).await {
+        match submitter.settle(clock.now_ms()).await {
             Ok(_) => pulse.progress(),
             Err(error) => tracing::warn!(%error, "transactions not settled"),
         }
@@ -253,6 +257,9 @@ async fn settle(
 }
 
 async fn prune(store: Store, retention: Retention, pulse: Pulse, cancel: CancellationToken) {
+    if let Err(error) = store.forget_future(now_ms()).await {
+        tracing::warn!(%error, "times in the future not corrected");
+    }
     let mut timer = tokio::time::interval(PRUNE_EVERY);
     loop {
         tokio::select! {

@@ -1,5 +1,7 @@
 //! One round of one chain: look at both ends, plan, write items.
 
+mod view;
+
 use core::time::Duration;
 use std::{collections::HashSet, sync::Arc};
 
@@ -11,12 +13,13 @@ use grid_core::{
 };
 use thiserror::Error;
 
+use self::view::{adrift, is_full, view};
 use crate::{
     attest::{Collector, Shortfall},
     config::{LaneConfig, SubmitConfig},
     evidence::{self, EvidenceError},
     main_chain::{MainChain, MainError, MainView},
-    plan::{Answer, Ask, Covered, Finished, Outcome, Planner, Step, View},
+    plan::{Answer, Ask, Finished, Outcome, Planner, Step, View},
     store::{Item, NewItem, Planned, Stage, Store, StoreError},
 };
 
@@ -171,10 +174,61 @@ pub struct Tools {
     pub submit: SubmitConfig,
 }
 
+impl Tools {
+    /// Makes sure that an item has its row. `false` when it was finished a moment ago: the next view of the
+    /// main chain will show it.
+    pub(crate) async fn plan(
+        &self,
+        item: &NewItem,
+        report: &mut Report,
+        now: u64,
+    ) -> Result<bool, StoreError> {
+        match self.store.plan(item, now, self.submit.stale_after).await? {
+            Planned::Exists(_) => Ok(false),
+            Planned::Inserted | Planned::Revived => {
+                report.planned += 1;
+                Ok(true)
+            }
+        }
+    }
+}
+
 impl core::fmt::Debug for Tools {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Tools").field("store", &self.store).finish_non_exhaustive()
     }
+}
+
+/// What the main chain says of a chain that it follows.
+#[expect(clippy::result_large_err, reason = "a round's own error, once a round")]
+pub(crate) fn followed<'a>(
+    main: &'a MainView,
+    id: &grid_core::ChainId,
+) -> Result<&'a ChainInfo, RoundError> {
+    let info = main.chain(id).ok_or_else(|| RoundError::Unregistered(id.clone()))?;
+    if info.status == "active" {
+        return Ok(info);
+    }
+    Err(RoundError::Stopped { chain: id.clone(), status: info.status.clone() })
+}
+
+/// Headers of a source's active chain from a height on, in as many calls as the source needs; fewer where it
+/// has no more. Whoever uses them checks that they are linked.
+pub(crate) async fn headers_of(
+    source: &dyn SourceChain,
+    from: u64,
+    count: usize,
+) -> Result<Vec<SourceHeader>, AdapterError> {
+    let mut headers: Vec<SourceHeader> = Vec::new();
+    while headers.len() < count {
+        let next = from.saturating_add(headers.len() as u64);
+        let part = source.headers(next, count - headers.len()).await?;
+        if part.is_empty() {
+            break;
+        }
+        headers.extend(part);
+    }
+    Ok(headers)
 }
 
 /// A chain's part of the relayer. It remembers only what saves questions; forgetting it costs nothing.
@@ -221,10 +275,7 @@ impl ChainRound {
         let tip = self.source.tip().await?;
         let tip = BlockRef { height: tip.height, hash: tip.hash };
         let sight = self.source.view();
-        let info = main.chain(&id).ok_or_else(|| RoundError::Unregistered(id.clone()))?;
-        if info.status != "active" {
-            return Err(RoundError::Stopped { chain: id, status: info.status.clone() });
-        }
+        let info = followed(main, &id)?;
         let mut report = Report { source: Some(tip), ..Report::default() };
         let rows = tools.store.unfinished(&id, MAX_ROWS).await?;
         let idle = tip == info.tracked || self.idle == Some((tip, info.tracked));
@@ -233,7 +284,7 @@ impl ChainRound {
             self.fill(tools, info, tip, rows, &mut report, now).await?;
         }
         if tip == info.tracked {
-            report.planned += self.compete(tools, info, &sight, now).await?;
+            self.compete(tools, info, &sight, &mut report, now).await?;
         }
         Ok(report)
     }
@@ -248,15 +299,15 @@ impl ChainRound {
         tools: &Tools,
         info: &ChainInfo,
         sight: &SourceView,
+        report: &mut Report,
         now: u64,
-    ) -> Result<u32, RoundError> {
+    ) -> Result<(), RoundError> {
         let end = |branch: &Branch| branch.headers.last().map(|last| last.compat.blockHash);
         self.shown.retain(|hash| sight.branches.iter().any(|branch| end(branch) == Some(*hash)));
         let held = sight.disagreement.as_ref().is_some_and(|disagreement| disagreement.held);
         if held || info.family != Family::Bitcoin {
-            return Ok(0);
+            return Ok(());
         }
-        let mut planned = 0;
         for branch in &sight.branches {
             let Some(end) = end(branch) else { continue };
             let above = BlockRef { height: branch.fork.height, hash: branch.fork.hash };
@@ -264,16 +315,13 @@ impl ChainRound {
                 continue;
             }
             let item = evidence::item(&info.id, info.family, above, &branch.headers)?;
-            let stale_after = tools.submit.stale_after;
-            match tools.store.plan(&item, now, stale_after).await? {
-                Planned::Exists(_) => {}
-                Planned::Inserted | Planned::Revived => planned += 1,
-            }
+            tools.plan(&item, report, now).await?;
         }
-        Ok(planned)
+        Ok(())
     }
 
-    /// Runs the planner until nothing is missing or the lane's limit is reached.
+    /// Runs the planner until nothing is missing or the lane's limit is reached. Each item is written down at once,
+    /// not all together at the end: a source may be too slow for all of them in one round.
     async fn fill(
         &mut self,
         tools: &Tools,
@@ -283,6 +331,10 @@ impl ChainRound {
         report: &mut Report,
         now: u64,
     ) -> Result<(), RoundError> {
+        for row in adrift(tools, info, &mut rows, now) {
+            let reason = "the main chain has lost the headers below it";
+            tools.store.drop_item(&row.key, reason, now).await?;
+        }
         loop {
             let view = view(tools, info, tip, &rows, now);
             let (finished, headers) = self.plan(tools, view).await?;
@@ -298,20 +350,17 @@ impl ChainRound {
                     return Err(RoundError::NoCommonHeader { chain, base: info.base.height });
                 }
                 Outcome::Relay { above, .. } => {
-                    if open(&rows) >= usize::try_from(tools.lane.in_flight).unwrap_or(usize::MAX) {
+                    if is_full(tools, &rows) {
                         return Ok(());
                     }
                     let item = match info.security {
                         Security::Attested => attested(tools, info, above, &headers, now).await?,
                         _ => evidence::item(&info.id, info.family, above, &headers)?,
                     };
-                    let stale_after = tools.submit.stale_after;
-                    match tools.store.plan(&item, now, stale_after).await? {
-                        // Finished a moment ago; the next view of the main chain will show it.
-                        Planned::Exists(_) => return Ok(()),
-                        Planned::Inserted | Planned::Revived => report.planned += 1,
+                    if !tools.plan(&item, report, now).await? {
+                        return Ok(());
                     }
-                    rows = tools.store.unfinished(&info.id, MAX_ROWS).await?;
+                    rows.push(item.planned(now));
                 }
             }
         }
@@ -336,7 +385,7 @@ impl ChainRound {
                     Answer::HeaderAt(header.map(|header| header.compat.blockHash))
                 }
                 Step::Ask(Ask::Headers { from, count }) => {
-                    headers = self.headers(from, count).await?;
+                    headers = headers_of(&*self.source, from, count).await?;
                     Answer::Headers(headers.iter().map(evidence::link).collect())
                 }
             };
@@ -344,21 +393,6 @@ impl ChainRound {
         }
         let moved = Finished { outcome: Outcome::Moved, common: None, stale: Vec::new() };
         Ok((moved, headers))
-    }
-
-    /// As many headers as asked for, in as many calls as the source needs. The planner and the evidence
-    /// check that they are linked.
-    async fn headers(&self, from: u64, count: usize) -> Result<Vec<SourceHeader>, RoundError> {
-        let mut headers = Vec::new();
-        while headers.len() < count {
-            let next = from.saturating_add(headers.len() as u64);
-            let part = self.source.headers(next, count - headers.len()).await?;
-            if part.is_empty() {
-                break;
-            }
-            headers.extend(part);
-        }
-        Ok(headers)
     }
 
     /// Writes down what a run has found out about existing items.
@@ -376,11 +410,15 @@ impl ChainRound {
         if rows.iter().any(|row| passed(&row)) {
             tools.store.finish(&info.id, common.height, now).await?;
         }
-        for row in rows {
+        for row in rows.iter().filter(|row| matches!(row.stage, Stage::Planned | Stage::Parked)) {
             let off = finished.stale.iter().any(|stale| stale.last == row.last);
-            if off && matches!(row.stage, Stage::Planned | Stage::Parked) {
-                tools.store.drop_item(&row.key, "the source left this branch", now).await?;
-            }
+            let partly = row.from <= common.height && row.last.height > common.height;
+            let reason = match (off, partly) {
+                (true, _) => "the source left this branch",
+                (_, true) => "another relayer brought its first headers",
+                _ => continue,
+            };
+            tools.store.drop_item(&row.key, reason, now).await?;
         }
         if common.height < info.tracked.height && finished.outcome != Outcome::Behind {
             if self.left != Some(info.tracked) {
@@ -426,33 +464,4 @@ async fn attested(
         let Some(end) = shorter.last() else { return Err(shortfall.into()) };
         (run, last) = (shorter, evidence::link(end).block);
     }
-}
-
-/// Items that occupy the lane's places: all but those that wait for the main chain's branch.
-fn open(rows: &[Item]) -> usize {
-    rows.iter().filter(|row| row.stage != Stage::Included).count()
-}
-
-/// What the planner starts from. Included ranges that have not shown up for long do not count: the main
-/// chain evidently does not have them.
-fn view(tools: &Tools, info: &ChainInfo, tip: BlockRef, rows: &[Item], now: u64) -> View {
-    let stale = crate::store::millis(tools.submit.stale_after);
-    let counts = |row: &&Item| match row.stage {
-        Stage::Included => row.updated_at.saturating_add(stale) > now,
-        stage => stage.is_open(),
-    };
-    let covered = rows
-        .iter()
-        .filter(counts)
-        .map(|row| Covered { parent: row.parent, last: row.last })
-        .collect();
-    // With no room for another item one header is enough to see whether the branch is still the same.
-    let full = open(rows) >= usize::try_from(tools.lane.in_flight).unwrap_or(usize::MAX);
-    let (batch, whole) = if full {
-        (1, 1)
-    } else {
-        let batch = tools.lane.batch.min(evidence::batch_limit(info.family));
-        (batch, evidence::whole_limit(info.family))
-    };
-    View { source: tip, tracked: info.tracked, base: info.base, covered, batch, whole }
 }

@@ -22,7 +22,7 @@ use crate::{
     keys,
     logging::{self, LogFilter},
     output::Output,
-    reload::{Settings, lanes},
+    reload::Settings,
     sources,
 };
 
@@ -123,9 +123,10 @@ async fn start_relayer(
     relayer.attest = sources::attestation(home, config)?;
     relayer.http = Some(config.relayer.listen);
     relayer.submit.lease = config.relayer.lease;
+    relayer.submit.turn_delay = config.relayer.turn_delay;
     let admin = |token| AdminConfig { listen: config.relayer.admin.listen, token };
     relayer.admin = sources::admin_token(home, config)?.map(admin);
-    relayer.lanes = lanes(&config.relayer);
+    relayer.lanes = config.relayer.lanes();
     let sources = sources::all(home, config, &metrics)?;
     relayer.endpoints = Some(metrics);
     Relayer::start(relayer, sources, main, cancel.clone())

@@ -11,8 +11,19 @@ use super::{
 };
 
 /// Sections that the environment can override, those inside others first.
-pub(super) const SECTIONS: [&str; 7] =
-    ["node.p2p", "relayer.admin", "relayer.poll", "relayer.pool", "node", "relayer", "log"];
+pub(super) const SECTIONS: [&str; 11] = [
+    "relayer.lanes.l0",
+    "relayer.lanes.l1",
+    "relayer.lanes.l2",
+    "relayer.lanes.l3",
+    "node.p2p",
+    "relayer.admin",
+    "relayer.poll",
+    "relayer.pool",
+    "node",
+    "relayer",
+    "log",
+];
 /// More faults than this are not worth listing.
 const MAX_FAULTS: usize = 64;
 

@@ -7,13 +7,23 @@ use std::{
 };
 
 use grid_adapters::member::MAX_MEMBERS;
-use grid_relayer::store::{PostgresConfig, StoreLocation};
+use grid_core::Level;
+use grid_relayer::{
+    LaneConfig, SubmitConfig,
+    store::{PostgresConfig, StoreLocation},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Addresses, AdminSection, PoolSection, check::Faults};
 
 /// A lane that looks for work more often than this only costs.
 const SHORTEST_POLL: Duration = Duration::from_millis(50);
+
+/// A relayer that waits longer for others is of no use when they fail.
+const LONGEST_DELAY: Duration = Duration::from_secs(600);
+
+/// A round looks at so many unfinished submissions of a chain at most, with room for those on their way out.
+const MOST_IN_FLIGHT: u32 = 64;
 
 /// `[relayer]`: the daemon that brings headers to the main chain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +49,9 @@ pub(crate) struct RelayerSection {
     /// Relayers on one database: so long the chains and items of one that died wait for another. Also after a restart.
     #[serde(with = "humantime_serde")]
     pub(crate) lease: Duration,
+    /// How long this relayer waits for another one that goes first.
+    #[serde(with = "humantime_serde")]
+    pub(crate) turn_delay: Duration,
     /// Where administration is served.
     pub(crate) admin: AdminSection,
     /// How often each speed level's lane looks for work.
@@ -46,6 +59,8 @@ pub(crate) struct RelayerSection {
     /// How the main chain's nodes are treated.
     #[serde(skip_serializing_if = "PoolSection::is_default")]
     pub(crate) pool: PoolSection,
+    /// What each speed level's lane may submit.
+    pub(crate) lanes: LanesSection,
 }
 
 /// The setting that names the file with the token of administration.
@@ -67,9 +82,11 @@ impl Default for RelayerSection {
             listen: SocketAddr::from(([127, 0, 0, 1], 9640)),
             attest_tokens: Vec::new(),
             lease: Duration::from_secs(10),
+            turn_delay: SubmitConfig::default().turn_delay,
             admin: AdminSection::default(),
             poll: PollSection::default(),
             pool: PoolSection::default(),
+            lanes: LanesSection::default(),
         }
     }
 }
@@ -103,7 +120,66 @@ impl Default for PollSection {
     }
 }
 
+/// `[relayer.lanes]`: one section for each speed level.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LanesSection {
+    /// Chains with blocks at most 5 s apart.
+    pub(crate) l0: LaneSection,
+    /// At most 60 s.
+    pub(crate) l1: LaneSection,
+    /// At most 5 min.
+    pub(crate) l2: LaneSection,
+    /// Slower.
+    pub(crate) l3: LaneSection,
+}
+
+/// `[relayer.lanes.l0]` to `l3`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LaneSection {
+    /// Most submissions of all its chains in one round.
+    pub(crate) budget: u32,
+    /// Percent of the budget that chains which catch up leave to chains at their tip.
+    pub(crate) live_share: u8,
+    /// Most unfinished submissions of one chain.
+    pub(crate) in_flight: u32,
+}
+
+impl LaneSection {
+    const fn of(level: Level) -> Self {
+        let LaneConfig { budget, live_share, in_flight, .. } = LaneConfig::of(level);
+        Self { budget, live_share, in_flight }
+    }
+}
+
+impl Default for LaneSection {
+    fn default() -> Self {
+        Self::of(Level::L0)
+    }
+}
+
+impl Default for LanesSection {
+    fn default() -> Self {
+        let [l0, l1, l2, l3] = Level::ALL.map(LaneSection::of);
+        Self { l0, l1, l2, l3 }
+    }
+}
+
 impl RelayerSection {
+    /// The lanes, in the order of [`Level::ALL`].
+    pub(crate) fn lanes(&self) -> [LaneConfig; Level::ALL.len()] {
+        let (poll, lanes) = (&self.poll, &self.lanes);
+        let polls = [poll.l0, poll.l1, poll.l2, poll.l3];
+        let lanes = [&lanes.l0, &lanes.l1, &lanes.l2, &lanes.l3];
+        Level::ALL.map(|level| {
+            let number = usize::from(level.code());
+            let (poll, LaneSection { budget, live_share, in_flight }) =
+                (polls[number], lanes[number].clone());
+            LaneConfig { poll, budget, live_share, in_flight, ..LaneConfig::of(level) }
+        })
+    }
+
     /// The addresses that it listens on, each with its path.
     pub(crate) fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
         let admin = self.admin.token_file.as_ref();
@@ -149,6 +225,23 @@ impl RelayerSection {
             if interval < SHORTEST_POLL {
                 faults.note(&format!("poll.{lane}"), "must be at least 50ms");
             }
+        }
+        if self.turn_delay > LONGEST_DELAY {
+            faults.note("turn_delay", "must be at most 10m");
+        }
+        let lanes = &self.lanes;
+        for (name, lane) in
+            [("l0", &lanes.l0), ("l1", &lanes.l1), ("l2", &lanes.l2), ("l3", &lanes.l3)]
+        {
+            let mut check = |key: &str, wrong: bool, text: &str| {
+                if wrong {
+                    faults.note(&format!("lanes.{name}.{key}"), text);
+                }
+            };
+            check("budget", lane.budget == 0, "must be at least 1");
+            check("live_share", lane.live_share > 100, "must be at most 100");
+            let range = 1..=MOST_IN_FLIGHT;
+            check("in_flight", !range.contains(&lane.in_flight), "must be 1 to 64");
         }
     }
 }

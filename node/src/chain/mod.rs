@@ -11,6 +11,7 @@ mod effort;
 mod evidence;
 mod senders;
 mod submit;
+mod submitters;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,7 @@ use std::{
     },
 };
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use grid_consensus::Head;
 use grid_core::{
     ChainKey,
@@ -44,6 +45,7 @@ use cache::ExecutedCache;
 use clients::Clients;
 use effort::Effort;
 pub use submit::{SubmitError, decode};
+use submitters::Submitters;
 
 /// How far a proposed block's time may be ahead of this node's clock, milliseconds. Judged only when
 /// voting live; a decided block is never judged by a clock.
@@ -79,6 +81,8 @@ pub struct GridChain {
     clock: Clock,
     executed: Mutex<ExecutedCache>,
     clients: Clients,
+    /// Who brought headers lately.
+    submitters: Submitters,
     head: watch::Sender<Head>,
     /// The newest block, so that nobody reads and hashes it again.
     parent: Mutex<Parent>,
@@ -111,6 +115,7 @@ impl GridChain {
             clock: Clock::default(),
             executed: Mutex::new(ExecutedCache::default()),
             clients: Clients::default(),
+            submitters: Submitters::read(&view)?,
             head: watch::Sender::new(head),
             parent: Mutex::new(read_parent(&view)?),
             effort: Effort::default(),
@@ -175,6 +180,11 @@ impl GridChain {
         Ok(self.clients.get(view, chain)?)
     }
 
+    /// The accounts that brought a chain's headers lately, newest first.
+    pub(crate) fn submitters(&self, chain: ChainKey) -> Vec<Address> {
+        self.submitters.of(chain, self.head.borrow().height)
+    }
+
     /// The newest block of a snapshot as the parent of the next.
     fn parent(&self, view: &View) -> Result<Parent, ChainFailure> {
         let parent = self.lock_parent().clone();
@@ -197,6 +207,8 @@ impl GridChain {
     fn after_commit(&self, executed: &ExecutedBlock, head: Head) -> Result<(), ChainFailure> {
         self.executed().clear();
         self.clients.changed(head.height, &executed.diff);
+        let transactions = &executed.block.body.transactions;
+        self.submitters.note(head.height, transactions, &executed.receipts, &executed.senders);
         let previous_ms = self.head.borrow().time_ms;
         let view = self.store.view()?;
         *self.lock_parent() = Parent { header: executed.block.header.clone(), hash: executed.hash };

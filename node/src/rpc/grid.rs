@@ -95,6 +95,7 @@ fn chains(context: &Context) -> Result<Vec<ChainInfo>, RpcError> {
                 LightClient::Attested(client) => Some(client.attesters().clone()),
                 _ => None,
             },
+            submitters: context.chain.submitters(key),
             id: record.id,
         });
     }

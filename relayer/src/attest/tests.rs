@@ -48,7 +48,7 @@ impl Bench {
         let main = Arc::new(SimMain::new(faults.clone(), set));
         let source = |_| Arc::new(SimSource::new(chain.clone(), 5, faults.clone()));
         let sources: Vec<_> = (0..attesters).map(source).collect();
-        main.register(&chain, sources[0].at(0).unwrap());
+        main.register(&chain, sources[0].at(0).unwrap(), grid_core::Level::L0);
         let folder = tempfile::tempdir().unwrap();
         Self { main, chain, keys, sources, folder }
     }

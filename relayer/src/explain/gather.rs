@@ -26,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Longest search for a hash that no row has.
 const SEARCH: Duration = Duration::from_secs(8);
 
-/// The main chain's view may be so old, in milliseconds.
-const FRESH: u64 = 2_000;
+/// The main chain's view may be so old.
+const FRESH: Duration = Duration::from_secs(2);
 
 /// Newest headers of each source among which a hash is looked for.
 const NEWEST: u64 = 64;
@@ -57,7 +57,7 @@ pub(crate) async fn explain(inner: &Inner, text: &str) -> Result<Explanation, Ex
         wallet: status.wallet.clone(),
         ..Facts::default()
     };
-    let view = in_time(inner.shared().view(facts.now, FRESH)).await.and_then(Result::ok);
+    let view = in_time(inner.shared().view(FRESH)).await.and_then(Result::ok);
     // After the question: it notes when the main chain answered.
     facts.main = inner.board().main();
     facts.registry_known = view.is_some();

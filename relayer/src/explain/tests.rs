@@ -45,6 +45,7 @@ fn info() -> ChainInfo {
         tracked_bytes: 0,
         sync: None,
         attesters: None,
+        submitters: Vec::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The read-only routes.
 
+use core::time::Duration;
 use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
@@ -255,7 +256,7 @@ async fn confirmed(
     Query(query): Query<HeadersQuery>,
 ) -> Result<Json<HeaderPage>, ApiError> {
     let limit = u64::from(params::rows(query.limit, USUAL_HEADERS, MAX_HEADERS)?);
-    let view = inner.shared().view(crate::clock::now_ms(), FRESH).await?;
+    let view = inner.shared().view(FRESH).await?;
     let info = view.chain(&query.chain).ok_or_else(|| {
         ApiError::new(
             Code::NotFound,
@@ -277,8 +278,8 @@ async fn confirmed(
     Ok(Json(HeaderPage { headers, next }))
 }
 
-/// The main chain's view may be so old, in milliseconds.
-const FRESH: u64 = 2_000;
+/// The main chain's view may be so old.
+const FRESH: Duration = Duration::from_secs(2);
 
 async fn collect(
     main: &dyn MainChain,

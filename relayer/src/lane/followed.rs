@@ -9,10 +9,8 @@ use grid_adapters::SourceChain;
 use grid_core::ChainId;
 use tokio::sync::{Mutex, watch};
 
-use super::{Chain, Lanes, Round, Shared};
-use crate::{
-    attest::Collector, clock::now_ms, config::lane_settings, source::ChainSource, store::ChainRow,
-};
+use super::{Lanes, Shared, visit::Chain};
+use crate::{attest::Collector, config::lane_settings, source::ChainSource, store::ChainRow};
 
 /// A chain that is followed.
 pub(super) struct Entry {
@@ -24,8 +22,7 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn new(source: ChainSource) -> Self {
         let seen = source.chain();
-        let chain = Chain { round: Round::new(source) };
-        Self { source: seen, chain: Arc::new(Mutex::new(chain)) }
+        Self { source: seen, chain: Arc::new(Mutex::new(Chain::new(source))) }
     }
 }
 
@@ -103,7 +100,9 @@ impl Shared {
     }
 
     async fn end_pause(&self, id: &ChainId) {
-        if let Err(error) = self.store.set_chain(id, &ChainRow::default(), now_ms()).await {
+        if let Err(error) =
+            self.store.set_chain(id, &ChainRow::default(), self.clock.now_ms()).await
+        {
             tracing::warn!(chain = %id, %error, "the pause of the chain's old source is not over");
         }
     }

@@ -103,12 +103,14 @@ pub fn plan<'a>(view: &FinalityView<'a>) -> FinalityPlan<'a> {
     let open = view.rows.iter().filter(left).filter(|row| row.stage != Stage::Included).count();
     let data_open = view.rows.iter().filter(left).any(|row| row.kind == Kind::Sync);
     let parked = path.iter().any(|row| row.stage == Stage::Parked);
+    // A long gap does not keep newer finality waiting: its runs leave one place.
+    let room = open < view.room.saturating_sub(1).max(1);
     let next = if open >= view.room {
         Next::Nothing
     } else if view.offer.is_some() && !data_open {
         Next::Data
     } else {
-        match cursor.filter(|cursor| !parked && !early && cursor.height > floor) {
+        match cursor.filter(|cursor| room && !parked && !early && cursor.height > floor) {
             Some(last) if linked && last.height.saturating_sub(floor) > view.batch => Next::Nothing,
             Some(last) => Next::Run { floor, last, whole: linked },
             None => Next::Nothing,

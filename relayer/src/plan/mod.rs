@@ -222,7 +222,10 @@ impl Planner {
         let missing = self.view.source.height.saturating_sub(cursor.height);
         let most = if searched { self.view.whole } else { self.view.batch };
         let count = usize::try_from(missing).unwrap_or(usize::MAX).min(most.max(1));
-        Step::Ask(Ask::Headers { from: cursor.height.saturating_add(1), count })
+        let from = cursor.height.saturating_add(1);
+        #[cfg(any(test, feature = "sim"))]
+        let from = from + u64::from(crate::sim::planted(crate::sim::Plant::SkippedHeader));
+        Step::Ask(Ask::Headers { from, count })
     }
 
     fn fetched(mut self, cursor: BlockRef, searched: bool, links: &[Link]) -> (Self, Step) {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes};
 use alloy_sol_types::SolValue as _;
 use grid_core::{
     ChainId, CompatHeader, Family, Level, Security,
@@ -11,8 +11,10 @@ use grid_core::{
     ethereum::sync::{NetworkConfig, SyncData},
 };
 
+use super::blocks::block_ref;
+
 /// The refusal of what has nothing new.
-const KNOWN: &str = "already known";
+pub(super) const KNOWN: &str = "already known";
 
 /// Headers that enter the tree with one block.
 const SETTLED: usize = 9;
@@ -115,20 +117,18 @@ impl FinalClient {
             if header.height != self.tip.height + 1 {
                 return Err(format!("{} entered above {}", header.height, self.tip.height));
             }
-            self.tip = BlockRef { height: header.height, hash: header.blockHash };
+            self.tip = block_ref(&header);
         }
         Ok(())
     }
 
-    pub(super) fn info(&self, id: &ChainId) -> ChainInfo {
-        let block =
-            |header: &CompatHeader| BlockRef { height: header.height, hash: header.blockHash };
+    pub(super) fn info(&self, id: &ChainId, submitters: Vec<Address>) -> ChainInfo {
         ChainInfo {
             id: id.clone(),
             key: id.key().0,
             family: Family::Ethereum,
             security: Security::SyncCommittee,
-            level: Level::L0,
+            level: Level::L1,
             status: "active".into(),
             rule: "final".into(),
             first_height: self.base.height,
@@ -138,6 +138,7 @@ impl FinalClient {
             tracked_headers: 1,
             tracked_bytes: 0,
             attesters: None,
+            submitters,
             sync: Some(SyncStatus {
                 started: true,
                 checkpoint: B256::ZERO,
@@ -150,7 +151,7 @@ impl FinalClient {
                 wanted: self.wanted(),
                 pending: u64::try_from(self.pending.len()).unwrap_or(u64::MAX),
                 missing_above: self.tip,
-                lowest_pending: self.lowest().map(block),
+                lowest_pending: self.lowest().map(block_ref),
                 loosened: Vec::new(),
             }),
         }

@@ -1,14 +1,12 @@
 //! A source in memory whose blocks become final.
 
-use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use alloy_primitives::{B256, FixedBytes, keccak256};
-use alloy_sol_types::SolValue as _;
+use alloy_primitives::{B256, FixedBytes};
 use async_trait::async_trait;
 use grid_adapters::{
-    AdapterError, FinalityChain, FinalityData, Material, ProofRequest, RpcError, SourceChain,
-    SourceHeader, SourceTip, source::MAX_SYNC_DATA,
+    AdapterError, FinalityChain, FinalityData, Material, ProofRequest, SourceChain, SourceHeader,
+    SourceTip,
 };
 use grid_core::{
     ChainId, CompatHeader,
@@ -18,7 +16,14 @@ use grid_core::{
     },
 };
 
-use super::{Fate, Faults};
+use super::{
+    blocks,
+    faults::{Answer, Faults},
+};
+
+/// A source may limit an answer: headers, and objects.
+const LONGEST_ANSWER: usize = 11;
+const MOST_OBJECTS: usize = 4;
 
 #[derive(Debug, Default)]
 struct Chain {
@@ -60,29 +65,21 @@ impl SimFinal {
         self.with(|chain| {
             for _ in 0..count {
                 let height = u64::try_from(chain.blocks.len()).unwrap_or(u64::MAX);
-                chain.blocks.push(CompatHeader {
-                    chain: self.id.key().0,
-                    height,
-                    blockHash: keccak256(format!("{} {height}", self.id)),
-                    parentHash: chain.blocks.last().map_or(B256::ZERO, |last| last.blockHash),
-                    time: 1_700_000_000 + height,
-                    txRoot: B256::ZERO,
-                    receiptsRoot: B256::ZERO,
-                    stateRoot: B256::ZERO,
-                    indexRoot: B256::ZERO,
-                });
+                blocks::push(&self.id, &mut chain.blocks, height);
             }
         });
     }
 
     /// Makes the newest block final.
     pub fn finalise(&self) {
-        self.with(|chain| {
-            let top = u64::try_from(chain.blocks.len()).unwrap_or(u64::MAX).saturating_sub(1);
+        let height = self.with(|chain| {
+            let top = blocks::tip(&chain.blocks).height;
             if chain.finals.last().is_none_or(|last| *last < top) {
                 chain.finals.push(top);
             }
+            top
         });
+        self.faults.note(&self.id, "finalises", height);
     }
 
     /// The newest final block.
@@ -90,25 +87,22 @@ impl SimFinal {
     pub fn finalized(&self) -> BlockRef {
         self.with(|chain| {
             let height = chain.finals.last().copied().unwrap_or(0);
-            block(chain, height).unwrap_or(BlockRef { height: 0, hash: B256::ZERO })
+            blocks::at(&chain.blocks, height).unwrap_or(BlockRef { height: 0, hash: B256::ZERO })
         })
     }
 
-    async fn ask(&self) -> Result<(), AdapterError> {
-        match self.faults.fate().await {
-            Fate::Good => Ok(()),
-            Fate::Fail | Fate::FailAfter => Err(AdapterError::Rpc(RpcError::Timeout {
-                endpoint: self.id.to_string(),
-                method: "simulated".into(),
-                after: Duration::from_secs(1),
-            })),
+    /// The block at a height.
+    #[must_use]
+    pub fn at(&self, height: u64) -> Option<BlockRef> {
+        self.with(|chain| blocks::at(&chain.blocks, height))
+    }
+
+    async fn ask(&self, method: &'static str) -> Result<Answer, AdapterError> {
+        match self.faults.answer(&self.id, method, false).await {
+            Answer::Fails => Err(blocks::timed_out(&self.id)),
+            answer => Ok(answer),
         }
     }
-}
-
-fn block(chain: &Chain, height: u64) -> Option<BlockRef> {
-    let header = chain.blocks.get(usize::try_from(height).ok()?)?;
-    Some(BlockRef { height, hash: header.blockHash })
 }
 
 fn update(block: BlockRef) -> SyncData {
@@ -133,28 +127,27 @@ impl SourceChain for SimFinal {
     }
 
     async fn tip(&self) -> Result<SourceTip, AdapterError> {
-        self.ask().await?;
+        self.ask("tip").await?;
         let tip = self.finalized();
         Ok(SourceTip { height: tip.height, hash: tip.hash })
     }
 
     async fn headers(&self, from: u64, count: usize) -> Result<Vec<SourceHeader>, AdapterError> {
-        self.ask().await?;
-        let (from, end) = (usize::try_from(from).unwrap_or(usize::MAX), self.finalized().height);
-        // A source may limit an answer.
-        let count = count.min(11);
-        let one = |header: &CompatHeader| SourceHeader {
-            compat: header.clone(),
-            raw: header.abi_encode().into(),
-        };
-        let known = |header: &&CompatHeader| header.height <= end;
-        Ok(self.with(|chain| {
-            chain.blocks.iter().skip(from).take(count).take_while(known).map(one).collect()
-        }))
+        let answer = self.ask("headers").await?;
+        let end = self.finalized().height;
+        let mut headers =
+            self.with(|chain| blocks::range(&chain.blocks, from, count.min(LONGEST_ANSWER)));
+        headers.retain(|header| header.compat.height <= end);
+        match answer {
+            Answer::Short => headers.truncate(headers.len().div_ceil(2)),
+            Answer::Reordered => headers.reverse(),
+            _ => {}
+        }
+        Ok(headers)
     }
 
     async fn proof_material(&self, _: ProofRequest) -> Result<Material, AdapterError> {
-        Err(AdapterError::Invalid("a simulated chain has no transactions".into()))
+        Err(blocks::no_material())
     }
 }
 
@@ -164,16 +157,16 @@ impl FinalityChain for SimFinal {
         &self,
         position: &SyncStatus,
     ) -> Result<Vec<FinalityData>, AdapterError> {
-        self.ask().await?;
+        self.ask("finality data").await?;
         Ok(self.with(|chain| {
             let newer = chain.finals.iter().filter(|height| **height > position.finalized_slot);
-            let newer = newer.filter_map(|height| block(chain, *height)).map(update);
-            newer.take(MAX_SYNC_DATA).filter_map(|data| FinalityData::of_sync(&data)).collect()
+            let newer = newer.filter_map(|height| blocks::at(&chain.blocks, *height)).map(update);
+            newer.take(MOST_OBJECTS).filter_map(|data| FinalityData::of_sync(&data)).collect()
         }))
     }
 
     async fn block(&self, hash: B256) -> Result<Option<SourceTip>, AdapterError> {
-        self.ask().await?;
+        self.ask("block").await?;
         let found = |header: &&CompatHeader| header.blockHash == hash;
         Ok(self.with(|chain| {
             let header = chain.blocks.iter().find(found)?;

@@ -1,20 +1,24 @@
 //! A source in memory.
 
-use core::time::Duration;
 use std::sync::{
     Arc, Mutex, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
-use alloy_primitives::{B256, keccak256};
+use alloy_primitives::keccak256;
 use alloy_sol_types::SolValue as _;
 use async_trait::async_trait;
 use grid_adapters::{
-    AdapterError, Material, ProofRequest, RpcError, SourceChain, SourceHeader, SourceTip,
+    AdapterError, Material, Member, Pool, ProofRequest, SourceChain, SourceHeader, SourceKind,
+    SourceTip,
 };
 use grid_core::{ChainId, CompatHeader, api::BlockRef};
 
-use super::{Fate, Faults};
+use super::{
+    blocks,
+    faults::{Answer, Faults},
+    text,
+};
 
 /// A chain whose active branch can be extended and reorganised.
 #[derive(Debug)]
@@ -32,7 +36,7 @@ impl SimSource {
     pub fn new(id: ChainId, length: u64, faults: Arc<Faults>) -> Self {
         let source =
             Self { id, active: Mutex::default(), blocks: 0.into(), asked: 0.into(), faults };
-        source.extend(1 + length);
+        source.grow(1 + length);
         source
     }
 
@@ -46,25 +50,22 @@ impl SimSource {
         &self.id
     }
 
-    /// Adds blocks, each different from every earlier one.
-    pub fn extend(&self, count: u64) {
+    fn grow(&self, count: u64) {
         self.with(|active| {
             for _ in 0..count {
-                let number = self.blocks.fetch_add(1, Ordering::Relaxed);
-                let height = u64::try_from(active.len()).unwrap_or(u64::MAX);
-                active.push(CompatHeader {
-                    chain: self.id.key().0,
-                    height,
-                    blockHash: keccak256(format!("{} {number}", self.id)),
-                    parentHash: active.last().map_or(B256::ZERO, |header| header.blockHash),
-                    time: 1_700_000_000 + height,
-                    txRoot: B256::ZERO,
-                    receiptsRoot: B256::ZERO,
-                    stateRoot: B256::ZERO,
-                    indexRoot: B256::ZERO,
-                });
+                // Each is different from every earlier one.
+                let name = self.blocks.fetch_add(1, Ordering::Relaxed);
+                blocks::push(&self.id, active, name);
             }
         });
+    }
+
+    /// Adds blocks.
+    pub fn extend(&self, count: u64) {
+        if count > 0 {
+            self.grow(count);
+            self.faults.note(&self.id, "grows", format!("to {}", self.tip_now().height));
+        }
     }
 
     /// Replaces the newest `depth` blocks (never the genesis) by `added` other ones.
@@ -73,35 +74,27 @@ impl SimSource {
             let depth = usize::try_from(depth).unwrap_or(usize::MAX);
             active.truncate(active.len().saturating_sub(depth).max(1));
         });
-        self.extend(added);
+        self.grow(added);
+        let what = format!("{depth} blocks replaced by {added}, tip {}", self.tip_now().height);
+        self.faults.note(&self.id, "reorganised", what);
     }
 
     /// Becomes a chain of the same length that shares nothing with the old one.
     pub fn replace_genesis(&self) {
-        let length = self.with(|active| {
-            let length = active.len();
-            active.clear();
-            length
-        });
-        self.extend(u64::try_from(length).unwrap_or(u64::MAX));
+        let length = self.with(|active| core::mem::take(active).len());
+        self.grow(u64::try_from(length).unwrap_or(u64::MAX));
     }
 
     /// The active header at a height.
     #[must_use]
     pub fn at(&self, height: u64) -> Option<BlockRef> {
-        self.with(|active| {
-            let header = usize::try_from(height).ok().and_then(|index| active.get(index))?;
-            Some(BlockRef { height, hash: header.blockHash })
-        })
+        self.with(|active| blocks::at(active, height))
     }
 
     /// The active tip.
     #[must_use]
     pub fn tip_now(&self) -> BlockRef {
-        let last = |active: &mut Vec<CompatHeader>| {
-            active.last().map(|last| BlockRef { height: last.height, hash: last.blockHash })
-        };
-        self.with(last).unwrap_or(BlockRef { height: 0, hash: B256::ZERO })
+        self.with(|active| blocks::tip(active))
     }
 
     /// Questions so far.
@@ -110,21 +103,78 @@ impl SimSource {
         self.asked.load(Ordering::Relaxed)
     }
 
-    async fn ask(&self) -> Result<(), AdapterError> {
+    /// The chain through three endpoints of which two must agree; the last of them lies.
+    ///
+    /// # Errors
+    /// Never with these numbers.
+    pub fn pool(self: &Arc<Self>) -> Result<Pool, String> {
+        let member = |number: usize| {
+            let endpoint = Endpoint { chain: self.clone(), lies: number == 2 };
+            Member::new(format!("endpoint {number}"), SourceKind::Rpc, Arc::new(endpoint))
+        };
+        Pool::new((0..3).map(member).collect(), 2).map_err(text)
+    }
+
+    async fn answer(&self, method: &'static str, lies: bool) -> Result<Answer, AdapterError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
-        match self.faults.fate().await {
-            Fate::Good => Ok(()),
-            Fate::Fail | Fate::FailAfter => Err(AdapterError::Rpc(RpcError::Timeout {
-                endpoint: self.id.to_string(),
-                method: "simulated".into(),
-                after: Duration::from_secs(1),
-            })),
+        match self.faults.answer(&self.id, method, lies).await {
+            Answer::Fails => Err(blocks::timed_out(&self.id)),
+            answer => Ok(answer),
         }
+    }
+
+    async fn tell_tip(&self, lies: bool) -> Result<SourceTip, AdapterError> {
+        let answer = self.answer("tip", lies).await?;
+        let mut tip = self.tip_now();
+        match answer {
+            Answer::Stale(blocks) => {
+                tip = self.at(tip.height.saturating_sub(blocks)).unwrap_or(tip);
+            }
+            Answer::MadeUp => {
+                tip = BlockRef { height: tip.height + 3, hash: keccak256(tip.hash) };
+            }
+            _ => {}
+        }
+        Ok(SourceTip { height: tip.height, hash: tip.hash })
+    }
+
+    async fn tell_headers(
+        &self,
+        from: u64,
+        count: usize,
+        lies: bool,
+    ) -> Result<Vec<SourceHeader>, AdapterError> {
+        let answer = self.answer("headers", lies).await?;
+        let mut headers = self.with(|active| blocks::range(active, from, count));
+        match answer {
+            Answer::Short => headers.truncate(headers.len().div_ceil(2)),
+            Answer::Reordered => headers.reverse(),
+            Answer::Doubled => {
+                if let Some(first) = headers.first().cloned() {
+                    headers.insert(0, first);
+                    headers.truncate(count);
+                }
+            }
+            Answer::Stale(blocks) => {
+                let keep = headers.len().saturating_sub(usize::try_from(blocks).unwrap_or(0));
+                headers.truncate(keep);
+            }
+            Answer::MadeUp => make_up(&mut headers),
+            Answer::Good | Answer::Fails => {}
+        }
+        Ok(headers)
     }
 }
 
-fn source_header(header: &CompatHeader) -> SourceHeader {
-    SourceHeader { compat: header.clone(), raw: header.abi_encode().into() }
+/// Other headers in the same places, linked with each other.
+fn make_up(headers: &mut [SourceHeader]) {
+    let mut parent = None;
+    for header in headers {
+        header.compat.blockHash = keccak256(header.compat.blockHash);
+        header.compat.parentHash = parent.unwrap_or(header.compat.parentHash);
+        header.raw = header.compat.abi_encode().into();
+        parent = Some(header.compat.blockHash);
+    }
 }
 
 #[async_trait]
@@ -134,18 +184,40 @@ impl SourceChain for SimSource {
     }
 
     async fn tip(&self) -> Result<SourceTip, AdapterError> {
-        self.ask().await?;
-        let tip = self.tip_now();
-        Ok(SourceTip { height: tip.height, hash: tip.hash })
+        self.tell_tip(false).await
     }
 
     async fn headers(&self, from: u64, count: usize) -> Result<Vec<SourceHeader>, AdapterError> {
-        self.ask().await?;
-        let from = usize::try_from(from).unwrap_or(usize::MAX);
-        Ok(self.with(|active| active.iter().skip(from).take(count).map(source_header).collect()))
+        self.tell_headers(from, count, false).await
     }
 
     async fn proof_material(&self, _: ProofRequest) -> Result<Material, AdapterError> {
-        Err(AdapterError::Invalid("a simulated chain has no transactions".into()))
+        Err(blocks::no_material())
+    }
+}
+
+/// One of several endpoints of a chain.
+#[derive(Debug)]
+struct Endpoint {
+    chain: Arc<SimSource>,
+    lies: bool,
+}
+
+#[async_trait]
+impl SourceChain for Endpoint {
+    fn id(&self) -> &ChainId {
+        &self.chain.id
+    }
+
+    async fn tip(&self) -> Result<SourceTip, AdapterError> {
+        self.chain.tell_tip(self.lies).await
+    }
+
+    async fn headers(&self, from: u64, count: usize) -> Result<Vec<SourceHeader>, AdapterError> {
+        self.chain.tell_headers(from, count, self.lies).await
+    }
+
+    async fn proof_material(&self, _: ProofRequest) -> Result<Material, AdapterError> {
+        Err(blocks::no_material())
     }
 }

@@ -272,6 +272,8 @@ impl Health {
         what: &'static str,
         step: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, StoreError> {
+        #[cfg(any(test, feature = "sim"))]
+        crate::sim::statement(what).await;
         let done = match tokio::time::timeout(DEADLINE, step).await {
             Ok(done) => done.map_err(|source| StoreError::Statement { what, source }),
             Err(_elapsed) => Err(StoreError::Late { what, after: DEADLINE }),

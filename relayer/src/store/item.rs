@@ -136,6 +136,28 @@ impl NewItem {
             Kind::Sync => format!("{chain}:sync:{}:{:x}", last.height, last.hash),
         }
     }
+
+    /// What its row will be.
+    #[must_use]
+    pub fn planned(&self, now: u64) -> Item {
+        let Self { kind, from, parent, last, .. } = *self;
+        Item {
+            key: self.key(),
+            chain: self.chain.clone(),
+            kind,
+            stage: Stage::Planned,
+            from,
+            parent,
+            last,
+            attempt: 0,
+            next_at: 0,
+            reason: None,
+            tx_hash: None,
+            nonce: None,
+            created_at: now,
+            updated_at: now,
+        }
+    }
 }
 
 /// What [`Store::plan`] did.

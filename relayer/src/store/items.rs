@@ -312,14 +312,16 @@ async fn revive(
         "UPDATE items SET stage = 'planned', payload = $1, kind = $2, position = $3, \
          lease_owner = NULL, lease_until = 0, attempt = 0, next_at = 0, reason = NULL, tx_hash = NULL, \
          nonce = NULL, created_at = $4, updated_at = $4 WHERE key = $5 AND (stage = 'dropped' \
-         OR (stage IN ('included', 'done') AND updated_at <= $6))",
+         OR (stage IN ('included', 'done') AND (updated_at <= $6 OR updated_at > $7)))",
     )
     .bind(item.payload.as_ref())
     .bind(item.kind.as_str())
     .bind(position)
     .bind(now)
     .bind(key)
-    .bind(now.saturating_sub(millis(stale)));
+    .bind(now.saturating_sub(millis(stale)))
+    // A clock that was ahead wrote it.
+    .bind(now.saturating_add(millis(stale)));
     if tx.run(revive).await? == 1 {
         return Ok(Planned::Revived);
     }

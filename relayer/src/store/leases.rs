@@ -89,6 +89,15 @@ impl Store {
         self.read(alive.bind(now)).await?.iter().map(read).collect()
     }
 
+    /// The keys of the relayers that share this database, of those too that died lately.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn signers(&self) -> Result<Vec<Address>, StoreError> {
+        let all = sql("reading relayers", "SELECT DISTINCT signer FROM relayers");
+        self.read(all).await?.iter().map(|row| address(&row.get::<Vec<u8>>(0)?)).collect()
+    }
+
     /// The chains that somebody holds.
     ///
     /// # Errors

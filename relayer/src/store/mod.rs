@@ -26,6 +26,7 @@ mod schema;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use core::time::Duration;
 use std::path::{Path, PathBuf};

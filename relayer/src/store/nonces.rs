@@ -65,21 +65,37 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn free_nonce(&self, signer: &Address, floor: u64) -> Result<u64, StoreError> {
-        let mut free = floor;
+        let free = self.free_nonces(signer, floor, 1).await?;
+        Ok(free.first().copied().unwrap_or(floor))
+    }
+
+    /// The lowest `count` of them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn free_nonces(
+        &self,
+        signer: &Address,
+        floor: u64,
+        count: usize,
+    ) -> Result<Vec<u64>, StoreError> {
+        let (mut free, mut next) = (Vec::with_capacity(count), floor);
         loop {
             let rows = sql(
                 "choosing a nonce",
                 "SELECT nonce FROM nonces WHERE signer = $1 AND state = 'live' AND nonce >= $2 \
                  ORDER BY nonce LIMIT $3",
             );
-            let rows = self.read(rows.bind(signer).bind(free).bind(MOST)).await?;
+            let rows = self.read(rows.bind(signer).bind(next).bind(MOST)).await?;
             for row in &rows {
-                if row.number(0)? != free {
-                    return Ok(free);
-                }
-                free += 1;
+                let taken = row.number(0)?;
+                free.extend((next..taken).take(count - free.len()));
+                next = taken.saturating_add(1);
             }
             if rows.len() < usize::try_from(MOST).unwrap_or(usize::MAX) {
+                free.extend((next..).take(count - free.len()));
+            }
+            if free.len() == count {
                 return Ok(free);
             }
         }
@@ -210,16 +226,27 @@ impl Store {
         row.map(|row| row.get::<Vec<u8>>(0).map(Bytes::from)).transpose()
     }
 
-    /// Counts one sending of a transaction.
+    /// Whether a transaction has its row, whatever became of it.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn sent(&self, hash: &B256, now: u64) -> Result<(), StoreError> {
-        let sent = sql(
-            "counting a sending",
-            "UPDATE transactions SET sends = sends + 1, sent_at = $1 WHERE hash = $2",
-        );
-        self.write(sent.bind(now).bind(hash)).await.map(drop)
+    pub async fn has_transaction(&self, hash: &B256) -> Result<bool, StoreError> {
+        let known = sql("reading a transaction", "SELECT 1 FROM transactions WHERE hash = $1");
+        Ok(self.read_one(known.bind(hash)).await?.is_some())
+    }
+
+    /// Counts one sending of each transaction.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sent(&self, hashes: &[B256], now: u64) -> Result<(), StoreError> {
+        for hashes in hashes.chunks(BATCH) {
+            let sent = "UPDATE transactions SET sends = sends + 1, sent_at = {n} \
+                        WHERE hash IN (VALUES {rows})";
+            let sent = sql_rows("counting a sending", sent, hashes.len(), 1).bind_all(hashes);
+            self.write(sent.bind(now)).await?;
+        }
+        Ok(())
     }
 }
 

@@ -6,40 +6,41 @@
 //! main chain has passed. It compares rows with the account on every look, so a restart, a restored
 //! database or a main chain that was set back need no code of their own.
 
+mod hand_in;
 mod orphans;
 mod settle;
 #[cfg(test)]
 mod tests;
 mod transaction;
 
-use core::time::Duration;
+use core::{sync::atomic::Ordering, time::Duration};
 use std::sync::Arc;
 
 use alloy_primitives::{Address, Bytes};
 use alloy_signer_local::PrivateKeySigner;
-use grid_core::api::AccountInfo;
 use thiserror::Error;
 use tokio::sync::Mutex;
 
 use crate::{
     config::SubmitConfig,
-    evidence,
     main_chain::{MainChain, MainError, Refusal},
     metrics::{Metrics, Place},
     status::{Board, WalletStatus},
-    store::{Claim, NewTransaction, Store, StoreError, millis},
+    store::{NewTransaction, Store, StoreError, millis},
 };
 
+pub use hand_in::HandedIn;
 pub use transaction::{Fees, SignError};
+
+/// Most transactions of the key that may be open at once. A main chain's mempool takes 256 of a sender; beyond that
+/// they would only be refused and sent again.
+const MAX_OPEN: u32 = 192;
 
 /// First pause of an item after a refusal.
 const ITEM_BACKOFF: Duration = Duration::from_secs(1);
 
 /// Longest pause of an item.
 const ITEM_MAX_BACKOFF: Duration = Duration::from_secs(60);
-
-/// How often a nonce is chosen again for a transaction after another process has taken the last one.
-const MAX_TRIES: u32 = 16;
 
 /// Why a submission did not get its row.
 #[derive(Debug, Error)]
@@ -105,6 +106,8 @@ pub struct Submitter {
     looked: std::sync::atomic::AtomicU64,
     /// When it was last asked whether other keys have open transactions that nobody looks after.
     orphans_looked: std::sync::atomic::AtomicU64,
+    /// Open transactions: those of the last look, and those signed since.
+    open: std::sync::atomic::AtomicU32,
 }
 
 impl core::fmt::Debug for Submitter {
@@ -136,6 +139,7 @@ impl Submitter {
             terms: std::sync::Mutex::new(None),
             looked: 0.into(),
             orphans_looked: 0.into(),
+            open: 0.into(),
         }
     }
 
@@ -145,6 +149,12 @@ impl Submitter {
         self.signer.address()
     }
 
+    /// How many more transactions may be open now.
+    #[must_use]
+    pub fn room(&self) -> u32 {
+        MAX_OPEN.saturating_sub(self.open.load(Ordering::Relaxed))
+    }
+
     /// The newest prices.
     pub fn set_terms(&self, terms: Terms) {
         *self.terms.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(terms);
@@ -152,59 +162,6 @@ impl Submitter {
 
     fn terms(&self) -> Option<Terms> {
         *self.terms.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// Gives a claimed item its transaction and sends it. Once this returns without an error the item
-    /// belongs to its nonce, whether or not the main chain has taken the transaction already.
-    ///
-    /// # Errors
-    /// When no transaction was stored; the claim is still the caller's, except after
-    /// [`StoreError::LeaseLost`].
-    pub async fn submit(&self, claim: &Claim, terms: Terms, now: u64) -> Result<(), SubmitError> {
-        self.set_terms(terms);
-        let gas_limit = evidence::gas_limit(&claim.payload, claim.headers());
-        let fees = Fees::new(terms.base_fee, self.config.priority_fee);
-        let gate = self.gate.lock().await;
-        let account = self.main.account(&self.address()).await?;
-        let cost = fees.most(gas_limit);
-        if account.balance < cost {
-            let (address, balance) = (self.address(), account.balance);
-            return Err(SubmitError::Funds { address, balance, cost });
-        }
-        let mut tries = 0;
-        let new = loop {
-            let nonce = self.next_nonce(&account).await?;
-            if self.config.dry_run {
-                return Err(SubmitError::DryRun { nonce, gas_limit, cost });
-            }
-            let call = Some(claim.payload.clone());
-            let new = self.sign(terms.chain_id, nonce, gas_limit, fees, call)?;
-            match self.store.record_transaction(Some(claim), &new, now).await {
-                // Another process with the same key was faster.
-                Err(StoreError::NonceTaken(_)) if tries < MAX_TRIES => tries += 1,
-                stored => break stored.map(|()| new)?,
-            }
-        };
-        drop(gate);
-        self.metrics.headers.with_label_values(&[claim.chain.as_str()]).inc_by(claim.headers());
-        match self.send(&new.hash, &new.raw, now).await {
-            Ok(()) => {}
-            Err(SubmitError::Main(error)) => {
-                tracing::debug!(item = %claim.key, %error, "not taken at once, will be sent again");
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    /// The lowest nonce that neither an open row nor a stranger's transaction in the mempool uses.
-    async fn next_nonce(&self, account: &AccountInfo) -> Result<u64, StoreError> {
-        let address = self.address();
-        let free = self.store.free_nonce(&address, account.nonce).await?;
-        if free >= account.pending_nonce {
-            return Ok(free);
-        }
-        self.store.free_nonce(&address, account.pending_nonce).await
     }
 
     /// Signs a call of the light clients, or with no call a transaction that does nothing.
@@ -226,9 +183,15 @@ impl Submitter {
         raw: &Bytes,
         now: u64,
     ) -> Result<(), SubmitError> {
-        let sent = self.main.send(raw).await;
-        self.store.sent(hash, now).await?;
-        if let Err(error) = &sent {
+        let sent = self.offer(raw).await;
+        self.store.sent(&[*hash], now).await?;
+        Ok(sent?)
+    }
+
+    /// Offers a transaction to the main chain.
+    async fn offer(&self, raw: &Bytes) -> Result<(), MainError> {
+        let taken = self.main.send(raw).await;
+        if let Err(error) = &taken {
             match error {
                 MainError::Refused { refusal, .. } => {
                     self.metrics.submission(refusal.label());
@@ -239,34 +202,12 @@ impl Submitter {
                 other => self.metrics.main_errors.with_label_values(&[other.label()]).inc(),
             }
         }
-        Ok(sent?)
+        taken
     }
 
     /// When an item may be tried again after so many failures.
     fn retry_at(&self, key: &str, failures: u64, now: u64) -> u64 {
         let pause = crate::clock::backoff(ITEM_BACKOFF, ITEM_MAX_BACKOFF, failures, key);
         now.saturating_add(millis(pause))
-    }
-
-    /// Gives a claim back after [`Self::submit`] failed.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn give_back(
-        &self,
-        claim: &Claim,
-        error: &SubmitError,
-        now: u64,
-    ) -> Result<(), StoreError> {
-        if matches!(error, SubmitError::Store(StoreError::LeaseLost(_))) {
-            return Ok(());
-        }
-        let failed = matches!(error, SubmitError::Sign(_));
-        let next_at = if self.config.dry_run {
-            now.saturating_add(millis(ITEM_MAX_BACKOFF))
-        } else {
-            self.retry_at(&claim.key, claim.attempt + 1, now)
-        };
-        self.store.release(claim, failed, next_at, &error.to_string(), now).await
     }
 }

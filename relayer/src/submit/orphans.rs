@@ -31,12 +31,11 @@ impl Submitter {
         }
         for signer in self.store.orphans(&self.address(), now).await? {
             let account = self.main.account(&signer).await?;
-            for row in self.store.live(&signer).await? {
-                if row.nonce < account.nonce {
-                    self.used(&signer, &row, now, settled).await?;
-                } else {
-                    self.carry(&signer, &row, &account, now).await?;
-                }
+            let live = self.store.live(&signer).await?;
+            let (used, open) = live.split_at(live.partition_point(|row| row.nonce < account.nonce));
+            self.used(&signer, used, now, settled).await?;
+            for row in open {
+                self.carry(&signer, row, &account, now).await?;
             }
         }
         self.orphans_looked.store(now, Ordering::Relaxed);

@@ -3,19 +3,23 @@
 use core::sync::atomic::Ordering;
 
 use alloy_primitives::{Address, B256};
+use futures::future::join_all;
 use grid_core::api::AccountInfo;
 
 use super::{Fees, SubmitError, Submitter, transaction::IDLE_GAS};
 use crate::{
     evidence,
-    main_chain::{MainError, Refusal},
+    main_chain::{MainError, Receipt, Refusal},
     status::WalletStatus,
-    store::{LiveNonce, Retry, StoreError, TransactionRow, millis},
+    store::{Inclusion, LiveNonce, Retry, StoreError, TransactionRow, millis},
 };
 
 /// Gaps up to this length are filled with transactions that do nothing. A longer one means that the main
 /// chain was set back: the rows above it are signed anew instead.
 const MAX_FILLED: usize = 16;
+
+/// Receipts that are asked for at the same time, and settled together.
+const RECEIPTS: usize = 16;
 
 /// The wallet is looked at this often while nothing is open, in milliseconds.
 const WALLET_LOOK: u64 = 10_000;
@@ -50,6 +54,7 @@ impl Submitter {
             tracing::warn!(%error, "transactions of other relayers not settled");
         }
         let live = self.store.live(&address).await?;
+        self.open.store(u32::try_from(live.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
         let looked = self.looked.load(Ordering::Relaxed);
         if live.is_empty() && now.saturating_sub(looked) < WALLET_LOOK {
             return Ok(settled);
@@ -61,49 +66,81 @@ impl Submitter {
             self.board.wallet_seen(wallet(address, &account, settled.open, 0));
             return Ok(settled);
         }
-        for row in &live {
-            if row.nonce < account.nonce {
-                self.used(&address, row, now, &mut settled).await?;
-            } else {
-                settled.open += 1;
-                self.push(row, &account, now, &mut settled).await?;
-            }
+        // The lowest come first.
+        let (used, open) = live.split_at(live.partition_point(|row| row.nonce < account.nonce));
+        self.used(&address, used, now, &mut settled).await?;
+        for row in open {
+            settled.open += 1;
+            self.push(row, &account, now, &mut settled).await?;
         }
         let gap = self.mend(&account, now).await?;
         self.board.wallet_seen(wallet(address, &account, settled.open, gap));
         Ok(settled)
     }
 
-    /// The nonce was used: by which transaction, and with what success?
+    /// These nonces were used: by which transactions, and with what success?
     pub(super) async fn used(
         &self,
         signer: &Address,
-        row: &LiveNonce,
+        rows: &[LiveNonce],
         now: u64,
         settled: &mut Settled,
     ) -> Result<(), SubmitError> {
-        for candidate in row.transactions.iter().rev() {
-            let Some(receipt) = self.main.receipt(&candidate.hash).await? else { continue };
-            if receipt.success {
-                let block = receipt.block;
-                self.store.settle_included(signer, row, &candidate.hash, block, now).await?;
+        for rows in rows.chunks(RECEIPTS) {
+            let receipts = join_all(rows.iter().map(|row| self.receipt(row))).await;
+            let (mut included, mut failure) = (Vec::new(), None);
+            for (live, found) in rows.iter().zip(receipts) {
+                match found {
+                    Ok(Some((hash, receipt))) if receipt.success => {
+                        included.push(Inclusion { live, hash, block: receipt.block });
+                    }
+                    Ok(reverted) => self.in_vain(signer, live, reverted, now, settled).await?,
+                    Err(error) => failure = Some(error),
+                }
+            }
+            if !included.is_empty() {
+                self.store.settle_all_included(signer, &included, now).await?;
+            }
+            for _ in included {
                 self.metrics.submission("included");
                 settled.included += 1;
-            } else {
-                let reason =
-                    format!("transaction {} in block {} reverted", candidate.hash, receipt.block);
-                self.failed(signer, row, Some(&candidate.hash), &reason, now).await?;
-                settled.failed += 1;
             }
-            return Ok(());
+            if let Some(error) = failure {
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The receipt of the transaction that used a nonce, where it is one of ours.
+    async fn receipt(&self, row: &LiveNonce) -> Result<Option<(B256, Receipt)>, MainError> {
+        for candidate in row.transactions.iter().rev() {
+            if let Some(receipt) = self.main.receipt(&candidate.hash).await? {
+                return Ok(Some((candidate.hash, receipt)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The nonce was used and the item's content did not get through with it.
+    async fn in_vain(
+        &self,
+        signer: &Address,
+        row: &LiveNonce,
+        reverted: Option<(B256, Receipt)>,
+        now: u64,
+        settled: &mut Settled,
+    ) -> Result<(), SubmitError> {
+        settled.failed += 1;
+        if let Some((hash, receipt)) = reverted {
+            let reason = format!("transaction {hash} in block {} reverted", receipt.block);
+            return self.failed(signer, row, Some(&hash), &reason, now).await;
         }
         // Another transaction of this key took the nonce. The item itself is not to blame.
         let reason = format!("nonce {} was used by another transaction", row.nonce);
         self.metrics.submission("lost");
         let retry = Retry { reason: &reason, next_at: now, counts: false, park: false };
-        self.store.settle_failed(signer, row, None, retry, now).await?;
-        settled.failed += 1;
-        Ok(())
+        Ok(self.store.settle_failed(signer, row, None, retry, now).await?)
     }
 
     /// The nonce is open: is its transaction on its way?
@@ -237,6 +274,12 @@ impl Submitter {
         let mut since = self.gate.lock().await;
         let live = self.store.live(&self.address()).await?;
         let missing = missing(&live, account);
+        #[cfg(any(test, feature = "sim"))]
+        let missing = if crate::sim::planted(crate::sim::Plant::NoNonceRepair) {
+            Vec::new()
+        } else {
+            missing
+        };
         if missing.is_empty() {
             *since = None;
             return Ok(0);

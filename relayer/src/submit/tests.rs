@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, U256};
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::{SolCall as _, SolValue as _};
 use grid_core::{
@@ -14,7 +14,7 @@ use super::*;
 use crate::{
     attest,
     sim::{Faults, SimMain},
-    store::{Kind, NewItem, Stage},
+    store::{Claim, Kind, NewItem, Stage},
 };
 
 const LEASE: Duration = Duration::from_secs(30);
@@ -78,7 +78,8 @@ impl Bench {
         let faults = Faults::new(1);
         let attesters = AttesterSet::new(1, vec![attester().address()]).unwrap();
         let main = Arc::new(SimMain::new(faults.clone(), attesters));
-        main.register(&chain(), BlockRef { height: 0, hash: header(0).blockHash });
+        let base = BlockRef { height: 0, hash: header(0).blockHash };
+        main.register(&chain(), base, grid_core::Level::L0);
         let signer = PrivateKeySigner::random();
         let store = Store::open_volatile(&folder.path().join("relayer.db")).await.unwrap();
         let submitter = Self::submitter(&main, &store, &signer);
@@ -112,11 +113,19 @@ impl Bench {
         for height in heights {
             let item = item(height);
             self.store.plan(&item, self.now, Duration::ZERO).await.unwrap();
-            let claims = self.claim(9).await;
-            for claim in claims {
-                self.submitter.submit(&claim, TERMS, self.now).await.unwrap();
-            }
+            self.hand_in().await;
         }
+    }
+
+    /// Hands in everything that is planned.
+    async fn hand_in(&self) {
+        self.hand_in_claims(&self.claim(9).await).await;
+    }
+
+    async fn hand_in_claims(&self, claims: &[Claim]) {
+        let HandedIn { count, stopped } = self.submitter.hand_in(claims, TERMS, self.now).await;
+        assert!(stopped.is_none(), "{stopped:?}");
+        assert_eq!(count, claims.len());
     }
 
     /// Blocks and looks until no transaction is open; hands in again what was planned anew.
@@ -125,9 +134,7 @@ impl Bench {
             self.main.mine();
             self.now += 1_100;
             self.submitter.settle(self.now).await.unwrap();
-            for claim in self.claim(9).await {
-                self.submitter.submit(&claim, TERMS, self.now).await.unwrap();
-            }
+            self.hand_in().await;
             let open = self.store.live(&self.submitter.address()).await.unwrap();
             let planned = self.store.items(&chain(), Stage::Planned, 9).await.unwrap();
             if open.is_empty() && planned.is_empty() {
@@ -161,10 +168,10 @@ async fn a_crash_before_sending_sends_the_stored_bytes() {
     let mut bench = Bench::new().await;
     let item = item(1);
     bench.store.plan(&item, bench.now, LEASE).await.unwrap();
-    let claim = bench.claim(1).await.remove(0);
+    let claims = bench.claim(1).await;
     // The first call asks for the account, the second would send.
     bench.faults.light_fuse(2);
-    let submit = bench.submitter.submit(&claim, TERMS, bench.now);
+    let submit = bench.submitter.hand_in(&claims, TERMS, bench.now);
     assert!(tokio::time::timeout(Duration::from_millis(300), submit).await.is_err(), "killed");
     bench.faults.light_fuse(0);
     assert_eq!(bench.main.waiting(), 0);
@@ -270,6 +277,62 @@ async fn a_stuck_transaction_is_replaced_with_higher_fees() {
     assert_eq!(bench.main.waiting(), 1);
     bench.finish().await;
     assert_eq!((bench.tip(), bench.main.nonce(&bench.signer.address())), (1, 1));
+}
+
+impl Bench {
+    /// Plans items and claims them all.
+    async fn planned(&self, heights: core::ops::RangeInclusive<u64>) -> Vec<Claim> {
+        let items: Vec<_> = heights.map(item).collect();
+        self.store.plan_all(&items, self.now, LEASE).await.unwrap();
+        self.claim(9).await
+    }
+}
+
+#[tokio::test]
+async fn of_several_items_those_are_handed_in_that_the_account_can_pay_together() {
+    let bench = Bench::new().await;
+    let claims = bench.planned(1..=4).await;
+    let balance = bench.main.account(&bench.submitter.address()).await.unwrap().balance;
+    let gas = U256::from(crate::evidence::gas_limit(&claims[0].payload, claims[0].headers()));
+    // A fee cap is twice the base fee: the balance pays two items and a half.
+    let terms = Terms { base_fee: (balance / gas / U256::from(5)).to(), ..TERMS };
+    let HandedIn { count, stopped } = bench.submitter.hand_in(&claims, terms, bench.now).await;
+    assert_eq!((count, bench.main.waiting()), (2, 2));
+    assert!(matches!(stopped, Some(SubmitError::Funds { .. })), "{stopped:?}");
+    assert_eq!((bench.stage(2).await, bench.stage(3).await), (Stage::Sent, Stage::Planned));
+}
+
+#[tokio::test]
+async fn of_several_items_those_are_handed_in_that_come_before_a_lost_one() {
+    let bench = Bench::new().await;
+    let claims = bench.planned(1..=4).await;
+    bench.store.park(&claims[2].key, "an operator's wish", bench.now).await.unwrap();
+    let HandedIn { count, stopped } = bench.submitter.hand_in(&claims, TERMS, bench.now).await;
+    assert_eq!((count, bench.main.waiting()), (2, 2));
+    let lost = Some(&claims[2].key);
+    let found = stopped.as_ref().and_then(|error| match error {
+        SubmitError::Store(StoreError::LeaseLost(key)) => Some(key),
+        _ => None,
+    });
+    assert_eq!(found, lost, "{stopped:?}");
+    // The nonces of the others were not kept.
+    let live = bench.store.live(&bench.signer.address()).await.unwrap();
+    assert_eq!(live.iter().map(|row| row.nonce).collect::<Vec<_>>(), [0, 1]);
+}
+
+#[tokio::test]
+async fn a_main_chain_that_falls_silent_gets_the_rest_with_the_next_look() {
+    let mut bench = Bench::new().await;
+    let claims = bench.planned(1..=4).await;
+    // Every call fails from now on, before or after it takes effect: also the first.
+    bench.faults.set(crate::sim::Rates { fail: 1, ..Default::default() });
+    let failed = bench.submitter.hand_in(&claims, TERMS, bench.now).await;
+    assert_eq!(failed.count, 0, "the account is not known");
+    bench.faults.set(crate::sim::Rates::default());
+    bench.hand_in_claims(&claims).await;
+    bench.main.forget_mempool();
+    bench.finish().await;
+    assert_eq!((bench.tip(), bench.main.nonce(&bench.signer.address())), (4, 4));
 }
 
 /// A relayer with another key on the same database.

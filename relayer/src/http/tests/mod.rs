@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use alloy_signer_local::PrivateKeySigner;
 use grid_adapters::Secret;
-use grid_core::{ChainId, ethereum::attest::AttesterSet};
+use grid_core::{ChainId, Level, ethereum::attest::AttesterSet};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -65,7 +65,7 @@ impl Bench {
         let attesters = AttesterSet::new(1, vec![signer.address()]).unwrap();
         let main = Arc::new(SimMain::new(faults.clone(), attesters));
         let source = Arc::new(SimSource::new(ChainId::eip155(31_337), 20, faults));
-        main.register(source.id(), source.at(0).unwrap());
+        main.register(source.id(), source.at(0).unwrap(), Level::L2);
         let folder = tempfile::tempdir().unwrap();
         let relayer = launch(folder.path(), &signer, &source, &main).await;
         let (read, admin) = (relayer.http_addr().unwrap(), relayer.admin_addr().unwrap());

@@ -50,7 +50,7 @@ async fn everything(store: &Store, height: u64) {
         store.record_transaction(Some(claim), &new, height).await.unwrap();
         store.raw_transaction(&new.hash).await.unwrap();
         store.payload(&claim.key).await.unwrap();
-        store.sent(&new.hash, height).await.unwrap();
+        store.sent(&[new.hash], height).await.unwrap();
     }
     let live = store.live(&me.signer).await.unwrap();
     store

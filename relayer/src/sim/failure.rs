@@ -1,0 +1,87 @@
+//! The report of a failing seed.
+
+use core::fmt;
+use std::collections::BTreeMap;
+
+use super::{journal::Entry, plant::Plant};
+
+/// An invariant that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// In words.
+    pub invariant: &'static str,
+    /// The chain that shows it, where one does.
+    pub chain: Option<String>,
+    /// What was found.
+    pub found: String,
+}
+
+impl Broken {
+    /// A broken invariant of no chain in particular.
+    pub(super) fn new(invariant: &'static str, found: impl fmt::Display) -> Self {
+        Self { invariant, chain: None, found: found.to_string() }
+    }
+
+    /// A broken invariant of a chain.
+    pub(super) fn of(
+        chain: impl fmt::Display,
+        invariant: &'static str,
+        found: impl fmt::Display,
+    ) -> Self {
+        Self { chain: Some(chain.to_string()), ..Self::new(invariant, found) }
+    }
+}
+
+impl From<String> for Broken {
+    fn from(error: String) -> Self {
+        Self::new("the relayer's own parts work", error)
+    }
+}
+
+/// A seed that breaks an invariant. Its text is a report: what, where, when, how to see it again, and what
+/// happened before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The seed.
+    pub seed: u64,
+    /// The planted bug, if any.
+    pub plant: Option<Plant>,
+    /// Part of the run.
+    pub phase: &'static str,
+    /// What does not hold.
+    pub broken: Broken,
+    /// Milliseconds since the world began.
+    pub at: u64,
+    /// How often each kind of thing happened.
+    pub counts: BTreeMap<&'static str, u64>,
+    /// The newest events.
+    pub events: Vec<Entry>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, phase, broken: Broken { invariant, chain, found }, at, .. } = self;
+        writeln!(f, "seed {seed} breaks an invariant: {invariant}")?;
+        if let Some(plant) = self.plant {
+            writeln!(f, "  planted: {plant:?}")?;
+        }
+        writeln!(f, "  where:   {}, {phase}", chain.as_deref().unwrap_or("all chains"))?;
+        writeln!(f, "  when:    {}.{:03} s after the world began", at / 1_000, at % 1_000)?;
+        writeln!(f, "  found:   {found}")?;
+        let next = seed + 1;
+        let plant = self.plant.map(|plant| format!("GRID_SIM_PLANT={plant:?} "));
+        writeln!(
+            f,
+            "  again:   {}GRID_SIM_SEEDS={seed}..{next} cargo test -p grid-tests --test sim every_seed",
+            plant.unwrap_or_default()
+        )?;
+        let counts: Vec<String> =
+            self.counts.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        writeln!(f, "  so far:  {}", counts.join(", "))?;
+        writeln!(f, "  the last {} events:", self.events.len())?;
+        for event in &self.events {
+            writeln!(f, "    {event}")?;
+        }
+        Ok(())
+    }
+}

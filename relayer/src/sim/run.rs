@@ -1,0 +1,228 @@
+//! One seed: rough times, healing, and what must hold afterwards.
+
+use core::time::Duration;
+
+use super::{
+    failure::{Broken, Failure},
+    faults::Rates,
+    plant::{self, Plant},
+    text,
+    world::World,
+};
+
+/// Steps of a rough time.
+const ROUGH_STEPS: u32 = 36;
+
+/// Steps in which a healed world comes to rest.
+const HEALING_STEPS: u32 = 300;
+
+/// Steps in which chains beside a dead one come to rest.
+const BESIDE_STEPS: u32 = 150;
+
+/// Virtual time of a quiet step.
+const QUIET: Duration = Duration::from_millis(1_000);
+
+/// What a seed went through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// How often each kind of thing happened.
+    pub counts: std::collections::BTreeMap<&'static str, u64>,
+    /// Virtual time, seconds.
+    pub seconds: u64,
+}
+
+/// Runs one seed on a runtime of its own.
+///
+/// # Errors
+/// The report of the invariant that does not hold.
+pub fn run(seed: u64) -> Result<Summary, Box<Failure>> {
+    run_with(seed, None)
+}
+
+/// As [`run`], with a planted bug.
+///
+/// # Errors
+/// The report of the invariant that does not hold.
+pub fn run_with(seed: u64, bug: Option<Plant>) -> Result<Summary, Box<Failure>> {
+    plant::plant(bug);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(text);
+    let world = World::new(seed, 1 + seed % 3, 1, 1);
+    let ended = runtime.and_then(|runtime| Ok((runtime, world?)));
+    let (runtime, mut world) = ended.map_err(|error| {
+        let broken = Broken::from(error);
+        let (counts, events) = Default::default();
+        Failure { seed, plant: bug, phase: "the beginning", broken, at: 0, counts, events }
+    })?;
+    let mut phase = "rough times";
+    let outcome = runtime.block_on(phases(&mut world, &mut phase));
+    plant::plant(None);
+    let counts = world.faults.journal.counts();
+    let at = world.faults.time.passed();
+    match outcome {
+        Ok(()) => Ok(Summary { counts, seconds: at / 1_000 }),
+        Err(broken) => {
+            let events = world.faults.journal.newest();
+            Err(Box::new(Failure { seed, plant: bug, phase, broken, at, counts, events }))
+        }
+    }
+}
+
+async fn phases(world: &mut World, phase: &mut &'static str) -> Result<(), Broken> {
+    for _ in 0..2 {
+        *phase = "rough times";
+        rough(world).await?;
+        *phase = "healing";
+        heal(world).await?;
+    }
+    *phase = "a dead source beside others";
+    dead(world).await?;
+    *phase = "healing";
+    heal(world).await?;
+    if world.main.tally().useful == 0 || world.faults.journal.count("killed") == 0 {
+        return Err(Broken::new(
+            "a seed is worth its time",
+            "nothing was submitted, or nobody killed",
+        ));
+    }
+    Ok(())
+}
+
+async fn rough(world: &mut World) -> Result<(), Broken> {
+    world.faults.set(Rates::ROUGH);
+    for _ in 0..ROUGH_STEPS {
+        disturb(world);
+        world.step().await?;
+        let dice = &world.faults.dice;
+        world.pass(Duration::from_millis(100 + dice.below(1_500)));
+    }
+    Ok(())
+}
+
+/// Something happens on the chains, to the clock, to the relayer.
+fn disturb(world: &World) {
+    let World { faults, main, .. } = world;
+    let dice = &faults.dice;
+    for one in &world.chains {
+        match dice.below(12) {
+            0..=4 => one.source.extend(1 + dice.below(3)),
+            5 => one.source.reorganise(1 + dice.below(6), 1 + dice.below(9)),
+            6 => one.source.extend(dice.below(40)),
+            _ => {}
+        }
+    }
+    for source in &world.finals {
+        match dice.below(12) {
+            0..=3 => source.extend(1 + dice.below(4)),
+            4 => source.extend(dice.below(90)),
+            5..=6 => source.finalise(),
+            _ => {}
+        }
+    }
+    match dice.below(80) {
+        0 | 1 => main.forget_mempool(),
+        2 => main.use_nonce(&world.relayers[0].signer.address()),
+        3 | 4 => main.mark(),
+        5 => main.set_back(),
+        6 => main.halt(true),
+        7..=16 => main.halt(false),
+        17 | 18 => {
+            let millis = i64::try_from(dice.below(7_200_000)).unwrap_or(0) - 3_600_000;
+            faults.time.jump(millis);
+            faults.note("clock", "set", format!("{millis} ms ahead"));
+        }
+        _ => {}
+    }
+    if dice.once_in(8) {
+        faults.light_fuse(1 + dice.below(120));
+    }
+    if !dice.once_in(4) {
+        main.mine();
+    }
+}
+
+/// One quiet step: a source that is beside the main chain's branch grows until its branch is longer.
+async fn quiet_step(world: &mut World) -> Result<(), Broken> {
+    for one in &world.chains {
+        let (tip, tracked) = (one.source.tip_now(), world.main.tracked(one.source.id()));
+        if let Some(tracked) = tracked.filter(|tracked| *tracked != tip) {
+            one.source.extend((tracked.height + 1).saturating_sub(tip.height));
+        }
+    }
+    world.step().await?;
+    world.main.mine();
+    world.pass(QUIET);
+    Ok(())
+}
+
+/// Heals everything and checks that the relayer catches up, and that nothing is left over.
+pub(super) async fn heal(world: &mut World) -> Result<(), Broken> {
+    world.faults.set(Rates::default());
+    world.faults.set_dead(None);
+    world.faults.light_fuse(0);
+    world.main.halt(false);
+    world.faults.note("world", "heals", "");
+    for _ in 0..HEALING_STEPS {
+        quiet_step(world).await?;
+        if world.in_sync() && world.unfinished().await?.is_empty() && world.live().await?.is_empty()
+        {
+            return at_rest(world);
+        }
+    }
+    let behind = world.tips().find(|(_, tip, tracked)| *tracked != Some(*tip));
+    let (left, live) = (world.unfinished().await?, world.live().await?);
+    let Some((id, tip, tracked)) = behind else {
+        let found = format!("items {left:?}, nonces {live:?}");
+        return Err(Broken::new("nothing is left over after healing", found));
+    };
+    let items = left.iter().filter(|item| item.chain == *id);
+    let left: Vec<String> =
+        items.map(|item| format!("{} {} ({:?})", item.key, item.stage, item.reason)).collect();
+    let rows = world.rows(id).await?;
+    let found =
+        format!("source at {tip:?}, tracked {tracked:?}, open {left:?}, its relayers say {rows:?}");
+    Err(Broken::of(id, "a healed world converges", found))
+}
+
+/// What must hold when nothing is under way.
+fn at_rest(world: &World) -> Result<(), Broken> {
+    for one in &world.chains {
+        let id = one.source.id();
+        for height in 0..=one.source.tip_now().height {
+            let lost = one.source.at(height).filter(|header| !world.main.has(id, *header));
+            if let Some(header) = lost {
+                return Err(Broken::of(id, "no header is lost", format!("{header:?}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A source that never answers again delays nobody else.
+async fn dead(world: &mut World) -> Result<(), Broken> {
+    let count = world.chains.len() as u64;
+    let number = usize::try_from(world.faults.dice.below(count)).unwrap_or(0);
+    let Some(id) = world.chains.get(number).map(|one| one.source.id().clone()) else {
+        return Ok(());
+    };
+    world.faults.set_dead(Some(id.clone()));
+    world.faults.note(&id, "dies", "its source never answers again");
+    for one in &world.chains {
+        one.source.extend(30);
+    }
+    for source in &world.finals {
+        source.extend(30);
+        source.finalise();
+    }
+    for _ in 0..BESIDE_STEPS {
+        world.step().await?;
+        world.main.mine();
+        world.pass(QUIET);
+        if world.tips().all(|(other, tip, tracked)| *other == id || tracked == Some(tip)) {
+            return Ok(());
+        }
+    }
+    let late = world.tips().find(|(other, tip, tracked)| **other != id && *tracked != Some(*tip));
+    let Some((late, tip, tracked)) = late else { return Ok(()) };
+    let found = format!("source at {tip:?}, tracked {tracked:?}, while {id} is dead");
+    Err(Broken::of(late, "a broken chain delays no other", found))
+}
