@@ -8,6 +8,7 @@ mod empty;
 mod load;
 mod memory;
 mod profile;
+mod relayer;
 mod report;
 mod target;
 mod wallet;
@@ -25,6 +26,7 @@ use crate::{
     output::Output,
 };
 use load::Load;
+use relayer::RelayerReport;
 use report::{ChainReport, EmptyReport};
 use target::Target;
 use wallet::Wallet;
@@ -36,7 +38,12 @@ const GAS_LIMIT: u64 = 60_000_000;
 
 /// Runs a benchmark.
 pub(super) async fn run(command: &BenchCommand, out: Output) -> Result<()> {
-    let BenchCommand::Chain(args) = command;
+    let args = match command {
+        BenchCommand::Chain(args) => args,
+        BenchCommand::Relayer(args) => {
+            return out.show(&relayer::run(args).await?, RelayerReport::text);
+        }
+    };
     if let Some(blocks) = args.blocks {
         return out.show(&empty::run(blocks).await?, EmptyReport::text);
     }
