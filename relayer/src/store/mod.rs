@@ -157,6 +157,15 @@ async fn open_file(path: &Path, synchronous: SqliteSynchronous) -> Result<Store,
         .busy_timeout(BUSY)
         .foreign_keys(true);
     let write: SqlitePoolOptions = pool(1);
+    // Where there is no room, `SQLite` ends a transaction by itself. The driver still counts it, and would begin no other
+    // one on that connection: another connection takes its place.
+    let write = write.after_release(|connection, _| {
+        Box::pin(async move {
+            // Until this is answered, the end of the transaction may be waiting.
+            connection.ping().await?;
+            Ok(!connection.is_in_transaction())
+        })
+    });
     let write = write
         .connect_with(options.clone())
         .await

@@ -74,3 +74,19 @@ async fn a_restart_holds_its_chains_at_once() {
     let store = place.open().await;
     assert_eq!(claim(&store, "b", 1, 1).await.len(), 1, "no lease is waited for");
 }
+
+#[tokio::test]
+async fn writes_go_on_after_a_full_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let db::Pools::Sqlite { write, .. } = &store.db.pools else { unreachable!("a file") };
+    // For this connection alone the file is as large as it may become.
+    sqlx::query("PRAGMA max_page_count = 1").execute(write).await.unwrap();
+    let mut open = write.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let large = "INSERT INTO events (at, item_key, what, detail) VALUES (0, '', '', $1)";
+    let large = sqlx::query(large).bind("x".repeat(1 << 20));
+    let full = large.execute(&mut *open).await.unwrap_err();
+    assert_eq!(error::code(&full).as_deref(), Some("13"), "{full}");
+    drop(open);
+    store.plan(&item(1, 5), 1, STALE).await.unwrap();
+}
