@@ -25,7 +25,7 @@ use crate::{
     reload::{Change, Control, Reload},
     source::ChainSource,
     status::{Board, SourceStatus, Status},
-    store::{RelayerRow, Store, StoreError, StoreLocation},
+    store::{RelayerRow, Store, StoreError},
     submit::Submitter,
     supervise::{Pulse, Pulses, Supervisor, TaskSpec},
     wake,
@@ -101,7 +101,7 @@ impl Relayer {
         let admin = admin.map(|admin| Server::bind(admin.listen, Routes::Admin(admin.token)));
         let admin = admin.transpose()?;
         let addresses = [&http, &admin].map(|server| server.as_ref().map(Server::address));
-        let store = Box::pin(open(&config.database, &cancel)).await?;
+        let store = Box::pin(patiently(&cancel, || Store::open(&config.database))).await?;
         let clock = Clock::default();
         let metrics = Arc::new(Metrics::new()?);
         metrics.initialise(&ids);
@@ -131,7 +131,7 @@ impl Relayer {
         };
         let crew = Crew::new(store.clone(), me, config.submit.lease, config.submit.dry_run);
         // Before anything else: the others must not take this key for a dead one's.
-        crew.beat(&ids, now_ms()).await?;
+        patiently(&cancel, || crew.beat(&ids, now_ms())).await?;
         let attester = Arc::new(Attester::new(keys, store.clone(), &sources, &config.attest));
         let collector =
             Collector::new(attester.clone(), &config.attest, metrics.clone(), board.clone())?;
@@ -177,13 +177,16 @@ impl Relayer {
     }
 }
 
-/// Opens the database; a server that is away is waited for.
-async fn open(location: &StoreLocation, cancel: &CancellationToken) -> Result<Store, StoreError> {
+/// Tries until it works, as long as a database that is away may take.
+async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
+    cancel: &CancellationToken,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, StoreError> {
     let deadline = tokio::time::Instant::now() + DATABASE_AWAY;
     loop {
-        let error = match Store::open(location).await {
+        let error = match attempt().await {
             Err(error) if error.is_transient() => error,
-            opened => return opened,
+            done => return done,
         };
         if tokio::time::Instant::now() >= deadline || cancel.is_cancelled() {
             return Err(error);
