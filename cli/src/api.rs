@@ -26,6 +26,11 @@ impl RelayerApi {
         Ok(Self { home: home.clone(), address })
     }
 
+    /// Where it is asked.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Asks a read-only route.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         let answer: Value = get_json(&format!("{}{path}", self.address)).await.wrap_err(

@@ -17,6 +17,7 @@ mod proof_file;
 mod reload;
 #[cfg(test)]
 mod runbooks;
+mod screen;
 mod sources;
 mod trust;
 

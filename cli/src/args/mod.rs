@@ -161,7 +161,7 @@ pub(crate) enum Daemon {
 /// `grid status`.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// Show it again every second until Ctrl-C.
+    /// A screen that follows the daemon until `q`: chains, endpoints, problems. Lines where there is no terminal.
     #[arg(long)]
     pub(crate) watch: bool,
 }

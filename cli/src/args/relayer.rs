@@ -4,13 +4,15 @@ use clap::{Args, Subcommand};
 use grid_core::ChainId;
 use grid_relayer::store::Stage;
 
-use super::DaemonArgs;
+use super::{DaemonArgs, StatusArgs};
 
 /// `grid relayer`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RelayerCommand {
     /// Run the relayer against the main chain at `relayer.main_chain`.
     Run(DaemonArgs),
+    /// The same as `grid status`.
+    Status(StatusArgs),
     /// Where a header, an item or a transaction stands, why, and what happens next.
     Explain {
         /// An item's key, CHAIN:HEIGHT, the hash of a header, or the hash of a transaction.

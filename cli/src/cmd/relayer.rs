@@ -2,10 +2,11 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use alloy_primitives::{U256, utils::format_ether};
 use eyre::Result;
 use grid_relayer::{
     Explanation,
-    explain::OnMain,
+    explain::{OnMain, Transaction},
     http::{ChainPause, ItemChanged, ItemPage, PauseRequest, Retried},
     store::{Item, Stage},
 };
@@ -24,6 +25,7 @@ pub(super) async fn run(home: &Home, command: &RelayerCommand, out: Output) -> R
     let api = RelayerApi::of(home)?;
     match command {
         RelayerCommand::Run(args) => super::run::relayer(home, args, out).await,
+        RelayerCommand::Status(args) => super::status::run(home, args, out).await,
         RelayerCommand::Explain { id } => {
             let said: Explanation = api.get(&format!("/v1/explain/{}", segment(id))).await?;
             out.show(&said, explanation)
@@ -156,6 +158,10 @@ fn explanation(said: &Explanation) -> String {
         let why = pause.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         line("paused", format!("by {} since {}{why}", pause.by, time(pause.since)));
     }
+    let fees = said.transactions.iter().filter_map(|one| Some(one.cost.as_ref()?.fee));
+    if let Some(fee) = fees.reduce(U256::saturating_add) {
+        line("cost", format!("{} GRID", format_ether(fee)));
+    }
     if let Some(page) = &said.runbook {
         line("runbook", format!("docs/runbooks/{page}.md"));
     }
@@ -167,17 +173,26 @@ fn explanation(said: &Explanation) -> String {
         text.push_str(&format!("\n{}", table(["TIME", "AFTER", "STEP", "DETAIL"], rows)));
     }
     if !said.transactions.is_empty() {
-        let rows = said.transactions.iter().map(|one| {
+        let rows = said.transactions.iter().map(|Transaction { carried, cost }| {
+            let [block, gas, fee] = match cost {
+                Some(cost) => {
+                    [cost.block.to_string(), cost.gas.to_string(), format_ether(cost.fee)]
+                }
+                None => ["-"; 3].map(String::from),
+            };
             [
-                short(&one.hash.to_string()),
-                one.nonce.to_string(),
-                one.outcome.clone(),
-                one.sends.to_string(),
-                one.max_fee.to_string(),
-                one.priority_fee.to_string(),
+                short(&carried.hash.to_string()),
+                carried.nonce.to_string(),
+                carried.outcome.clone(),
+                carried.sends.to_string(),
+                carried.max_fee.to_string(),
+                block,
+                gas,
+                fee,
             ]
         });
-        let head = ["TRANSACTION", "NONCE", "OUTCOME", "SENT", "MAX FEE", "PRIORITY"];
+        let head =
+            ["TRANSACTION", "NONCE", "OUTCOME", "SENT", "MAX FEE", "BLOCK", "GAS", "COST IN GRID"];
         text.push_str(&format!("\n{}", table(head, rows)));
     }
     text
@@ -236,6 +251,7 @@ mod tests {
             "transactions": [{
                 "hash": hash, "signer": format!("0x{}", "ab".repeat(20)), "nonce": 4, "maxFee": "9",
                 "priorityFee": "1", "outcome": "failed", "sends": 2, "sentAt": 1, "createdAt": 1,
+                "cost": { "block": 499, "gas": 21_000, "fee": "0x2386f26fc10000" },
             }],
             "main": {
                 "gridBlock": 500, "status": "active", "firstHeight": 10,
@@ -260,6 +276,7 @@ mod tests {
             "tracked 95, confirmed 90, at Grid block 500",
             "not on the main chain yet, 15 more block(s) by the rule 6 blocks deep",
             "docs/runbooks/GridParkedItems.md",
+            "cost          0.01",
             "held by       3f2a with the key 0xABaB",
             "2023-11-14T22:14:10Z",
             "+50 s",

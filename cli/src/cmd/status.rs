@@ -16,9 +16,10 @@ use crate::{
     home::Home,
     main_chain::GridRpc,
     output::{Output, table, write_line},
+    screen,
 };
 
-/// Time between two looks of a watcher.
+/// Time between two looks of a watcher without a screen.
 const REFRESH: Duration = Duration::from_secs(1);
 
 /// Both daemons at one moment.
@@ -37,11 +38,10 @@ struct Status {
 pub(super) async fn run(home: &Home, args: &StatusArgs, out: Output) -> Result<()> {
     let api = RelayerApi::of(home)?;
     let rpc = GridRpc::of(home)?;
+    if args.watch && !out.json && screen::possible() {
+        return screen::run(&api, rpc).await;
+    }
     loop {
-        if args.watch && !out.json {
-            // Clear the screen and go home.
-            write_line("\u{1b}[2J\u{1b}[H")?;
-        }
         match look(&rpc, &api).await {
             Ok(status) => out.show(&status, people)?,
             // A watcher survives a restart of what it watches.

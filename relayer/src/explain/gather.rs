@@ -3,18 +3,19 @@
 use core::{future::Future, time::Duration};
 
 use alloy_primitives::B256;
+use futures::future::join_all;
 use grid_core::{ChainId, Family, api::ChainInfo};
 use thiserror::Error;
 
 use super::{
-    Explanation, Moment, OnMain,
+    Cost, Explanation, Moment, OnMain, Transaction,
     facts::{Before, Facts, Follow, Work},
     id::{Id, NoId, reversed},
     say::judge,
 };
 use crate::{
     clock::now_ms,
-    main_chain::HeaderId,
+    main_chain::{HeaderId, MainChain},
     relayer::Inner,
     status::ChainStatus,
     store::{Carried, Event, Item, Stage, Store, StoreError},
@@ -37,6 +38,9 @@ const MAX_STEPS: u32 = 500;
 
 /// Most transactions of one item.
 const MAX_CARRIED: u32 = 100;
+
+/// The newest of them, whose receipts are asked for.
+const COSTED: usize = 8;
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -81,7 +85,8 @@ pub(crate) async fn explain(inner: &Inner, text: &str) -> Result<Explanation, Ex
         ),
         None => (Vec::new(), facts.transaction.iter().cloned().collect()),
     };
-    Ok(answer(facts, steps, carried, seen))
+    let transactions = costs(inner.main().as_ref(), carried).await;
+    Ok(answer(facts, steps, transactions, seen))
 }
 
 /// Waits a while for a chain's answer; `None` after that.
@@ -227,10 +232,22 @@ async fn ask_main_chain(inner: &Inner, facts: &mut Facts) {
     facts.indexed_in = since.and_then(Result::ok).flatten();
 }
 
+/// What the newest transactions cost, as the main chain says.
+async fn costs(main: &dyn MainChain, carried: Vec<Carried>) -> Vec<Transaction> {
+    let old = carried.len().saturating_sub(COSTED);
+    let cost = |(n, carried): (usize, Carried)| async move {
+        let executed = n >= old && ["included", "failed"].contains(&carried.outcome.as_str());
+        let receipt = if executed { in_time(main.receipt(&carried.hash)).await } else { None };
+        let cost = receipt.and_then(Result::ok).flatten().map(Cost::from);
+        Transaction { carried, cost }
+    };
+    join_all(carried.into_iter().enumerate().map(cost)).await
+}
+
 fn answer(
     facts: Facts,
     steps: Vec<(u64, Event)>,
-    transactions: Vec<Carried>,
+    transactions: Vec<Transaction>,
     seen: Option<&ChainStatus>,
 ) -> Explanation {
     let said = judge(&facts);

@@ -12,11 +12,12 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, U256};
 use grid_core::{ChainId, api::BlockRef};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    main_chain::Receipt,
     status::Holder,
     store::{Carried, Item, Lease, Pause},
 };
@@ -55,13 +56,43 @@ pub struct Explanation {
     /// What happened to it, oldest first.
     pub timeline: Vec<Moment>,
     /// The transactions that carried it, oldest first.
-    pub transactions: Vec<Carried>,
+    pub transactions: Vec<Transaction>,
     /// The main chain's side.
     pub main: Option<OnMain>,
     /// The chain's pause, if an operator paused it.
     pub paused: Option<Pause>,
     /// The relayer that works on the chain, among those of the same database.
     pub holder: Option<Holder>,
+}
+
+/// A transaction that carried an item, or filled a gap.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Transaction {
+    /// What the relayer has stored of it.
+    #[serde(flatten)]
+    pub carried: Carried,
+    /// What it cost; `None` where it was not executed, or the main chain did not say.
+    pub cost: Option<Cost>,
+}
+
+/// What a transaction cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cost {
+    /// Height of the Grid block that it is in.
+    pub block: u64,
+    /// Gas that was used.
+    pub gas: u64,
+    /// The fee paid, smallest unit of GRID.
+    pub fee: U256,
+}
+
+impl From<Receipt> for Cost {
+    fn from(receipt: Receipt) -> Self {
+        let fee = U256::from(receipt.gas_used).saturating_mul(U256::from(receipt.gas_price));
+        Self { block: receipt.block, gas: receipt.gas_used, fee }
+    }
 }
 
 /// One step of a timeline.

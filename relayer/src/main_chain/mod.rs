@@ -47,6 +47,8 @@ pub struct Receipt {
     pub success: bool,
     /// Gas that was used.
     pub gas_used: u64,
+    /// What the sender paid for each of it, smallest unit of GRID.
+    pub gas_price: u128,
 }
 
 /// Why the main chain does not take a transaction.

@@ -66,6 +66,7 @@ struct ReceiptAnswer {
     status: U64,
     block_number: U64,
     gas_used: U64,
+    effective_gas_price: U128,
 }
 
 /// The part of a log that is used.
@@ -111,6 +112,7 @@ impl<T: RpcTransport> MainChain for RpcMainChain<T> {
             block: receipt.block_number.to(),
             success: receipt.status == U64::from(1),
             gas_used: receipt.gas_used.to(),
+            gas_price: receipt.effective_gas_price.to(),
         }))
     }
 

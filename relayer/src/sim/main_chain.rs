@@ -220,7 +220,7 @@ impl Inner {
         }
         self.state.nonces.insert(address, nonce + 1);
         let block = self.state.height;
-        let receipt = Receipt { block, success: outcome.is_ok(), gas_used: 21_000 };
+        let receipt = Receipt { block, success: outcome.is_ok(), gas_used: 21_000, gas_price: 2 };
         if self.state.receipts.insert(hash, receipt).is_some() {
             self.violations.push(format!("transaction {hash} was executed twice"));
         }

@@ -7,6 +7,7 @@ mod ethereum_facts;
 mod grid_chain;
 mod light;
 mod metrics;
+mod operator;
 mod proofs;
 mod refusals;
 mod reload;

@@ -72,6 +72,11 @@ impl Home {
         self.rpc
     }
 
+    /// Where the relayer's administration listens.
+    pub(crate) fn admin(&self) -> String {
+        format!("127.0.0.1:{}", self.admin)
+    }
+
     pub(crate) fn config(&self) -> GridConfig {
         GridConfig {
             home: self.path(),
@@ -88,7 +93,7 @@ impl Home {
         chains: &[String],
     ) -> Result<String, grid_test_nodes::NodeError> {
         let GridConfig { rpc, listen, .. } = self.config();
-        let admin = format!("127.0.0.1:{}", self.admin);
+        let admin = self.admin();
         let fund = format!("{USER}=1000");
         let (btc, eth) = (BITCOIN_DEPTH.to_string(), ETHEREUM_DEPTH.to_string());
         let mut arguments = vec![
