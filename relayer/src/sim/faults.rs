@@ -53,6 +53,15 @@ pub(super) enum Answer {
     MadeUp,
 }
 
+/// Whose question a source answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// The relayer's: nobody else can answer.
+    Alone,
+    /// A pool's, which has other endpoints. This one may make headers up.
+    Pooled { lies: bool },
+}
+
 /// The one place that decides what goes wrong.
 #[derive(Debug)]
 pub struct Faults {
@@ -148,12 +157,20 @@ impl Faults {
         fate
     }
 
-    /// Decides what a source answers. `lies` is whether it may make headers up.
-    pub(super) async fn answer(&self, chain: &ChainId, method: &'static str, lies: bool) -> Answer {
+    /// Decides what a source answers. A call that hangs holds up who asked; a pool goes on without it, and its own
+    /// deadlines are not of virtual time, so for a pool it fails at once.
+    pub(super) async fn answer(
+        &self,
+        chain: &ChainId,
+        method: &'static str,
+        asked: Asked,
+    ) -> Answer {
         self.step(method).await;
         let Rates { fail, hang, garble } = self.rates();
         if self.is_dead(chain) || self.dice.once_in(hang) {
-            self.hang(chain, method).await;
+            if asked == Asked::Alone {
+                self.hang(chain, method).await;
+            }
             return Answer::Fails;
         }
         if self.dice.once_in(fail) {
@@ -163,6 +180,7 @@ impl Faults {
         if !self.dice.once_in(garble) {
             return Answer::Good;
         }
+        let lies = asked == Asked::Pooled { lies: true };
         let (answer, word) = match self.dice.below(if lies { 6 } else { 4 }) {
             0 => (Answer::Stale(1 + self.dice.below(5)), "stale answer"),
             1 => (Answer::Short, "short answer"),

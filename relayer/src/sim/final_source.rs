@@ -18,7 +18,7 @@ use grid_core::{
 
 use super::{
     blocks,
-    faults::{Answer, Faults},
+    faults::{Answer, Asked, Faults},
 };
 
 /// A source may limit an answer: headers, and objects.
@@ -98,7 +98,7 @@ impl SimFinal {
     }
 
     async fn ask(&self, method: &'static str) -> Result<Answer, AdapterError> {
-        match self.faults.answer(&self.id, method, false).await {
+        match self.faults.answer(&self.id, method, Asked::Alone).await {
             Answer::Fails => Err(blocks::timed_out(&self.id)),
             answer => Ok(answer),
         }

@@ -16,7 +16,7 @@ use grid_core::{ChainId, CompatHeader, api::BlockRef};
 
 use super::{
     blocks,
-    faults::{Answer, Faults},
+    faults::{Answer, Asked, Faults},
     text,
 };
 
@@ -115,16 +115,16 @@ impl SimSource {
         Pool::new((0..3).map(member).collect(), 2).map_err(text)
     }
 
-    async fn answer(&self, method: &'static str, lies: bool) -> Result<Answer, AdapterError> {
+    async fn answer(&self, method: &'static str, asked: Asked) -> Result<Answer, AdapterError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
-        match self.faults.answer(&self.id, method, lies).await {
+        match self.faults.answer(&self.id, method, asked).await {
             Answer::Fails => Err(blocks::timed_out(&self.id)),
             answer => Ok(answer),
         }
     }
 
-    async fn tell_tip(&self, lies: bool) -> Result<SourceTip, AdapterError> {
-        let answer = self.answer("tip", lies).await?;
+    async fn tell_tip(&self, asked: Asked) -> Result<SourceTip, AdapterError> {
+        let answer = self.answer("tip", asked).await?;
         let mut tip = self.tip_now();
         match answer {
             Answer::Stale(blocks) => {
@@ -142,9 +142,9 @@ impl SimSource {
         &self,
         from: u64,
         count: usize,
-        lies: bool,
+        asked: Asked,
     ) -> Result<Vec<SourceHeader>, AdapterError> {
-        let answer = self.answer("headers", lies).await?;
+        let answer = self.answer("headers", asked).await?;
         let mut headers = self.with(|active| blocks::range(active, from, count));
         match answer {
             Answer::Short => headers.truncate(headers.len().div_ceil(2)),
@@ -184,11 +184,11 @@ impl SourceChain for SimSource {
     }
 
     async fn tip(&self) -> Result<SourceTip, AdapterError> {
-        self.tell_tip(false).await
+        self.tell_tip(Asked::Alone).await
     }
 
     async fn headers(&self, from: u64, count: usize) -> Result<Vec<SourceHeader>, AdapterError> {
-        self.tell_headers(from, count, false).await
+        self.tell_headers(from, count, Asked::Alone).await
     }
 
     async fn proof_material(&self, _: ProofRequest) -> Result<Material, AdapterError> {
@@ -203,6 +203,12 @@ struct Endpoint {
     lies: bool,
 }
 
+impl Endpoint {
+    const fn asked(&self) -> Asked {
+        Asked::Pooled { lies: self.lies }
+    }
+}
+
 #[async_trait]
 impl SourceChain for Endpoint {
     fn id(&self) -> &ChainId {
@@ -210,11 +216,11 @@ impl SourceChain for Endpoint {
     }
 
     async fn tip(&self) -> Result<SourceTip, AdapterError> {
-        self.chain.tell_tip(self.lies).await
+        self.chain.tell_tip(self.asked()).await
     }
 
     async fn headers(&self, from: u64, count: usize) -> Result<Vec<SourceHeader>, AdapterError> {
-        self.chain.tell_headers(from, count, self.lies).await
+        self.chain.tell_headers(from, count, self.asked()).await
     }
 
     async fn proof_material(&self, _: ProofRequest) -> Result<Material, AdapterError> {
