@@ -183,6 +183,34 @@ impl Bitcoind {
             .map_err(|_| NodeError::unexpected("generatetoaddress", &answer))
     }
 
+    /// Mines a block with these raw transactions only, none of the node's pool; returns its hash (as displayed).
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn mine_only(&self, transactions: &[String]) -> Result<String, NodeError> {
+        let block =
+            self.call("generateblock", json!([self.wallet.other_address, transactions])).await?;
+        let hash = block["hash"].as_str().map(str::to_owned);
+        hash.ok_or_else(|| NodeError::unexpected("generateblock", &block))
+    }
+
+    /// A raw transaction that spends what a payment of the development key spends, back to the key. It is not sent: the node's pool
+    /// prefers the payment.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn double_spend(&self, payment: &str) -> Result<String, NodeError> {
+        let spent = self.call("getrawtransaction", json!([payment, true])).await?;
+        let input = json!([{ "txid": spent["vin"][0]["txid"], "vout": spent["vin"][0]["vout"] }]);
+        let outputs = json!([{ &self.wallet.address: amount(FEE) }]);
+        let raw = self.text("createrawtransaction", json!([input, outputs])).await?;
+        let signed = self.call("signrawtransactionwithkey", json!([raw, [WALLET_KEY]])).await?;
+        match signed["hex"].as_str().filter(|_| signed["complete"] == true) {
+            Some(hex) => Ok(hex.to_owned()),
+            None => Err(NodeError::unexpected("signrawtransactionwithkey", &signed)),
+        }
+    }
+
     /// Marks a block and its descendants invalid: the node goes back before it.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ mod data;
 mod doctor;
 mod ethereum_facts;
 mod grid_chain;
+mod guarantee;
 mod light;
 mod metrics;
 mod operator;
