@@ -21,6 +21,8 @@ pub(crate) enum GuaranteeCommand {
     Settle(EndArgs),
     /// Have the beneficiary of a guarantee paid whose payment did not come in time.
     Claim(ClaimArgs),
+    /// Settle and claim whatever can be ended, again and again: for underwriters and beneficiaries.
+    Keep(KeepArgs),
     /// Put GRID into the pool that pays for lost payments, and earn the premiums.
     Underwrite(UnderwriteArgs),
     /// Announce that GRID will be taken out of the pool.
@@ -125,6 +127,20 @@ pub(crate) struct ClaimArgs {
     pub(crate) key: String,
     #[command(flatten)]
     pub(crate) sending: SendingArgs,
+}
+
+/// `grid guarantee keep`.
+#[derive(Debug, Args)]
+pub(crate) struct KeepArgs {
+    /// How often to look.
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub(crate) every: humantime::Duration,
+    /// Look once.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// The key that pays the fees, by name in keys/ or as a file; nothing else should send with it meanwhile.
+    #[arg(long, value_name = "NAME", default_value = "user")]
+    pub(crate) key: String,
 }
 
 /// `grid guarantee underwrite`.

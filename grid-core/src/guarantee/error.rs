@@ -112,7 +112,7 @@ pub enum GuaranteeError {
         most: u64,
     },
     /// The block is not confirmed yet.
-    #[error("height {height} is not confirmed, the chain is up to {confirmed:?}")]
+    #[error("height {height} is not confirmed, the chain is confirmed up to {}", tip(*confirmed))]
     NotConfirmed {
         /// Height of the block.
         height: u64,
@@ -172,7 +172,7 @@ pub enum GuaranteeError {
     },
     /// The deadline and the grace period are not over.
     #[error(
-        "the confirmed tip {confirmed:?} has not passed height {after}: deadline and grace period"
+        "the confirmed tip {} has not passed height {after}: deadline and grace period", tip(*confirmed)
     )]
     NotOver {
         /// The confirmed tip.
@@ -207,4 +207,9 @@ pub enum GuaranteeError {
     /// No verdict.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+/// The confirmed tip in words.
+fn tip(confirmed: Option<u64>) -> String {
+    confirmed.map_or_else(|| "nothing".into(), |height| height.to_string())
 }

@@ -194,8 +194,8 @@ impl Bitcoind {
         hash.ok_or_else(|| NodeError::unexpected("generateblock", &block))
     }
 
-    /// A raw transaction that spends what a payment of the development key spends, back to the key. It is not sent: the node's pool
-    /// prefers the payment.
+    /// A raw transaction that spends what a payment of the development key spends, back to the key, while the payment is in no
+    /// block. It is not sent: the node's pool prefers the payment.
     ///
     /// # Errors
     /// As [`Self::call`].

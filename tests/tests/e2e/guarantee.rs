@@ -47,7 +47,7 @@ impl Fixture {
     /// Covers a payment with 50 GRID as soon as the main chain tracks its block; the guarantee.
     async fn request(&self, txid: &str) -> Value {
         let arguments =
-            ["request", txid, "--cover", "50", "--beneficiary", BENEFICIARY, "--within", "6"];
+            ["request", txid, "--cover", "50", "--beneficiary", BENEFICIARY, "--within", "8"];
         let arguments = [&arguments[..], &["--wait", "60s"]].concat();
         let made = self.guarantee(&arguments).await.expect("request");
         let guarantee = made["guarantee"].clone();
@@ -156,8 +156,8 @@ async fn is_double_spent(world: &Fixture) {
     let txid = world.payment().await;
     let guarantee = world.request(&txid).await;
     let deadline = guarantee["deadline"].as_u64().expect("deadline");
-    let conflict = world.bitcoind.double_spend(&txid).await.expect("double spend");
     world.bitcoind.invalidate_block(text(&guarantee["block"])).await.expect("invalidate");
+    let conflict = world.bitcoind.double_spend(&txid).await.expect("double spend");
     world.bitcoind.mine_only(&[conflict]).await.expect("mine");
     let last = deadline + GRACE + BITCOIN_DEPTH - 1;
     let (height, _) = world.bitcoind.tip().await.expect("tip");

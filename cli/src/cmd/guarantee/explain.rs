@@ -139,7 +139,7 @@ impl Open {
         for (what, refused) in [("settle", &self.settle_refused), ("claim", &self.claim_refused)] {
             text.push_str(&match refused {
                 None => format!("can be ended: grid guarantee {what} {}\n", guarantee.id),
-                Some(reason) => format!("no {what} by its own block yet: {reason}\n"),
+                Some(reason) => format!("no {what} now: {reason}\n"),
             });
         }
         let again = self.found.as_ref().filter(|at| at.block != guarantee.block);

@@ -2,6 +2,7 @@
 
 mod end;
 mod explain;
+mod keep;
 mod list;
 mod payment;
 mod pool;
@@ -37,6 +38,7 @@ pub(super) async fn run(home: &Home, command: &GuaranteeCommand, out: Output) ->
         GuaranteeCommand::Explain(args) => explain::run(home, &contract, args, out).await,
         GuaranteeCommand::Settle(args) => end::settle(home, &contract, args, out).await,
         GuaranteeCommand::Claim(args) => end::claim(home, &contract, args, out).await,
+        GuaranteeCommand::Keep(args) => Box::pin(keep::run(home, &contract, args, out)).await,
         GuaranteeCommand::Underwrite(args) => pool::underwrite(home, &contract, args, out).await,
         GuaranteeCommand::Leave(args) => pool::leave(home, &contract, args, out).await,
         GuaranteeCommand::Withdraw(args) => pool::withdraw(home, &contract, args, out).await,

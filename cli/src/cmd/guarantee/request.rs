@@ -74,7 +74,7 @@ pub(super) async fn quote(
 fn people(quote: &Quote) -> String {
     let [first, last] = quote.deadlines;
     format!(
-        "payment        {}\nin block       {} of {} ({}), {} confirmations\nrisk           {}\ncover          {} GRID, \
+        "payment        {}\nin block       {} of {} ({}), confirmations {}\nrisk           {}\ncover          {} GRID, \
          at most {} GRID\npremium        {} GRID\ndeadline       height {first} to {last}; now {}\n",
         quote.txid,
         quote.height,
@@ -121,13 +121,15 @@ async fn price(
     payment: &Payment,
     cover: U256,
 ) -> Result<Quote> {
-    let chain = contract.rpc.chain(&payment.chain).await?;
-    let call = Guarantee::quoteCall { chain: chain.key, blockHash: payment.block, cover };
+    let key = payment.chain.key().0;
+    let call = Guarantee::quoteCall { chain: key, blockHash: payment.block, cover };
     let price = contract
         .read(&call)
         .await
         .wrap_err_with(|| format!("no cover for the payment in block {}", payment.height))?;
-    let record = contract.rpc.view(REGISTRY, &Registry::recordCall { chain: chain.key }).await?;
+    // After the quote: the tip is the payment's block at least.
+    let chain = contract.rpc.chain(&payment.chain).await?;
+    let record = contract.rpc.view(REGISTRY, &Registry::recordCall { chain: key }).await?;
     let record: ChainRecord =
         serde_json::from_slice(&record).wrap_err("the node's record of the chain is malformed")?;
     let tip = chain.tracked.height;
@@ -252,7 +254,7 @@ mod tests {
         };
         let text = people(&quote);
         for expected in
-            ["105 of bip122:1", "1 confirmations", "20.0000 %", "15.0", "100.0", "111 to 393"]
+            ["105 of bip122:1", "confirmations 1", "20.0000 %", "15.0", "100.0", "111 to 393"]
         {
             assert!(text.contains(expected), "{expected:?} is missing in\n{text}");
         }
