@@ -110,6 +110,9 @@ pub(crate) struct EndArgs {
     pub(crate) id: B256,
     #[command(flatten)]
     pub(crate) block: BlockArg,
+    /// Try again for so long, until it can be ended.
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    pub(crate) wait: humantime::Duration,
     /// The key that pays the fee, by name in keys/ or as a file.
     #[arg(long, value_name = "NAME", default_value = "user")]
     pub(crate) key: String,
@@ -122,6 +125,9 @@ pub(crate) struct EndArgs {
 pub(crate) struct ClaimArgs {
     /// Id of the guarantee.
     pub(crate) id: B256,
+    /// Try again for so long, until it can be ended.
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    pub(crate) wait: humantime::Duration,
     /// The key that pays the fee, by name in keys/ or as a file.
     #[arg(long, value_name = "NAME", default_value = "user")]
     pub(crate) key: String,

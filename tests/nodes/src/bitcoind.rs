@@ -35,7 +35,7 @@ const FEE: u64 = 1_000;
 /// Outputs of a coinbase can be spent in the hundredth block after it.
 const MATURITY: u64 = 100;
 /// The development key, for regtest only: the SHA-256 of a public sentence.
-const WALLET_KEY: &str = "cUdkvg8YtqjFpp9UQesWg98VvvnXfVPTRmeSKeQ1bwWJTLBz3WYs";
+pub const WALLET_KEY: &str = "cUdkvg8YtqjFpp9UQesWg98VvvnXfVPTRmeSKeQ1bwWJTLBz3WYs";
 /// The key that receives payments without an address and the rewards of competing branches, so that
 /// no block of a branch can equal one that was invalidated.
 const OTHER_KEY: &str = "cSaejU3xm7hnWCxhi4WUiEt3ihF2W8WDcPuzZsRfz1PbHsCw3TTt";
@@ -158,6 +158,12 @@ impl Bitcoind {
     /// As [`Self::call`].
     pub async fn block_hash(&self, height: u64) -> Result<String, NodeError> {
         self.text("getblockhash", json!([height])).await
+    }
+
+    /// The development key's address.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.wallet.address
     }
 
     /// Mines blocks to the development key; returns their hashes (as displayed).

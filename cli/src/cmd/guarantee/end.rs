@@ -2,13 +2,14 @@
 
 use alloy_primitives::{B256, Bytes, U256, utils::format_ether};
 use alloy_sol_types::SolCall as _;
-use eyre::{Result, WrapErr as _, ensure};
+use eyre::{Result, WrapErr as _, ensure, eyre};
 use grid_core::{
     guarantee::Status,
     modules::abi::{GUARANTEE, Guarantee},
 };
+use tokio::time::{Duration, Instant, sleep};
 
-use super::{Contract, payment};
+use super::{Contract, POLL, payment};
 use crate::{
     args::{BlockArg, ClaimArgs, EndArgs},
     cmd::send::{self, Call},
@@ -71,6 +72,30 @@ fn need_open(id: B256, status: u8) -> Result<()> {
     }
 }
 
+/// Tries again as long as the command waits and the guarantee is open.
+async fn due<F: Future<Output = Result<Ending>>>(
+    contract: &Contract,
+    id: B256,
+    wait: Duration,
+    attempt: impl Fn() -> F,
+) -> Result<Ending> {
+    let deadline = Instant::now() + wait;
+    loop {
+        need_open(id, contract.guarantee(id).await?.0.status)?;
+        let tried = async {
+            let ending = attempt().await?;
+            match contract.rpc.refusal(GUARANTEE, &ending.input).await? {
+                Some(reason) => Err(eyre!("it cannot be ended now: {reason}")),
+                None => Ok(ending),
+            }
+        };
+        match tried.await {
+            Err(_) if Instant::now() < deadline => sleep(POLL).await,
+            outcome => return outcome,
+        }
+    }
+}
+
 pub(super) async fn settle(
     home: &Home,
     contract: &Contract,
@@ -78,7 +103,8 @@ pub(super) async fn settle(
     out: Output,
 ) -> Result<()> {
     let signer = send::signer(home, &args.key)?;
-    let ending = Ending::settlement(home, contract, args.id, &args.block).await?;
+    let attempt = || Ending::settlement(home, contract, args.id, &args.block);
+    let ending = due(contract, args.id, *args.wait, attempt).await?;
     let sending = (args.sending.dry_run, out);
     send::perform(&contract.rpc, &signer, ending.call(), ending.message, sending).await
 }
@@ -90,7 +116,7 @@ pub(super) async fn claim(
     out: Output,
 ) -> Result<()> {
     let signer = send::signer(home, &args.key)?;
-    let ending = Ending::claim(contract, args.id).await?;
+    let ending = due(contract, args.id, *args.wait, || Ending::claim(contract, args.id)).await?;
     let sending = (args.sending.dry_run, out);
     send::perform(&contract.rpc, &signer, ending.call(), ending.message, sending).await
 }

@@ -18,6 +18,7 @@ use grid_core::{
     modules::abi::{GUARANTEE, Guarantee},
 };
 use serde::Serialize;
+use tokio::time::Duration;
 
 use super::send::{self, Call};
 use crate::{
@@ -27,6 +28,9 @@ use crate::{
     main_chain::GridRpc,
     output::Output,
 };
+
+/// How often `--wait` tries again.
+const POLL: Duration = Duration::from_millis(500);
 
 pub(super) async fn run(home: &Home, command: &GuaranteeCommand, out: Output) -> Result<()> {
     let contract = Contract { rpc: GridRpc::of(home)? };

@@ -13,10 +13,10 @@ use grid_core::{
     },
 };
 use serde::Serialize;
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::{Instant, sleep};
 
 use super::{
-    Contract, Shown,
+    Contract, POLL, Shown,
     payment::{self, Payment},
 };
 use crate::{
@@ -27,8 +27,6 @@ use crate::{
     output::Output,
 };
 
-/// How often `--wait` tries again.
-const POLL: Duration = Duration::from_millis(500);
 /// Parts of the contract's risk in a percent, and in its fourth decimal.
 const PERCENT: (u64, u64) = (10_000_000_000, 1_000_000);
 

@@ -130,7 +130,7 @@ impl Network {
         let beacon = start_beacon(&settings, &anvil).await?;
         let token = token(&settings, &anvil).await?;
         println!("devnet: token contract at {}", token.address);
-        settings.write_commands(&token.address)?;
+        settings.write_commands(&token.address, bitcoind.address())?;
         if !known {
             println!("devnet: creating the Grid chain and its configuration");
             init(&settings, &bitcoind, &beacon).await?;

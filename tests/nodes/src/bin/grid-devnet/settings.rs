@@ -7,7 +7,7 @@ use std::{
 };
 
 use grid_core::ethereum::sync::Preset;
-use grid_test_nodes::{NodeError, ports, programs};
+use grid_test_nodes::{NodeError, bitcoind::WALLET_KEY, ports, programs};
 
 use crate::network::Failure;
 
@@ -143,7 +143,7 @@ impl Settings {
 
     /// Writes `bin/`, small commands that know this network, and `env`, which puts them first on the
     /// search path of a shell that sources it.
-    pub(crate) fn write_commands(&self, token: &str) -> Result<(), Failure> {
+    pub(crate) fn write_commands(&self, token: &str, miner: &str) -> Result<(), Failure> {
         let Ports { bitcoin, ethereum, beacon, grid, .. } = self.ports;
         let cli = programs::bitcoin_cli()?;
         let data = self.bitcoin();
@@ -155,6 +155,9 @@ impl Settings {
         self.executable("bitcoin-cli", &bitcoin_cli)?;
         self.executable("grid", &command(&programs::grid()?, ""))?;
         self.executable("cast", &command(&programs::cast()?, ""))?;
+        let double_spend = include_str!("double-spend.sh");
+        let double_spend = double_spend.replace("@KEY@", WALLET_KEY).replace("@ADDRESS@", miner);
+        self.executable("double-spend", &double_spend)?;
         let text = format!(
             "# The development network's commands and addresses: `. {folder}/env`\n\
              export PATH='{folder}/bin':\"$PATH\"\n\
@@ -162,6 +165,7 @@ impl Settings {
              export GRID_RPC=http://127.0.0.1:{grid}\n\
              export ANVIL_RPC=http://127.0.0.1:{ethereum}\n\
              export BEACON_API=http://127.0.0.1:{beacon}\n\
+             export MINER={miner}\n\
              export TOKEN={token}\n",
             folder = self.folder.display(),
             home = self.home().display(),
