@@ -9,8 +9,8 @@ use alloy_json_abi::JsonAbi;
 use alloy_primitives::Address;
 use alloy_sol_types::{SolEventInterface, SolInterface};
 use grid_core::modules::abi::{
-    GUARANTEE, Guarantee, LIGHT_CLIENTS, LightClients, PROOFS, Proofs, REGISTRY, Registry, STAKING,
-    SYSTEM_CONTRACTS, Staking,
+    ESCROW, Escrow, GUARANTEE, Guarantee, LIGHT_CLIENTS, LightClients, MAILBOX, Mailbox, PROOFS,
+    Proofs, REGISTRY, Registry, STAKING, SYSTEM_CONTRACTS, Staking,
 };
 
 const SOURCE: &str = include_str!("../src/modules/abi.rs");
@@ -40,6 +40,8 @@ fn contracts() -> Vec<Contract> {
         Registry REGISTRY RegistryCalls RegistryEvents,
         LightClients LIGHT_CLIENTS LightClientsCalls LightClientsEvents,
         Proofs PROOFS ProofsCalls ProofsEvents,
+        Mailbox MAILBOX MailboxCalls MailboxEvents,
+        Escrow ESCROW EscrowCalls EscrowEvents,
         Guarantee GUARANTEE GuaranteeCalls GuaranteeEvents,
         Staking STAKING StakingCalls StakingEvents,
     ]

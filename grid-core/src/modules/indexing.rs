@@ -21,6 +21,7 @@ use crate::{
     header_tree::{CHUNK_HEIGHTS, HeaderTree, TipChange},
     index::ChainEntry,
     light_client::LightClient,
+    message,
     state::{Accumulator, Checkpoints, Overlay, StateRead, StorageError, keys},
     transition::IndexEvent,
 };
@@ -89,7 +90,7 @@ pub(crate) fn evaluate(
     let mut ranges =
         Ranges { chain, accumulator, checkpoints: Checkpoints::read(env.overlay, chain)? };
     let (accumulator, checkpoints) = (ranges.accumulator.clone(), ranges.checkpoints.clone());
-    if !ranges.cut_back(env, client.tree()) {
+    if !ranges.cut_back(env, client.tree())? {
         light_client::save(env.overlay, chain, client)?;
         return freeze(env, record, client.tree(), &accumulator);
     }
@@ -158,25 +159,25 @@ struct Ranges {
 
 impl Ranges {
     /// Cuts the range back to the best branch. `false` where the fork lies below what the tree holds.
-    fn cut_back(&mut self, env: &mut Env<'_, '_>, tree: &HeaderTree) -> bool {
+    fn cut_back(&mut self, env: &mut Env<'_, '_>, tree: &HeaderTree) -> Result<bool, StorageError> {
         let chain = self.chain;
-        let Some(confirmed) = self.accumulator.tip_height() else { return true };
+        let Some(confirmed) = self.accumulator.tip_height() else { return Ok(true) };
         if tree.is_best(&self.accumulator.tip_hash) {
-            return true;
+            return Ok(true);
         }
         let Some(reorg) = tree.path(&self.accumulator.tip_hash, &tree.tip().hash()) else {
-            return false;
+            return Ok(false);
         };
         let common = reorg.common.0;
         let from = common.saturating_add(1);
-        let Some(count) = from.checked_sub(self.accumulator.first_height) else { return false };
-        let Some(range) = self.checkpoints.back_to(count).cloned() else { return false };
+        let Some(count) = from.checked_sub(self.accumulator.first_height) else { return Ok(false) };
+        let Some(range) = self.checkpoints.back_to(count).cloned() else { return Ok(false) };
         let tip_hash = core::mem::replace(&mut self.accumulator.tip_hash, reorg.common.1);
         let kept = core::mem::replace(&mut self.accumulator.range, range);
         if common >= confirmed || !self.append(tree, common, |_| ()) {
             self.accumulator.tip_hash = tip_hash;
             self.accumulator.range = kept;
-            return false;
+            return Ok(false);
         }
         let depth = confirmed.saturating_sub(common);
         env.log(
@@ -184,7 +185,9 @@ impl Ranges {
             &LightClients::IndexReverted { chain: chain.0, fromHeight: from, depth },
         );
         env.events.push(IndexEvent::Reverted { chain, from, depth });
-        true
+        let cut = message::Cut { at: env.block.height, from, depth, tip: tip_hash };
+        message::note_cut(env.overlay, chain, cut)?;
+        Ok(true)
     }
 
     /// Appends the leaves of the best branch up to a height; `false` where a header is missing.

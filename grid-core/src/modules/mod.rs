@@ -10,12 +10,14 @@
 pub mod abi;
 mod committee;
 mod env;
+mod escrow;
 pub mod gas;
 mod guarantee;
 mod guarantee_calls;
 mod indexing;
 pub(crate) mod light_client;
 mod light_clients;
+mod mailbox;
 mod proofs;
 pub mod record;
 mod registry;
@@ -75,12 +77,14 @@ pub(crate) trait Module: Sync {
 }
 
 /// The contract collection, by address.
-static COLLECTION: [&dyn Module; 5] = [
+static COLLECTION: [&dyn Module; 7] = [
     &registry::RegistryModule,
     &light_clients::LightClientsModule,
     &proofs::ProofsModule,
+    &mailbox::MailboxModule,
     &guarantee::GuaranteeModule,
     &staking::StakingModule,
+    &escrow::EscrowModule,
 ];
 
 /// The system contract at an address.

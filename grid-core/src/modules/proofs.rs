@@ -12,7 +12,6 @@ use super::{
     gas,
 };
 use crate::{
-    CompatHeader,
     proof::{self, CrossChainProof, Proven, Trust, TrustAnchor},
     state::{StateRead, StorageError, keys, system},
 };
@@ -79,7 +78,10 @@ impl Module for ProofsModule {
 }
 
 /// Verifies a proof in its binary form against one of this chain's own blocks.
-fn check(env: &mut Env<'_, '_>, bytes: &[u8]) -> Result<(Proven, CompatHeader), CallError> {
+pub(super) fn check(
+    env: &mut Env<'_, '_>,
+    bytes: &[u8],
+) -> Result<(Proven, CrossChainProof), CallError> {
     env.not_payable()?;
     env.gas.charge(gas::PROOF)?;
     env.gas.charge_each(bytes.len(), gas::PROOF_BYTE)?;
@@ -96,11 +98,11 @@ fn check(env: &mut Env<'_, '_>, bytes: &[u8]) -> Result<(Proven, CompatHeader), 
     })?;
     let trust = Trust { chain_id: env.block.chain_id, anchor: TrustAnchor::BlockHash(hash) };
     let verified = proof::verify(&proof, &trust).map_err(|error| refuse(error.to_string()))?;
-    Ok((verified.into_inner(), proof.header))
+    Ok((verified.into_inner(), proof))
 }
 
 fn submit(env: &mut Env<'_, '_>, bytes: &[u8]) -> Result<B256, CallError> {
-    let (proven, header) = check(env, bytes)?;
+    let (proven, proof) = check(env, bytes)?;
     let claim_hash = proven.claim_hash;
     env.gas.charge(gas::WRITE)?;
     if proven_at(env.overlay, &claim_hash)?.is_some() {
@@ -108,7 +110,7 @@ fn submit(env: &mut Env<'_, '_>, bytes: &[u8]) -> Result<B256, CallError> {
     }
     record(env, claim_hash, &proven);
     // The facts of a list are known by their own names as well, whoever proved them first.
-    let facts = proven.claim.fact_hashes(&header);
+    let facts = proven.claim.fact_hashes(&proof.header);
     for fact in facts.into_iter().filter(|fact| *fact != claim_hash) {
         env.gas.charge(gas::READ)?;
         if proven_at(env.overlay, &fact)?.is_none() {

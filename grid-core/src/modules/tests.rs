@@ -72,6 +72,8 @@ fn every_function_costs_gas() {
         (abi::REGISTRY, abi::Registry::RegistryCalls::selectors().collect::<Vec<_>>()),
         (abi::LIGHT_CLIENTS, abi::LightClients::LightClientsCalls::selectors().collect()),
         (abi::PROOFS, abi::Proofs::ProofsCalls::selectors().collect()),
+        (abi::MAILBOX, abi::Mailbox::MailboxCalls::selectors().collect()),
+        (abi::ESCROW, abi::Escrow::EscrowCalls::selectors().collect()),
         (abi::GUARANTEE, abi::Guarantee::GuaranteeCalls::selectors().collect()),
         (abi::STAKING, abi::Staking::StakingCalls::selectors().collect()),
     ];

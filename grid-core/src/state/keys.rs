@@ -15,6 +15,10 @@ pub const REGISTRY: u8 = 0x10;
 pub const LIGHT_CLIENTS: u8 = 0x11;
 /// Proofs: `0x12 ‖ kind ‖ …`.
 pub const PROOFS: u8 = 0x12;
+/// Messages: `0x13 ‖ kind ‖ …`.
+pub const MAILBOX: u8 = 0x13;
+/// Escrows: `0x15 ‖ kind ‖ …`.
+pub const ESCROW: u8 = 0x15;
 /// Guarantees: `0x14 ‖ kind ‖ …`.
 pub const GUARANTEE: u8 = 0x14;
 
@@ -229,4 +233,53 @@ pub fn guarantee_open(chain: ChainKey) -> Vec<u8> {
 #[must_use]
 pub fn guarantee(id: &B256) -> Vec<u8> {
     key(GUARANTEE, 0x06, &[id.as_slice()])
+}
+
+/// What may pass from one chain to another.
+#[must_use]
+pub fn message_route(source: &B256, destination: &B256) -> Vec<u8> {
+    key(MAILBOX, 0x01, &[source.as_slice(), destination.as_slice()])
+}
+
+/// That an account is on a route's list; the list is 2 for senders, 4 for recipients.
+#[must_use]
+pub fn message_listed(source: &B256, destination: &B256, list: u8, account: &B256) -> Vec<u8> {
+    key(MAILBOX, 0x02, &[source.as_slice(), destination.as_slice(), &[list], account.as_slice()])
+}
+
+/// The number of a sender's next message.
+#[must_use]
+pub fn message_nonce(source: &B256, destination: &B256, sender: &B256, ordered: bool) -> Vec<u8> {
+    let parts = [source.as_slice(), destination.as_slice(), sender.as_slice(), &[ordered.into()]];
+    key(MAILBOX, 0x03, &parts)
+}
+
+/// A message.
+#[must_use]
+pub fn message(id: &B256) -> Vec<u8> {
+    key(MAILBOX, 0x04, &[id.as_slice()])
+}
+
+/// Where a chain's index was cut back.
+#[must_use]
+pub fn message_cuts(chain: ChainKey) -> Vec<u8> {
+    key(MAILBOX, 0x05, &[chain.0.as_slice()])
+}
+
+/// An escrow.
+#[must_use]
+pub fn escrow(id: &B256) -> Vec<u8> {
+    key(ESCROW, 0x01, &[id.as_slice()])
+}
+
+/// That an output has released an escrow.
+#[must_use]
+pub fn escrow_spent(chain: ChainKey, txid: &B256, output: u32) -> Vec<u8> {
+    key(ESCROW, 0x02, &[chain.0.as_slice(), txid.as_slice(), &output.to_be_bytes()])
+}
+
+/// How many escrows were ever opened.
+#[must_use]
+pub fn escrow_count() -> Vec<u8> {
+    key(ESCROW, 0x03, &[])
 }

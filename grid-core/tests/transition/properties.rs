@@ -4,7 +4,9 @@ use alloy_consensus::{Transaction, TxReceipt};
 use alloy_primitives::U256;
 use alloy_sol_types::SolCall;
 use grid_core::{
-    modules::abi::{Guarantee, LightClients, Proofs, Registry, SYSTEM_CONTRACTS, Staking},
+    modules::abi::{
+        Escrow, Guarantee, LightClients, Mailbox, Proofs, Registry, SYSTEM_CONTRACTS, Staking,
+    },
     transition,
     transition::CallContext,
 };
@@ -21,6 +23,13 @@ fn junk() -> impl Strategy<Value = Vec<u8>> {
         Registry::setStatusCall::SELECTOR,
         Proofs::verifyCall::SELECTOR,
         Proofs::submitCall::SELECTOR,
+        Mailbox::sendCall::SELECTOR,
+        Mailbox::deliverCall::SELECTOR,
+        Mailbox::reportCall::SELECTOR,
+        Mailbox::setRouteCall::SELECTOR,
+        Mailbox::messageOfCall::SELECTOR,
+        Escrow::openCall::SELECTOR,
+        Escrow::refundCall::SELECTOR,
         Guarantee::depositCall::SELECTOR,
         Guarantee::leaveCall::SELECTOR,
         Guarantee::requestCall::SELECTOR,

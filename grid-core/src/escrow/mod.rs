@@ -1,0 +1,22 @@
+//! Escrow: GRID that a Bitcoin payment releases.
+//!
+//! Somebody locks GRID for a payee and names a script and an amount on a chain of Bitcoin's family. A message from that chain
+//! ([`crate::message`]) whose payload is the escrow's id, in a transaction that pays at least that amount to that script, releases
+//! it: the payee gets the GRID. After the deadline whoever locked it gets it back.
+//!
+//! # Invariants
+//! - An escrow is open, then released or refunded for ever.
+//! - An output of a transaction releases one escrow.
+//! - The contract's account holds what open escrows hold.
+
+mod error;
+mod ops;
+mod records;
+#[cfg(test)]
+mod tests;
+
+pub use error::EscrowError;
+pub use records::{Escrow, MAX_SCRIPT, Status, escrow_id};
+
+pub(crate) use ops::{Terms, open, receive, refund};
+pub(crate) use records::read as read_escrow;
