@@ -12,12 +12,14 @@ use crate::{
 };
 
 /// The interfaces as other tools read them. A test of grid-core compares them with the modules.
-const ABIS: [(&str, &str); 5] = [
+const ABIS: [(&str, &str); 7] = [
     ("Registry", include_str!("../../../contracts/abi/Registry.json")),
     ("LightClients", include_str!("../../../contracts/abi/LightClients.json")),
     ("Proofs", include_str!("../../../contracts/abi/Proofs.json")),
+    ("Mailbox", include_str!("../../../contracts/abi/Mailbox.json")),
     ("Guarantee", include_str!("../../../contracts/abi/Guarantee.json")),
     ("Staking", include_str!("../../../contracts/abi/Staking.json")),
+    ("Escrow", include_str!("../../../contracts/abi/Escrow.json")),
 ];
 
 #[derive(Debug, Serialize)]

@@ -219,7 +219,11 @@ fn eth_headers(
     headers.split_off(1)
 }
 
-fn attest(wallets: &[Wallet], key: ChainKey, headers: &[alloy_consensus::Header]) -> Bytes {
+pub(crate) fn attest(
+    wallets: &[Wallet],
+    key: ChainKey,
+    headers: &[alloy_consensus::Header],
+) -> Bytes {
     let last = headers.last().unwrap();
     let digest = grid_core::ethereum::attest::digest(key, last.number, &last.hash_slow());
     let signatures = wallets
