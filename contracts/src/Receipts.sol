@@ -93,18 +93,18 @@ library Receipts {
     {
         uint256 flag = uint8(path[0]) >> 4;
         if (flag > 3) revert BadProof(node);
-        for (uint256 at = flag % 2 == 1 ? 1 : 2; at < path.length * 2; ++at) {
-            uint256 wanted = uint8(path[at / 2]);
-            wanted = at % 2 == 0 ? wanted >> 4 : wanted & 15;
+        for (uint256 offset = flag % 2 == 1 ? 1 : 2; offset < path.length * 2; ++offset) {
+            uint256 wanted = uint8(path[offset / 2]);
+            wanted = offset % 2 == 0 ? wanted >> 4 : wanted & 15;
             if (place == key.length * 2 || _nibble(key, place) != wanted) revert BadProof(node);
             ++place;
         }
         return (flag >= 2, place);
     }
 
-    function _nibble(bytes memory key, uint256 at) private pure returns (uint256) {
-        uint256 both = uint8(key[at / 2]);
-        return at % 2 == 0 ? both >> 4 : both & 15;
+    function _nibble(bytes memory key, uint256 offset) private pure returns (uint256) {
+        uint256 both = uint8(key[offset / 2]);
+        return offset % 2 == 0 ? both >> 4 : both & 15;
     }
 
     function _hash(bytes calldata item, uint256 node) private pure returns (bytes32) {
@@ -116,28 +116,28 @@ library Receipts {
     function _log(bytes calldata receipt, uint256 position) private pure returns (Log memory found) {
         if (receipt.length == 0) revert NoLog();
         if (uint8(receipt[0]) < 0x80) receipt = receipt[1:];
-        (, uint256 at,) = Rlp.item(receipt, 0);
+        (, uint256 offset,) = Rlp.item(receipt, 0);
         uint256 end;
         for (uint256 i = 0; i < 4; ++i) {
             uint256 start;
-            (, start, end) = Rlp.item(receipt, at);
-            at = i < 3 ? end : start;
+            (, start, end) = Rlp.item(receipt, offset);
+            offset = i < 3 ? end : start;
         }
         for (uint256 i = 0; i < position; ++i) {
-            if (at >= end) revert NoLog();
-            (,, at) = Rlp.item(receipt, at);
+            if (offset >= end) revert NoLog();
+            (,, offset) = Rlp.item(receipt, offset);
         }
-        if (at >= end) revert NoLog();
-        (, at,) = Rlp.item(receipt, at);
-        (, uint256 from, uint256 to) = Rlp.item(receipt, at);
+        if (offset >= end) revert NoLog();
+        (, offset,) = Rlp.item(receipt, offset);
+        (, uint256 from, uint256 to) = Rlp.item(receipt, offset);
         if (to - from != 20) revert NoLog();
         found.emitter = address(bytes20(receipt[from:to]));
-        (, from, at) = Rlp.item(receipt, to);
-        found.topics = new bytes32[]((at - from) / 33);
+        (, from, offset) = Rlp.item(receipt, to);
+        found.topics = new bytes32[]((offset - from) / 33);
         for (uint256 i = 0; i < found.topics.length; ++i) {
             found.topics[i] = bytes32(receipt[from + 33 * i + 1:from + 33 * i + 33]);
         }
-        (, from, to) = Rlp.item(receipt, at);
+        (, from, to) = Rlp.item(receipt, offset);
         found.data = receipt[from:to];
     }
 }

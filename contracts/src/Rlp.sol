@@ -8,13 +8,13 @@ library Rlp {
     error Malformed();
 
     /// The item at a position: whether it is a list, and where its content begins and ends.
-    function item(bytes calldata data, uint256 at) internal pure returns (bool list, uint256 start, uint256 end) {
-        if (at >= data.length) revert Malformed();
-        uint256 prefix = uint8(data[at]);
-        if (prefix < 0x80) return (false, at, at + 1);
+    function item(bytes calldata data, uint256 offset) internal pure returns (bool list, uint256 start, uint256 end) {
+        if (offset >= data.length) revert Malformed();
+        uint256 prefix = uint8(data[offset]);
+        if (prefix < 0x80) return (false, offset, offset + 1);
         list = prefix >= 0xc0;
         uint256 length = prefix - (list ? 0xc0 : 0x80);
-        start = at + 1;
+        start = offset + 1;
         if (length > 55) {
             uint256 size = length - 55;
             if (size > 4 || start + size > data.length) revert Malformed();
@@ -26,11 +26,11 @@ library Rlp {
     }
 
     /// The byte string that is the `count`th item from a position, counted from 0.
-    function nth(bytes calldata data, uint256 at, uint256 count) internal pure returns (uint256 start, uint256 end) {
+    function nth(bytes calldata data, uint256 offset, uint256 count) internal pure returns (uint256 start, uint256 end) {
         bool list;
         for (uint256 i = 0; i <= count; ++i) {
-            (list, start, end) = item(data, at);
-            at = end;
+            (list, start, end) = item(data, offset);
+            offset = end;
         }
         if (list) revert Malformed();
     }

@@ -282,6 +282,24 @@ fn the_id_hashes_every_field() {
     }
 }
 
+/// The same id as `abi.encode` of other tools gives; `contracts/test/GridMailbox.t.sol` has it too.
+#[test]
+fn the_id_is_that_of_other_tools() {
+    let word = |number| B256::with_last_byte(number);
+    let message = Message {
+        source: word(1),
+        nonce: 2,
+        sender: word(3),
+        destination: word(4),
+        recipient: word(5),
+        deadline: 6,
+        ordered: true,
+        payload: Bytes::from_static(b"grid"),
+    };
+    let expected = "0xc12ea2b3750ab3f4a70465ad3527288145d0d93b0a43804f8081d0465ff2323e";
+    assert_eq!(message.id().to_string(), expected);
+}
+
 #[test]
 fn routes_filter_before_anything_is_written() {
     let state = MemoryState::new();
