@@ -5,6 +5,7 @@ mod bitcoin;
 mod ethereum;
 mod guarantee;
 mod init;
+mod message;
 mod node;
 mod prove;
 mod relayer;
@@ -22,6 +23,7 @@ pub(crate) use bitcoin::*;
 pub(crate) use ethereum::*;
 pub(crate) use guarantee::*;
 pub(crate) use init::InitArgs;
+pub(crate) use message::*;
 pub(crate) use node::*;
 pub(crate) use prove::*;
 pub(crate) use relayer::*;
@@ -91,6 +93,9 @@ pub(crate) enum Command {
     /// Cover for payments of slow chains that are not confirmed yet: prices, guarantees, the pool behind them.
     #[command(subcommand)]
     Guarantee(Box<GuaranteeCommand>),
+    /// Messages between the main chain and other chains.
+    #[command(subcommand)]
+    Message(Box<MessageCommand>),
     /// Encrypted keys.
     #[command(subcommand)]
     Keys(KeysCommand),

@@ -15,6 +15,7 @@ mod guarantee;
 mod init;
 mod keys;
 mod localnet;
+mod message;
 mod node;
 mod prove;
 mod prove_eth;
@@ -65,6 +66,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Staking(command) => done(block_on(staking::run(&home, &command, out))),
         Command::Contracts(args) => done(contracts::run(&args, out)),
         Command::Guarantee(command) => done(block_on(guarantee::run(&home, &command, out))),
+        Command::Message(command) => done(block_on(message::run(&home, &command, out))),
         Command::Keys(command) => done(keys::run(&home, &command, out)),
         Command::Bench(command) => done(block_on(bench::run(&command, out))),
         Command::Bitcoin(command) => bitcoin::run(&command, out),
