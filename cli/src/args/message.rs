@@ -34,7 +34,7 @@ pub(crate) struct MessageSendArgs {
     /// It takes effect only after the sender's earlier ordered messages; needs a deadline.
     #[arg(long)]
     pub(crate) ordered: bool,
-    /// Send nothing: print the data of an OP_RETURN output that carries the message to the main chain, for any Bitcoin wallet.
+    /// Send nothing: print the data of an `OP_RETURN` output that carries the message to the main chain, for any Bitcoin wallet.
     #[arg(long, requires = "nonce", conflicts_with = "to")]
     pub(crate) bitcoin: bool,
     /// The sender's own number of it, with --bitcoin: each is used once.

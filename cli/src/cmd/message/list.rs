@@ -36,7 +36,7 @@ pub(super) async fn run((rpc, own): (&GridRpc, &ChainId), out: Output) -> Result
             routes.extend(route(rpc, source, destination).await?);
         }
     }
-    out.show(&routes, people)
+    out.show(&routes, |routes| people(routes))
 }
 
 async fn route(rpc: &GridRpc, source: &ChainId, destination: &ChainId) -> Result<Option<Shown>> {
@@ -57,7 +57,7 @@ async fn route(rpc: &GridRpc, source: &ChainId, destination: &ChainId) -> Result
     Ok(set.then_some(shown))
 }
 
-fn people(routes: &Vec<Shown>) -> String {
+fn people(routes: &[Shown]) -> String {
     if routes.is_empty() {
         return "no route: the governor opens one with Mailbox.setRoute\n".into();
     }
