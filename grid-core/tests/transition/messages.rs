@@ -300,7 +300,7 @@ fn a_reorganisation_breaches_a_delivery_until_the_message_is_mined_again() {
     let tx = spend(vec![note(0, account, b"hi", false, 0), note(1, account, b"ho", false, 0)]);
     let (block, txs) = world.mined(&tx);
     let (first, second) = (world.deliver(&block, 8, &txs, 0), world.deliver(&block, 8, &txs, 1));
-    let done = world.go(MAILBOX, 0, first.clone());
+    let done = world.go(MAILBOX, 0, first);
     let id = event::<Mailbox::Delivered>(&done).id;
     let report = Mailbox::reportCall { id }.abi_encode();
     assert!(world.reason(MAILBOX, &report).unwrap().contains("only a delivery that lost"));
