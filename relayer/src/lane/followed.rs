@@ -92,8 +92,9 @@ impl Shared {
         self.end_pause(id).await;
     }
 
-    /// The sources of a chain are others from now on: the old ones' health says nothing any more.
-    fn forget_sources(&self, id: &ChainId) {
+    /// The sources of a chain are others from now on, or another relayer's to look at: what was seen of them says
+    /// nothing any more.
+    pub(super) fn forget_sources(&self, id: &ChainId) {
         for source in self.board.take_sources(id) {
             self.metrics.forget_source(id, &source.name);
         }

@@ -104,6 +104,7 @@ impl Visit {
         let Some(row) = shared.crew.hold(&id, now).await? else {
             // Another relayer works on it.
             shared.board.chain_state(&id, ChainState::Active, None, 0);
+            shared.forget_sources(&id);
             return Ok(());
         };
         if row.next_at > now {
