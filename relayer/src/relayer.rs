@@ -25,7 +25,7 @@ use crate::{
     reload::{Change, Control, Reload},
     source::ChainSource,
     status::{Board, SourceStatus, Status},
-    store::{RelayerRow, Store, StoreError},
+    store::{Left, Mark, RelayerRow, Store, StoreError},
     submit::Submitter,
     supervise::{Pulse, Pulses, Supervisor, TaskSpec},
     wake,
@@ -59,6 +59,8 @@ pub(crate) struct Inner {
     pulses: OnceLock<Pulses>,
     reload: OnceLock<Arc<dyn Reload>>,
     crew: Crew,
+    /// How far times in stages were read.
+    stages: tokio::sync::Mutex<Mark>,
     started_at: u64,
 }
 
@@ -132,6 +134,7 @@ impl Relayer {
         let crew = Crew::new(store.clone(), me, config.submit.lease, config.submit.dry_run);
         // Before anything else: the others must not take this key for a dead one's.
         patiently(&cancel, || crew.beat(&ids, now_ms())).await?;
+        let stages = patiently(&cancel, || store.mark(now_ms())).await?.into();
         let attester = Arc::new(Attester::new(keys, store.clone(), &sources, &config.attest));
         let collector =
             Collector::new(attester.clone(), &config.attest, metrics.clone(), board.clone())?;
@@ -160,6 +163,7 @@ impl Relayer {
             pulses: OnceLock::new(),
             reload: OnceLock::new(),
             crew,
+            stages,
             started_at: now_ms(),
         });
         let mut specs = tasks(&config, &inner, &shared, &submitter, &clock);
@@ -380,10 +384,22 @@ impl Inner {
         })
     }
 
+    /// Notes how long items were in the stages that they have left since the last look.
+    async fn observe_stages(&self, now: u64) -> Result<(), StoreError> {
+        let mut mark = self.stages.lock().await;
+        let (left, next) = self.store.left_stages(*mark, now).await?;
+        for Left { chain, stage, after } in left {
+            self.metrics.stage_left(chain.as_str(), stage, after);
+        }
+        *mark = next;
+        Ok(())
+    }
+
     pub(crate) async fn render_metrics(
         &self,
     ) -> Result<Result<String, prometheus::Error>, StoreError> {
         let status = self.status().await?;
+        self.observe_stages(status.now).await?;
         self.metrics.observe(&status.main, &status.wallet, &status.chains);
         self.metrics.store_bytes.set(i64::try_from(self.store.bytes()).unwrap_or(i64::MAX));
         Ok(self.metrics.render())

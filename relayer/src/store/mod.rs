@@ -12,6 +12,7 @@
 mod attestations;
 mod chains;
 mod db;
+mod durations;
 mod error;
 mod explain;
 mod finish;
@@ -40,6 +41,7 @@ use sqlx::{
 
 pub use attestations::Journaled;
 pub use chains::{ChainRow, ChainState, Event};
+pub use durations::{Left, Mark};
 pub use error::{OpenFault, StoreError};
 pub use explain::{Carried, Lease, Place};
 pub use item::{Claim, Item, Kind, NewItem, Planned, Stage, StageCount};

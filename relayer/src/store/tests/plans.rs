@@ -74,6 +74,8 @@ async fn everything(store: &Store, height: u64) {
     store.chain(&chain()).await.unwrap();
     store.item(&parked.key).await.unwrap();
     store.events(&parked.key).await.unwrap();
+    let mark = store.mark(0).await.unwrap();
+    store.left_stages(mark, height).await.unwrap();
     store.prune(height, Duration::ZERO, 5_000, 10).await.unwrap();
     store.leave_chain("a", &chain(), height).await.unwrap();
     store.let_go("a").await.unwrap();
