@@ -222,6 +222,12 @@ fn state(chain: &ChainStatus, now: u64, found: &mut Found<'_>) {
             "waiting does not help: repair what the reason names",
             "GridChainHalted",
         ),
+        // Whoever waits for something knows until when: nobody has looked at this chain yet.
+        ChainState::Waiting if chain.configured && chain.next_at == 0 => found.notice(
+            reason(),
+            "nothing: its first round comes within seconds, or the main chain's problem is told, too",
+            "GridChainWaiting",
+        ),
         // A chain without a source here is somebody else's work.
         ChainState::Waiting if chain.configured => found.warning(
             format!("waiting: {}", reason()),

@@ -79,8 +79,12 @@ fn every_trouble_is_told_with_its_fix_and_its_page() {
     let silent = MainStatus { seen_at: NOW - 90_000, error: Some("refused".into()), ..main() };
     let poor = WalletStatus { address: Address::ZERO, ..WalletStatus::default() };
     let gap = WalletStatus { gap: 2, nonce: 7, ..wallet() };
-    let state =
-        |state| of_chain(move |chain| (chain.state, chain.reason) = (state, Some("why".into())));
+    let state = |state| {
+        of_chain(move |chain| {
+            (chain.state, chain.reason, chain.next_at) = (state, Some("why".into()), NOW + 1);
+        })
+    };
+    let unvisited = Board::new([&ChainId::eip155(1)]).chains(&[], NOW).remove(0);
     let status = |word: &'static str| of_chain(move |chain| chain.main_status = Some(word.into()));
     let short = AttestationStatus {
         threshold: 3,
@@ -103,6 +107,7 @@ fn every_trouble_is_told_with_its_fix_and_its_page() {
         (of(&main(), Some(&gap), &[]), Warning, "2 nonce(s) from 7 on"),
         (state(ChainState::Halted), Error, "halted: why"),
         (state(ChainState::Waiting), Warning, "waiting: why"),
+        (of_chain(|chain| *chain = unvisited), Notice, "no round yet"),
         (status("frozen"), Error, "frozen on the main chain"),
         (status("suspended"), Warning, "suspended on the main chain"),
         (of_chain(|chain| chain.paused = Some(pause)), Notice, "paused by ann for 1 min: upgrade"),
