@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::{
     borrow::Cow,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -235,35 +235,53 @@ impl Row {
     }
 }
 
-/// Whether the database was there when it was last asked.
+/// Whether the database worked when it was last asked.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     failing: AtomicBool,
-    trouble: Mutex<Option<String>>,
+    trouble: Mutex<Option<Trouble>>,
+}
+
+/// Why the database does not work.
+#[derive(Debug)]
+struct Trouble {
+    reason: String,
+    /// It can be read all the same: only what was written ends it.
+    writes_only: bool,
 }
 
 impl Health {
     /// Why the database does not work, if it does not.
     pub(super) fn trouble(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.locked().as_ref().map(|trouble| trouble.reason.clone())
     }
 
-    fn note(&self, failure: Option<&StoreError>) {
-        let failure = failure.filter(|error| error.is_outage());
+    fn locked(&self) -> MutexGuard<'_, Option<Trouble>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fails(&self, error: &StoreError) {
+        let mut trouble = self.locked();
+        if trouble.is_none() {
+            tracing::warn!(%error, "the database does not work; waiting for it");
+        }
+        let (reason, writes_only) = (error.to_string(), error.is_of_writes_only());
+        *trouble = Some(Trouble { reason, writes_only });
+        self.failing.store(true, Ordering::Relaxed);
+    }
+
+    /// A step succeeded, or `changed` something for good.
+    fn works(&self, changed: bool) {
         // The usual case costs one read.
-        if failure.is_none() && !self.failing.load(Ordering::Relaxed) {
+        if !self.failing.load(Ordering::Relaxed) {
             return;
         }
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        match (failure, trouble.is_some()) {
-            (Some(error), false) => {
-                tracing::warn!(%error, "the database does not work; waiting for it")
-            }
-            (None, true) => tracing::info!("the database works again"),
-            _ => {}
+        let mut trouble = self.locked();
+        if trouble.as_ref().is_some_and(|trouble| changed || !trouble.writes_only) {
+            *trouble = None;
+            self.failing.store(false, Ordering::Relaxed);
+            tracing::info!("the database works again");
         }
-        *trouble = failure.map(ToString::to_string);
-        self.failing.store(trouble.is_some(), Ordering::Relaxed);
     }
 
     /// Lets a step of `what` take as long as it may, and takes note of how it ended.
@@ -278,7 +296,10 @@ impl Health {
             Ok(done) => done.map_err(|source| StoreError::Statement { what, source }),
             Err(_elapsed) => Err(StoreError::Late { what, after: DEADLINE }),
         };
-        self.note(done.as_ref().err());
+        match &done {
+            Err(error) if error.is_outage() => self.fails(error),
+            _ => self.works(false),
+        }
         done
     }
 }
@@ -325,16 +346,16 @@ impl Db {
     /// Runs one statement as a transaction of its own; returns how many rows it changed.
     pub(super) async fn write(&self, sql: Sql<'_>) -> Result<u64, StoreError> {
         let what = sql.what;
-        match &self.pools {
+        let changed = match &self.pools {
             Pools::Sqlite { write, .. } => {
-                let done = self.health.watch(what, query!(sql).execute(write)).await?;
-                Ok(done.rows_affected())
+                self.health.watch(what, query!(sql).execute(write)).await?.rows_affected()
             }
             Pools::Postgres(pool) => {
-                let done = self.health.watch(what, query!(sql).execute(pool)).await?;
-                Ok(done.rows_affected())
+                self.health.watch(what, query!(sql).execute(pool)).await?.rows_affected()
             }
-        }
+        };
+        self.health.works(changed > 0);
+        Ok(changed)
     }
 
     pub(super) async fn begin(&self) -> Result<Tx, StoreError> {
@@ -347,7 +368,7 @@ impl Db {
                 Open::Postgres(self.health.watch(WHAT, pool.begin_with(BEGIN_POSTGRES)).await?)
             }
         };
-        Ok(Tx { open, health: self.health.clone() })
+        Ok(Tx { open, health: self.health.clone(), changes: false })
     }
 
     pub(super) async fn close(&self) {
@@ -371,22 +392,24 @@ enum Open {
 pub(crate) struct Tx {
     open: Open,
     health: Arc<Health>,
+    /// Whether a statement has changed rows.
+    changes: bool,
 }
 
 impl Tx {
     /// Runs a statement; returns how many rows it changed.
     pub(crate) async fn run(&mut self, sql: Sql<'_>) -> Result<u64, StoreError> {
         let what = sql.what;
-        match &mut self.open {
+        let changed = match &mut self.open {
             Open::Sqlite(open) => {
-                let done = self.health.watch(what, query!(sql).execute(&mut **open)).await?;
-                Ok(done.rows_affected())
+                self.health.watch(what, query!(sql).execute(&mut **open)).await?.rows_affected()
             }
             Open::Postgres(open) => {
-                let done = self.health.watch(what, query!(sql).execute(&mut **open)).await?;
-                Ok(done.rows_affected())
+                self.health.watch(what, query!(sql).execute(&mut **open)).await?.rows_affected()
             }
-        }
+        };
+        self.changes |= changed > 0;
+        Ok(changed)
     }
 
     /// Runs a statement that answers with rows.
@@ -415,6 +438,8 @@ impl Tx {
         match self.open {
             Open::Sqlite(open) => self.health.watch(WHAT, open.commit()).await,
             Open::Postgres(open) => self.health.watch(WHAT, open.commit()).await,
-        }
+        }?;
+        self.health.works(self.changes);
+        Ok(())
     }
 }

@@ -185,6 +185,12 @@ impl StoreError {
         }
     }
 
+    /// Whether the database can be read all the same: its disk is full, or it takes no changes.
+    pub(super) fn is_of_writes_only(&self) -> bool {
+        let Self::Statement { source, .. } = self else { return false };
+        matches!(code(source).as_deref(), Some("8" | "13" | "25006" | "53100"))
+    }
+
     /// Whether a row of the same key was there first.
     pub(super) fn is_duplicate(&self) -> bool {
         matches!(self, Self::Statement { source: sqlx::Error::Database(error), .. }

@@ -90,3 +90,20 @@ async fn writes_go_on_after_a_full_disk() {
     drop(open);
     store.plan(&item(1, 5), 1, STALE).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_full_disk_stays_known_while_the_database_is_only_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let db::Pools::Sqlite { write, .. } = &store.db.pools else { unreachable!("a file") };
+    sqlx::query("PRAGMA max_page_count = 1").execute(write).await.unwrap();
+    let large = "INSERT INTO events (at, item_key, what, detail) VALUES (0, '', '', $1)";
+    let full = store.write(db::sql("testing", large).bind("x".repeat(1 << 20))).await;
+    assert!(full.unwrap_err().to_string().contains("free some disk space"));
+    let key = item(1, 5).key();
+    store.item(&key).await.unwrap();
+    assert!(!store.resume(&chain()).await.unwrap(), "there is no pause");
+    assert!(store.trouble().is_some(), "nothing was written");
+    store.plan(&item(1, 5), 1, STALE).await.unwrap();
+    assert_eq!(store.trouble(), None);
+}
