@@ -224,8 +224,9 @@ fn tasks(
         wake::run(waked.clone(), pulse, cancel)
     }));
     let (submitter, poll, clock) = (submitter.clone(), config.submit.poll, clock.clone());
+    let waked = shared.clone();
     specs.push(TaskSpec::new("settle", LATE.max(3 * poll), move |pulse, cancel| {
-        settle(submitter.clone(), poll, clock.clone(), pulse, cancel)
+        settle(submitter.clone(), waked.clone(), poll, clock.clone(), pulse, cancel)
     }));
     let (crew, waked) = (inner.crew.clone(), shared.clone());
     let late = LATE.max(3 * config.submit.lease);
@@ -242,6 +243,7 @@ fn tasks(
 
 async fn settle(
     submitter: Arc<Submitter>,
+    shared: Arc<Shared>,
     poll: Duration,
     clock: Clock,
     pulse: Pulse,
@@ -260,6 +262,7 @@ async fn settle(
             Ok(_) => pulse.progress(),
             Err(error) => tracing::warn!(%error, "transactions not settled"),
         }
+        shared.settled(&submitter.take_ended());
     }
 }
 

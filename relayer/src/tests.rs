@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     ChainSource, Relayer, RelayerConfig, RelayerError, RelayerHandle, Status,
-    sim::{Faults, SimMain, SimSource},
+    sim::{Faults, Rates, SimMain, SimSource},
 };
 
 const SOON: Duration = Duration::from_secs(60);
@@ -39,12 +39,21 @@ impl Bench {
     }
 
     async fn start(&self, http: Option<SocketAddr>) -> Result<RelayerHandle, RelayerError> {
+        self.start_with(http, Duration::from_millis(50)).await
+    }
+
+    async fn start_with(
+        &self,
+        http: Option<SocketAddr>,
+        poll: Duration,
+    ) -> Result<RelayerHandle, RelayerError> {
         let database = self.folder.path().join("relayer.db");
         let mut config = RelayerConfig::new(database, self.signer.clone());
         config.attesters = vec![self.signer.clone()];
         config.http = http;
         for lane in &mut config.lanes {
-            lane.poll = Duration::from_millis(50);
+            (lane.poll, lane.batch) = (poll, 10);
+            lane.max_backoff = Duration::from_secs(1);
         }
         config.submit.poll = Duration::from_millis(50);
         let sources = self.sources.iter().map(|s| ChainSource::Headers(s.clone())).collect();
@@ -55,7 +64,9 @@ impl Bench {
     async fn sync(&self) {
         let deadline = tokio::time::Instant::now() + SOON;
         while !self.sources.iter().all(|s| self.main.tracked(s.id()) == Some(s.tip_now())) {
-            assert!(tokio::time::Instant::now() < deadline, "not in sync in time");
+            let tracked = |s: &Arc<SimSource>| (self.main.tracked(s.id()), s.tip_now());
+            let late = || self.sources.iter().map(tracked).collect::<Vec<_>>();
+            assert!(tokio::time::Instant::now() < deadline, "not in sync in time: {:?}", late());
             self.main.mine();
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -111,6 +122,35 @@ async fn headers_flow_and_the_server_tells() {
     let begun = std::time::Instant::now();
     relayer.stop().await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+/// With a poll of an hour everything comes from news: of sources, of settled transactions, and of visits that left
+/// something to do.
+#[tokio::test]
+async fn lanes_that_sleep_are_woken() {
+    let mut bench = Bench::new(3);
+    // In a level of its own.
+    let id = ChainId::eip155(99);
+    let slow = Arc::new(SimSource::new(id.clone(), 5, bench.faults.clone()));
+    bench.main.register(&id, slow.at(0).unwrap(), Level::L3);
+    bench.sources.push(slow);
+    // More than the budget of a round.
+    bench.sources[0].extend(180);
+    let relayer = bench.start_with(None, Duration::from_secs(3_600)).await.unwrap();
+    bench.sync().await;
+    for round in 0..6 {
+        // News of several chains at once, while other visits are under way.
+        for source in &bench.sources {
+            source.extend(1 + round % 3);
+        }
+        bench.sources[1].reorganise(2, 3);
+        if round == 4 {
+            bench.faults.set(Rates { fail: 8, ..Rates::default() });
+        }
+        bench.sync().await;
+        bench.faults.set(Rates::default());
+    }
+    relayer.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Waits for news of the sources and wakes their lanes.
 //!
 //! News only shorten the sleep of a lane: what is to be done is found by looking at both ends, so a
-//! missed or a needless wake-up costs a moment, never a header.
+//! missed or a needless wake-up costs a moment, never a header. What a visit left to do is looked at again here, too.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::{lane::Shared, supervise::Pulse};
 /// Least time between two wake-ups by one source: a source that cries wolf must not keep a lane busy.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Time between two signs of life while there are no news.
-const BEAT: Duration = Duration::from_secs(5);
+/// Time between two signs of life while there are no news, and between two looks at what visits have left to do.
+const BEAT: Duration = Duration::from_secs(2);
 
 async fn news(source: Arc<dyn SourceChain>, pause: Duration) -> Arc<dyn SourceChain> {
     tokio::time::sleep(pause).await;
@@ -40,7 +40,10 @@ pub(crate) async fn run(shared: Arc<Shared>, pulse: Pulse, cancel: CancellationT
                 waits.push(news(source, PAUSE));
             }
             Ok(()) = changes.changed() => waits = all().collect(),
-            _ = beat.tick() => pulse.progress(),
+            _ = beat.tick() => {
+                shared.wake_due();
+                pulse.progress();
+            }
         }
     }
 }

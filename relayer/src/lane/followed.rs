@@ -9,7 +9,7 @@ use grid_adapters::SourceChain;
 use grid_core::ChainId;
 use tokio::sync::{Mutex, watch};
 
-use super::{Lanes, Shared, visit::Chain};
+use super::{Lanes, Shared, news::News, visit::Chain};
 use crate::{attest::Collector, config::lane_settings, source::ChainSource, store::ChainRow};
 
 /// A chain that is followed.
@@ -17,12 +17,14 @@ pub(super) struct Entry {
     /// Need not be locked to be waited for.
     pub(super) source: Arc<dyn SourceChain>,
     pub(super) chain: Arc<Mutex<Chain>>,
+    pub(super) news: Arc<News>,
 }
 
 impl Entry {
     pub(super) fn new(source: ChainSource) -> Self {
         let seen = source.chain();
-        Self { source: seen, chain: Arc::new(Mutex::new(Chain::new(source))) }
+        let chain = Arc::new(Mutex::new(Chain::new(source)));
+        Self { source: seen, chain, news: Arc::default() }
     }
 }
 

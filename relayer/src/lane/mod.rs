@@ -1,18 +1,22 @@
 //! One task per speed level.
 //!
-//! A lane wakes by its own timer, and for one chain when its source has news; it starts a visit of every chain of its level that is due and not still
-//! being visited, and never waits for one: a chain that hangs occupies nothing but its own place. Visits
-//! share the lane's budget of submissions, in [`shares`] for chains at their tip and for those that catch up.
+//! A lane wakes by its own timer, and for the chains that have [`news`]; it starts a visit of every chain of its
+//! level that is meant and not still being visited, and never waits for one: a chain that hangs occupies nothing
+//! but its own place. Visits share the lane's budget of submissions, in [`shares`] for chains at their tip and for those that catch up.
 //! Several relayers take [`turns`]. Trouble of a chain is kept in its row, so that a restart does not forget
 //! its pause.
 
 mod followed;
+mod news;
 mod pauses;
 pub mod shares;
 pub mod turns;
 mod visit;
 
-use core::time::Duration;
+use core::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 use std::{
     collections::BTreeMap,
     sync::{Arc, PoisonError, RwLock},
@@ -23,9 +27,11 @@ use grid_core::{ChainId, Level};
 use tokio::{
     sync::{Mutex, watch},
     task::JoinSet,
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::news::Occasion;
 use self::{
     followed::Entry,
     shares::Shares,
@@ -48,6 +54,15 @@ use crate::{
 /// The level of chains that the main chain does not know (yet): nothing urgent can be done for them.
 const UNREGISTERED: Level = Level::L3;
 
+/// News are looked at with a view of the main chain of at most this age: the next look may be a long poll away.
+const NEWS_VIEW: Duration = Duration::from_millis(250);
+
+/// News that cannot be looked at without a view of the main chain are tried again after this time.
+const NEWS_RETRY: Duration = Duration::from_secs(1);
+
+/// News begin a round of the budget when the last one began so long ago, however long the poll is.
+const NEWS_ROUND: Duration = Duration::from_secs(5);
+
 /// What all lanes share.
 pub struct Shared {
     main: Arc<dyn MainChain>,
@@ -64,8 +79,10 @@ pub struct Shared {
     crew: Crew,
     clock: Clock,
     view: Mutex<Seen>,
-    /// The chain whose source had news last.
-    news: watch::Sender<Option<ChainId>>,
+    /// Counts the news of all chains.
+    news: watch::Sender<u64>,
+    /// When transactions have last come to an end: an older view does not show what they did.
+    settled_at: AtomicU64,
     /// Counts the changes of `chains`.
     sources: watch::Sender<u64>,
 }
@@ -151,21 +168,18 @@ impl Shared {
             crew,
             clock,
             view: Mutex::default(),
-            news: watch::Sender::new(None),
+            news: watch::Sender::new(0),
+            settled_at: 0.into(),
             sources: watch::Sender::new(0),
         }
     }
 
-    /// Wakes the lane of a chain whose source has news.
-    pub(crate) fn wake(&self, chain: &ChainId) {
-        self.news.send_replace(Some(chain.clone()));
-    }
-
-    /// The main chain's view, at most `max_age` old.
+    /// The main chain's view, at most `max_age` old, and asked for after everything that has been settled.
     pub(crate) async fn view(&self, max_age: Duration) -> Result<Arc<MainView>, MainError> {
         let mut seen = self.view.lock().await;
         let now = self.clock.now_ms();
-        let fresh = now.saturating_sub(seen.at) < millis(max_age);
+        let fresh = now.saturating_sub(seen.at) < millis(max_age)
+            && seen.at > self.settled_at.load(Ordering::Acquire);
         if let Some(view) = seen.view.as_ref().filter(|_| fresh) {
             return Ok(view.clone());
         }
@@ -185,18 +199,23 @@ impl Shared {
         }
     }
 
-    /// The visits that a lane begins now: one for each chain of its level, or for the one that is meant, that
-    /// is not still being visited. Each is to be run on its own: it may take long.
+    /// The visits that a lane begins now: one for each chain of its level, or for each that has news, that is not
+    /// still being visited. Each is to be run on its own: it may take long.
     ///
     /// # Errors
     /// Without a view of the main chain.
     pub async fn visits(
         self: &Arc<Self>,
         lane: &Lane,
-        only: Option<&ChainId>,
+        occasion: Occasion,
     ) -> Result<Vec<(ChainId, BoxFuture<'static, Result<(), StoreError>>)>, MainError> {
         // Half a round: the other lanes' questions serve this one too.
-        let view = self.view(lane.config.poll / 2).await?;
+        let half = lane.config.poll / 2;
+        let view = match occasion {
+            Occasion::Round => self.view(half).await?,
+            Occasion::News if !self.has_news() => return Ok(Vec::new()),
+            Occasion::News => self.view(half.min(NEWS_VIEW)).await?,
+        };
         if let Err(error) = self.refresh_pauses().await {
             tracing::warn!(
                 level = %lane.level, %error,
@@ -204,13 +223,18 @@ impl Shared {
             );
         }
         let level_of = |id: &ChainId| view.chain(id).map_or(UNREGISTERED, |info| info.level);
-        let meant = |id: &ChainId| level_of(id) == lane.level && only.is_none_or(|only| only == id);
+        let meant = |id: &ChainId, entry: &Entry| {
+            level_of(id) == lane.level && (occasion == Occasion::Round || entry.news.any())
+        };
         let mut visits: Vec<(ChainId, BoxFuture<'static, _>)> = Vec::new();
-        for (id, entry) in self.chains().iter().filter(|(id, _)| meant(id)) {
-            // Still being visited: its turn comes again with the next round.
+        for (id, entry) in self.chains().iter().filter(|(id, entry)| meant(id, entry)) {
+            // Still being visited: its turn comes with the next round, or at the visit's end if it has news.
             let Ok(chain) = entry.chain.clone().try_lock_owned() else { continue };
+            let told = entry.news.take();
             let visit = Visit {
                 shared: self.clone(),
+                looks: told || occasion == Occasion::Round,
+                news: entry.news.clone(),
                 lane: lane.config,
                 shares: lane.shares.clone(),
                 view: view.clone(),
@@ -257,17 +281,22 @@ pub async fn run(shared: Arc<Shared>, level: Level, pulse: Pulse, cancel: Cancel
     let mut timer = timer(&lane.config);
     let mut visits = JoinSet::new();
     let mut news = shared.news.subscribe();
+    // Without a view of the main chain, and since when the budget is spent.
+    let (mut blind, mut begun) = (false, Instant::now());
     loop {
         tokio::select! {
             biased;
             () = cancel.cancelled() => break,
             Some(ended) = visits.join_next(), if !visits.is_empty() => {
                 visited(level, ended, &shared.metrics);
+                // News that came while it was under way.
+                blind = !start_visits(&shared, &lane, Occasion::News, &mut visits).await;
             }
             _ = timer.tick() => {
                 pulse.beat();
                 lane.begin();
-                if start_visits(&shared, &lane, None, &mut visits).await {
+                begun = Instant::now();
+                if start_visits(&shared, &lane, Occasion::Round, &mut visits).await {
                     pulse.progress();
                 }
             }
@@ -275,9 +304,12 @@ pub async fn run(shared: Arc<Shared>, level: Level, pulse: Pulse, cancel: Cancel
                 lane = own(&lanes.borrow_and_update());
                 timer = self::timer(&lane.config);
             }
-            Ok(()) = news.changed() => {
-                let chain = news.borrow_and_update().clone();
-                start_visits(&shared, &lane, chain.as_ref(), &mut visits).await;
+            () = waked(&mut news, blind) => {
+                if begun.elapsed() >= NEWS_ROUND {
+                    lane.begin();
+                    begun = Instant::now();
+                }
+                blind = !start_visits(&shared, &lane, Occasion::News, &mut visits).await;
             }
         }
     }
@@ -285,14 +317,29 @@ pub async fn run(shared: Arc<Shared>, level: Level, pulse: Pulse, cancel: Cancel
     visits.shutdown().await;
 }
 
-/// Starts a visit of every chain of the level, or only of one. `false` without a view of the main chain.
+/// Returns when there are news, or when those that could not be looked at are to be tried again.
+async fn waked(news: &mut watch::Receiver<u64>, blind: bool) {
+    let changed = async {
+        // Whoever tells of news lives as long as the lanes.
+        if news.changed().await.is_err() {
+            core::future::pending::<()>().await;
+        }
+    };
+    if blind {
+        let _ = tokio::time::timeout(NEWS_RETRY, changed).await;
+    } else {
+        changed.await;
+    }
+}
+
+/// Starts the visits of an occasion. `false` without a view of the main chain.
 async fn start_visits(
     shared: &Arc<Shared>,
     lane: &Lane,
-    only: Option<&ChainId>,
+    occasion: Occasion,
     visits: &mut JoinSet<Result<(), StoreError>>,
 ) -> bool {
-    match shared.visits(lane, only).await {
+    match shared.visits(lane, occasion).await {
         Ok(due) => {
             for (_, visit) in due {
                 visits.spawn(visit);

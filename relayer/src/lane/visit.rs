@@ -13,6 +13,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::{
     Shared,
+    news::News,
     shares::{Class, Shares},
     turns::{self, Turn},
 };
@@ -72,6 +73,11 @@ impl Chain {
         Self { round, tip: None, turn: Turn::default() }
     }
 
+    /// Whether the main chain has the source's tip, as last seen.
+    fn is_served(&self, info: Option<&ChainInfo>) -> bool {
+        self.tip.is_some_and(|tip| info.is_some_and(|info| info.tracked == tip))
+    }
+
     /// Whether the chain is at its tip, or lacks more than one submission can bring.
     fn class(&self, info: Option<&ChainInfo>, lane: &LaneConfig) -> Class {
         let (Some(info), Some(tip)) = (info, self.tip) else { return Class::Live };
@@ -86,6 +92,10 @@ impl Chain {
 /// What one visit has to go by.
 pub(super) struct Visit {
     pub(super) shared: Arc<Shared>,
+    /// Whether the source has news, or may have.
+    pub(super) looks: bool,
+    /// Takes what is left to do.
+    pub(super) news: Arc<News>,
     pub(super) lane: LaneConfig,
     pub(super) shares: Arc<Mutex<Shares>>,
     pub(super) view: Arc<MainView>,
@@ -109,14 +119,25 @@ impl Visit {
         };
         if row.next_at > now {
             shared.board.chain_state(&id, row.state, row.reason.as_deref(), row.next_at);
-        } else {
+            self.news.again_at(row.next_at);
+        } else if self.looks || row.state != ChainState::Active || self.has_work(chain, &id).await?
+        {
             self.look(chain, &id, row, now).await?;
+        } else {
+            return Ok(());
         }
         // A look takes a while.
         if shared.paused(&id) {
             return Ok(());
         }
         self.hand_in(chain, &id).await
+    }
+
+    /// Whether there is something to do without news of the source. Without a look nothing is handed in: it finds
+    /// what others have brought meanwhile.
+    async fn has_work(&self, chain: &Chain, id: &ChainId) -> Result<bool, StoreError> {
+        let planned = self.shared.store.items(id, Stage::Planned, 1).await?;
+        Ok(!planned.is_empty() || !chain.is_served(self.view.chain(id)))
     }
 
     async fn look(
@@ -151,6 +172,9 @@ impl Visit {
             Err(error) => shared.trouble(id, &row, &error, &self.lane, now),
         };
         shared.board.chain_state(id, next.state, next.reason.as_deref(), next.next_at);
+        if next.next_at > now {
+            self.news.again_at(next.next_at);
+        }
         if next != row {
             shared.store.set_chain(id, &next, now).await?;
         }
@@ -173,10 +197,15 @@ impl Visit {
         let class = chain.class(info, &self.lane);
         let want = u32::try_from(ours).unwrap_or(u32::MAX).min(shared.submitter.room());
         let granted = self.shares(|shares| shares.take(id, class, want));
+        let now = shared.clock.now_ms();
+        let all = usize::try_from(granted).is_ok_and(|granted| granted >= planned.len());
+        if !all {
+            // Another's turn, a spent budget, no room: none of them ends with a settled transaction of ours.
+            self.news.again_at(now);
+        }
         if granted == 0 {
             return Ok(());
         }
-        let now = shared.clock.now_ms();
         let claims =
             shared.store.claim(shared.crew.name(), id, granted, now, shared.submit.lease).await;
         let submitted = match &claims {
@@ -184,6 +213,10 @@ impl Visit {
             Err(_) => Ok(0),
         };
         let unused = granted.saturating_sub(*submitted.as_ref().unwrap_or(&0));
+        if unused > 0 {
+            // Refused, or an item that pauses.
+            self.news.again_at(now);
+        }
         self.shares(|shares| shares.give_back(class, unused));
         claims?;
         submitted.map(drop)

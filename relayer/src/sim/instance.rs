@@ -13,7 +13,7 @@ use crate::{
     attest::{AttestConfig, Attester, Collector},
     clock::Clock,
     crew::Crew,
-    lane::{Lane, Parts, Shared},
+    lane::{Lane, Occasion, Parts, Shared},
     status::Board,
     store::{RelayerRow, millis},
     submit::Submitter,
@@ -169,22 +169,9 @@ impl Instance {
             };
             timed.due = now + timed.poll;
             timed.lane.begin();
-            let (shared, lane) = (self.shared.clone(), timed.lane.clone());
-            let mut visits = Vec::new();
-            let begin = async {
-                // Without a view of the main chain there is nothing to do.
-                visits = shared.visits(&lane, None).await.unwrap_or_default();
-            };
-            if drive(&self.faults, begin).await == Ended::Killed {
+            let lane = timed.lane.clone();
+            if !self.visits(&lane, Occasion::Round).await {
                 return false;
-            }
-            while !visits.is_empty() {
-                let next =
-                    usize::try_from(self.faults.dice.below(visits.len() as u64)).unwrap_or(0);
-                let (_, visit) = visits.swap_remove(next);
-                if !self.visit(visit).await {
-                    return false;
-                }
             }
         }
         let (submitter, clock) = (self.submitter.clone(), self.clock.clone());
@@ -192,7 +179,39 @@ impl Instance {
             // Tried again with the next step.
             let _ = submitter.settle(clock.now_ms()).await;
         };
-        drive(&self.faults, Box::pin(settle)).await != Ended::Killed
+        if drive(&self.faults, Box::pin(settle)).await == Ended::Killed {
+            return false;
+        }
+        self.shared.settled(&self.submitter.take_ended());
+        self.shared.wake_due();
+        let lanes: Vec<Lane> = self.lanes.iter().map(|timed| timed.lane.clone()).collect();
+        for lane in lanes {
+            if !self.visits(&lane, Occasion::News).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The visits of a lane, in any order. `false` when the process was killed.
+    async fn visits(&mut self, lane: &Lane, occasion: Occasion) -> bool {
+        let shared = self.shared.clone();
+        let mut visits = Vec::new();
+        let begin = async {
+            // Without a view of the main chain there is nothing to do.
+            visits = shared.visits(lane, occasion).await.unwrap_or_default();
+        };
+        if drive(&self.faults, begin).await == Ended::Killed {
+            return false;
+        }
+        while !visits.is_empty() {
+            let next = usize::try_from(self.faults.dice.below(visits.len() as u64)).unwrap_or(0);
+            let (_, visit) = visits.swap_remove(next);
+            if !self.visit(visit).await {
+                return false;
+            }
+        }
+        true
     }
 
     async fn visit(&mut self, mut visit: BoxFuture<'static, Result<(), StoreError>>) -> bool {

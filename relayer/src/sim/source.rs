@@ -13,6 +13,7 @@ use grid_adapters::{
     SourceTip,
 };
 use grid_core::{ChainId, CompatHeader, api::BlockRef};
+use tokio::sync::watch;
 
 use super::{
     blocks,
@@ -28,14 +29,25 @@ pub struct SimSource {
     blocks: AtomicU64,
     asked: AtomicU64,
     faults: Arc<Faults>,
+    /// Counts the changes of `active`.
+    changes: watch::Sender<u64>,
+    /// The change that [`SourceChain::changed`] has told last.
+    told: AtomicU64,
 }
 
 impl SimSource {
     /// A chain of `length` blocks above its genesis.
     #[must_use]
     pub fn new(id: ChainId, length: u64, faults: Arc<Faults>) -> Self {
-        let source =
-            Self { id, active: Mutex::default(), blocks: 0.into(), asked: 0.into(), faults };
+        let source = Self {
+            id,
+            active: Mutex::default(),
+            blocks: 0.into(),
+            asked: 0.into(),
+            faults,
+            changes: watch::Sender::default(),
+            told: 0.into(),
+        };
         source.grow(1 + length);
         source
     }
@@ -58,6 +70,7 @@ impl SimSource {
                 blocks::push(&self.id, active, name);
             }
         });
+        self.changes.send_modify(|changes| *changes += 1);
     }
 
     /// Adds blocks.
@@ -193,6 +206,13 @@ impl SourceChain for SimSource {
 
     async fn proof_material(&self, _: ProofRequest) -> Result<Material, AdapterError> {
         Err(blocks::no_material())
+    }
+
+    async fn changed(&self) {
+        let told = self.told.load(Ordering::Relaxed);
+        if let Ok(now) = self.changes.subscribe().wait_for(|changes| *changes != told).await {
+            self.told.store(*now, Ordering::Relaxed);
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! The durable owner of the key's nonces: every transaction has a row before it is sent.
 
 use alloy_primitives::{Address, B256, Bytes};
+use grid_core::ChainId;
 
 use super::{
     BATCH, Claim, Row, Sql, Store, StoreError, Tx,
     chains::record,
     db::{Value, sql, sql_rows},
     hash,
+    item::parse_chain,
 };
 
 /// Most open nonces that one look returns, the lowest first: more than a mempool takes of one account.
@@ -53,6 +55,8 @@ pub struct LiveNonce {
     pub nonce: u64,
     /// Its item; `None` for one that fills a gap.
     pub item: Option<String>,
+    /// The item's chain.
+    pub chain: Option<ChainId>,
     /// When it was given out, milliseconds since 1970: tells it from the same nonce given out again.
     pub since: u64,
     /// Candidates.
@@ -180,10 +184,11 @@ impl Store {
         let rows = sql(
             "reading transactions",
             "SELECT open.nonce, open.item_key, open.created_at, t.hash, t.max_fee, t.priority_fee, \
-             t.sends, t.sent_at, t.created_at FROM (SELECT signer, nonce, item_key, created_at FROM \
+             t.sends, t.sent_at, t.created_at, i.chain FROM (SELECT signer, nonce, item_key, created_at FROM \
              nonces WHERE signer = $1 AND state = 'live' ORDER BY nonce LIMIT $2) AS open \
              LEFT JOIN transactions t ON t.signer = open.signer AND t.nonce = open.nonce \
-             AND t.outcome = 'live' ORDER BY open.nonce, t.created_at",
+             AND t.outcome = 'live' LEFT JOIN items i ON i.key = open.item_key \
+             ORDER BY open.nonce, t.created_at",
         );
         let rows = self.read(rows.bind(signer).bind(MOST)).await?;
         let mut live: Vec<LiveNonce> = Vec::new();
@@ -191,7 +196,8 @@ impl Store {
             let nonce = row.number(0)?;
             if live.last().is_none_or(|last| last.nonce != nonce) {
                 let (item, since) = (row.get(1)?, row.number(2)?);
-                live.push(LiveNonce { nonce, item, since, transactions: Vec::new() });
+                let chain = row.get::<Option<String>>(9)?.map(parse_chain).transpose()?;
+                live.push(LiveNonce { nonce, item, chain, since, transactions: Vec::new() });
             }
             if let (Some(last), Some(candidate)) = (live.last_mut(), read_transaction(row)?) {
                 last.transactions.push(candidate);

@@ -14,10 +14,14 @@ mod tests;
 mod transaction;
 
 use core::{sync::atomic::Ordering, time::Duration};
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError},
+};
 
 use alloy_primitives::{Address, Bytes};
 use alloy_signer_local::PrivateKeySigner;
+use grid_core::ChainId;
 use thiserror::Error;
 use tokio::sync::Mutex;
 
@@ -26,7 +30,7 @@ use crate::{
     main_chain::{MainChain, MainError, Refusal},
     metrics::{Metrics, Place},
     status::{Board, WalletStatus},
-    store::{NewTransaction, Store, StoreError, millis},
+    store::{LiveNonce, NewTransaction, Store, StoreError, millis},
 };
 
 pub use hand_in::HandedIn;
@@ -108,6 +112,8 @@ pub struct Submitter {
     orphans_looked: std::sync::atomic::AtomicU64,
     /// Open transactions: those of the last look, and those signed since.
     open: std::sync::atomic::AtomicU32,
+    /// Chains with transactions that have come to an end since somebody asked.
+    ended: std::sync::Mutex<BTreeSet<ChainId>>,
 }
 
 impl core::fmt::Debug for Submitter {
@@ -140,6 +146,7 @@ impl Submitter {
             looked: 0.into(),
             orphans_looked: 0.into(),
             open: 0.into(),
+            ended: std::sync::Mutex::default(),
         }
     }
 
@@ -155,13 +162,24 @@ impl Submitter {
         MAX_OPEN.saturating_sub(self.open.load(Ordering::Relaxed))
     }
 
+    /// The chains with transactions that [`Self::settle`] has brought to an end since this was last asked, also
+    /// where it failed half-way.
+    #[must_use]
+    pub fn take_ended(&self) -> BTreeSet<ChainId> {
+        core::mem::take(&mut self.ended.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn ended(&self, row: &LiveNonce) {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).extend(row.chain.clone());
+    }
+
     /// The newest prices.
     pub fn set_terms(&self, terms: Terms) {
-        *self.terms.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(terms);
+        *self.terms.lock().unwrap_or_else(PoisonError::into_inner) = Some(terms);
     }
 
     fn terms(&self) -> Option<Terms> {
-        *self.terms.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        *self.terms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Signs a call of the light clients, or with no call a transaction that does nothing.

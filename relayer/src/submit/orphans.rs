@@ -67,7 +67,9 @@ impl Submitter {
                 // One behind others may be refused because of them: only the first is judged.
                 Refusal::AlreadyKnown if next => {
                     self.metrics.submission("known");
-                    Ok(self.store.settle_known(signer, row, &message, now).await?)
+                    self.store.settle_known(signer, row, &message, now).await?;
+                    self.ended(row);
+                    Ok(())
                 }
                 Refusal::Invalid if next => self.give_up(signer, row, &message, now).await,
                 _ => Ok(()),
@@ -87,6 +89,6 @@ impl Submitter {
         tracing::info!(%signer, nonce = row.nonce, reason, "planning again what a relayer left behind");
         self.metrics.submission("lost");
         let retry = Retry { reason, next_at: now, counts: false, park: false };
-        Ok(self.store.settle_failed(signer, row, None, retry, now).await?)
+        self.plan_again(signer, row, None, retry, now).await
     }
 }

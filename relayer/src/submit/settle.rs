@@ -101,7 +101,8 @@ impl Submitter {
             if !included.is_empty() {
                 self.store.settle_all_included(signer, &included, now).await?;
             }
-            for _ in included {
+            for Inclusion { live, .. } in included {
+                self.ended(live);
                 self.metrics.submission("included");
                 settled.included += 1;
             }
@@ -140,7 +141,7 @@ impl Submitter {
         let reason = format!("nonce {} was used by another transaction", row.nonce);
         self.metrics.submission("lost");
         let retry = Retry { reason: &reason, next_at: now, counts: false, park: false };
-        Ok(self.store.settle_failed(signer, row, None, retry, now).await?)
+        self.plan_again(signer, row, None, retry, now).await
     }
 
     /// The nonce is open: is its transaction on its way?
@@ -159,7 +160,7 @@ impl Submitter {
                 counts: false,
                 park: false,
             };
-            return Ok(self.store.settle_failed(&self.address(), row, None, retry, now).await?);
+            return self.plan_again(&self.address(), row, None, retry, now).await;
         };
         let next = row.nonce == account.nonce;
         if account.pending_nonce > row.nonce {
@@ -199,6 +200,7 @@ impl Submitter {
             Refusal::AlreadyKnown => {
                 self.metrics.submission("known");
                 self.store.settle_known(&self.address(), row, message, now).await?;
+                self.ended(row);
                 settled.included += 1;
                 settled.open = settled.open.saturating_sub(1);
                 Ok(())
@@ -232,7 +234,21 @@ impl Submitter {
         }
         self.metrics.submission(if park { "parked" } else { "failed" });
         let retry = Retry { reason, next_at, counts: true, park };
-        Ok(self.store.settle_failed(signer, row, failed, retry, now).await?)
+        self.plan_again(signer, row, failed, retry, now).await
+    }
+
+    /// Closes a nonce whose item did not get through with it.
+    pub(super) async fn plan_again(
+        &self,
+        signer: &Address,
+        row: &LiveNonce,
+        failed: Option<&B256>,
+        retry: Retry<'_>,
+        now: u64,
+    ) -> Result<(), SubmitError> {
+        self.store.settle_failed(signer, row, failed, retry, now).await?;
+        self.ended(row);
+        Ok(())
     }
 
     /// Signs the same content with higher fees.
@@ -299,7 +315,7 @@ impl Submitter {
             for row in live.iter().filter(|row| row.nonce > account.nonce) {
                 let reason = "the main chain was set back";
                 let retry = Retry { reason, next_at: now, counts: false, park: false };
-                self.store.settle_failed(&self.address(), row, None, retry, now).await?;
+                self.plan_again(&self.address(), row, None, retry, now).await?;
                 self.metrics.submission("lost");
             }
             return Ok(0);
