@@ -22,8 +22,9 @@ use crate::{
 const RECOVERY: Duration = Duration::from_secs(120);
 /// Time between two full checks of a long run.
 const CHECK_EVERY: Duration = Duration::from_secs(300);
-/// How long a full disk may go unnoticed while there is something to write.
-const NOTICED: Duration = Duration::from_secs(40);
+/// How long a full disk may go unnoticed while there is something to write: the pause of a chain that was halted, thirty
+/// seconds, and the room in SQLite's write-ahead log, which is used again without growing, a thousand pages.
+const NOTICED: Duration = Duration::from_secs(120);
 /// SQLite's word for it.
 const DISK_IS_FULL: &str = "database or disk is full";
 
