@@ -29,6 +29,9 @@ use crate::{
     submit::{HandedIn, SubmitError, Terms},
 };
 
+/// A visit that leaves something to do is repeated after this time at the earliest, unless there are news.
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// A chain's rounds, by how it is followed.
 enum Round {
     Headers(ChainRound),
@@ -119,7 +122,7 @@ impl Visit {
         };
         if row.next_at > now {
             shared.board.chain_state(&id, row.state, row.reason.as_deref(), row.next_at);
-            self.news.again_at(row.next_at);
+            self.again_at(row.next_at, now);
         } else if self.looks || row.state != ChainState::Active || self.has_work(chain, &id).await?
         {
             self.look(chain, &id, row, now).await?;
@@ -173,7 +176,7 @@ impl Visit {
         };
         shared.board.chain_state(id, next.state, next.reason.as_deref(), next.next_at);
         if next.next_at > now {
-            self.news.again_at(next.next_at);
+            self.again_at(next.next_at, now);
         }
         if next != row {
             shared.store.set_chain(id, &next, now).await?;
@@ -201,7 +204,7 @@ impl Visit {
         let all = usize::try_from(granted).is_ok_and(|granted| granted >= planned.len());
         if !all {
             // Another's turn, a spent budget, no room: none of them ends with a settled transaction of ours.
-            self.news.again_at(now);
+            self.again_at(now, now);
         }
         if granted == 0 {
             return Ok(());
@@ -215,7 +218,7 @@ impl Visit {
         let unused = granted.saturating_sub(*submitted.as_ref().unwrap_or(&0));
         if unused > 0 {
             // Refused, or an item that pauses.
-            self.news.again_at(now);
+            self.again_at(now, now);
         }
         self.shares(|shares| shares.give_back(class, unused));
         claims?;
@@ -300,6 +303,11 @@ impl Visit {
             Ok(view) => view.chain(&info.id).is_none_or(|now| progress(now) != progress(info)),
             Err(_) => true,
         }
+    }
+
+    /// Something is left to do from `time` on. A short poll is there first and asks the source once, not twice.
+    fn again_at(&self, time: u64, now: u64) {
+        self.news.again_at(time.max(now.saturating_add(millis(AGAIN))));
     }
 
     fn shares<R>(&self, change: impl FnOnce(&mut Shares) -> R) -> R {
