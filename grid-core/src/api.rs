@@ -34,6 +34,12 @@ pub struct ChainInfo {
     pub security: Security,
     /// Speed level.
     pub level: Level,
+    /// Whether the level follows the headers; otherwise it is fixed.
+    #[serde(default)]
+    pub measured: bool,
+    /// The newest measurement of a level that follows the headers: the median interval in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub median_interval: Option<u64>,
     /// `active`, `suspended`, `frozen` or `terminated`.
     pub status: String,
     /// The registered confirmation rule, for people.

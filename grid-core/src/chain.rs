@@ -255,12 +255,30 @@ impl Level {
 
     /// The level of a median block interval, in seconds.
     #[must_use]
-    pub const fn of_interval(seconds: u64) -> Self {
-        match seconds {
-            0..=5 => Self::L0,
-            6..=60 => Self::L1,
-            61..=300 => Self::L2,
-            _ => Self::L3,
+    pub fn of_interval(seconds: u64) -> Self {
+        let holds = |level: &Self| level.longest().is_some_and(|longest| seconds <= longest);
+        Self::ALL.into_iter().find(holds).unwrap_or(Self::L3)
+    }
+
+    /// The longest median block interval of the level, in seconds; `None` for the slowest.
+    #[must_use]
+    pub const fn longest(self) -> Option<u64> {
+        match self {
+            Self::L0 => Some(5),
+            Self::L1 => Some(60),
+            Self::L2 => Some(300),
+            Self::L3 => None,
+        }
+    }
+
+    /// The next faster level.
+    #[must_use]
+    pub const fn faster(self) -> Option<Self> {
+        match self {
+            Self::L0 => None,
+            Self::L1 => Some(Self::L0),
+            Self::L2 => Some(Self::L1),
+            Self::L3 => Some(Self::L2),
         }
     }
 }

@@ -38,6 +38,7 @@ pub mod message;
 pub mod mmr;
 pub mod modules;
 pub mod named;
+pub mod pace;
 pub mod proof;
 pub mod risk;
 pub mod staking;

@@ -14,7 +14,7 @@ use std::{
     time::Instant,
 };
 
-use grid_relayer::sim::{self, Plant};
+use grid_relayer::sim::{self, Plant, Trouble};
 
 /// Seeds of an ordinary run.
 const SEEDS: Range<u64> = 0..100;
@@ -23,7 +23,7 @@ const SEEDS: Range<u64> = 0..100;
 const PLANTED: Range<u64> = 0..24;
 
 /// What must happen in an ordinary run, or the simulation is not worth its name.
-const EXPECTED: [&str; 16] = [
+const EXPECTED: [&str; 17] = [
     "call lost",
     "answer lost",
     "call hangs",
@@ -34,6 +34,7 @@ const EXPECTED: [&str; 16] = [
     "doubled answer",
     "lie",
     "reorganised",
+    "another level",
     "mempool lost",
     "halts",
     "set back",
@@ -137,4 +138,25 @@ fn five_relayers_with_stores_of_their_own_waste_less_than_two_percent() {
     // for chains whose blocks are minutes apart, several such stretches follow each other now and then.
     assert!(turns.each.iter().skip(1).all(|nonce| *nonce * 20 > all), "{turns:?}");
     assert!(turns.longest < 60_000, "{turns:?}");
+}
+
+/// What white paper 3.7 promises: a slow chain that stalls, reorganises or floods is no matter of a fast one.
+#[test]
+fn a_chain_in_trouble_does_not_move_the_latency_of_another_level() {
+    // The slow chain is asked through a pool, and alone.
+    each(&(1..3), |seed| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let run = |trouble| runtime.block_on(sim::beside(seed, trouble)).unwrap();
+        let (quiet, before) = run(Trouble::Nothing);
+        assert_eq!(quiet.len(), 10, "seed {seed}: {quiet:?}");
+        for trouble in Trouble::ALL {
+            let (waits, slow) = run(trouble);
+            let longest = [&quiet, &waits].map(|waits| waits.iter().max().copied());
+            println!(
+                "simulation: seed {seed}, {trouble:?}: longest waits {longest:?} ms, slow chain at {slow}"
+            );
+            assert_eq!(waits, quiet, "seed {seed}, {trouble:?}");
+            assert_eq!(slow > before, trouble != Trouble::Stalls, "seed {seed}, {trouble:?}");
+        }
+    });
 }

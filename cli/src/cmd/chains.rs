@@ -23,7 +23,7 @@ pub(super) async fn chains(home: &Home, out: Output) -> Result<()> {
                 [
                     chain.id.to_string(),
                     security(chain.security),
-                    chain.level.to_string(),
+                    level(chain),
                     chain.status.clone(),
                     chain.rule.clone(),
                     chain.tracked.height.to_string(),
@@ -32,6 +32,14 @@ pub(super) async fn chains(home: &Home, out: Output) -> Result<()> {
             }),
         )
     })
+}
+
+/// A level, with what was measured last where it follows the headers.
+pub(super) fn level(chain: &ChainInfo) -> String {
+    match chain.median_interval {
+        Some(median) => format!("{} ({median} s)", chain.level),
+        None => chain.level.to_string(),
+    }
 }
 
 /// A security class as every screen shows it: what is only attested must catch the eye.

@@ -276,6 +276,7 @@ fn light_record(start: &LightStart, network: sync::NetworkSpec) -> ChainRecord {
         family: Family::Ethereum,
         security: Security::SyncCommittee,
         level: Level::L1,
+        measured: true,
         rule: ConfirmationRule::Final,
         status: ChainStatus::Active,
         client: ClientParams::SyncCommittee {
@@ -307,6 +308,7 @@ async fn grid_record(args: &InitArgs, section: &ChainSection) -> Result<ChainRec
         family: Family::Grid,
         security: Security::BftCertificate,
         level: Level::L0,
+        measured: false,
         rule: ConfirmationRule::Final,
         status: ChainStatus::Active,
         client: ClientParams::Grid { start: block.header, validators: state.validators, policy },
@@ -346,15 +348,14 @@ async fn bitcoin_record(
         (None, 0) => depth,
         (None, secs) => ConfirmationRule::AllOf(vec![depth, ConfirmationRule::Age { secs }]),
     };
+    // Blocks of a test network come when somebody asks for them: nothing to measure.
+    let on_demand = network.params().is_ok_and(|params| params.no_retargeting);
     Ok(ChainRecord {
         id: section.id.clone(),
         family: Family::Bitcoin,
         security: Security::ProofOfWork,
-        level: if network.params().is_ok_and(|params| params.no_retargeting) {
-            Level::L1
-        } else {
-            Level::L3
-        },
+        level: if on_demand { Level::L1 } else { Level::L3 },
+        measured: !on_demand,
         rule,
         status: ChainStatus::Active,
         client: ClientParams::Bitcoin { network, checkpoint },
@@ -369,6 +370,7 @@ async fn ethereum_record(args: &InitArgs, section: &ChainSection) -> Result<Chai
         family: Family::Ethereum,
         security: Security::Attested,
         level: Level::L1,
+        measured: true,
         rule: ConfirmationRule::Depth { blocks: args.ethereum_depth },
         status: ChainStatus::Active,
         // The relayer's key attests; it exists only after the endpoints have answered.

@@ -9,7 +9,7 @@ use grid_relayer::{Problem, Severity};
 use serde::Serialize;
 use tokio::time::sleep;
 
-use super::chains::security;
+use super::chains::{level, security};
 use crate::{
     api::RelayerApi,
     args::StatusArgs,
@@ -130,7 +130,7 @@ fn chains(status: &Status) -> String {
             [
                 chain.id.to_string(),
                 security(chain.security),
-                chain.level.to_string(),
+                level(chain),
                 height(relayed.and_then(|seen| seen.source)),
                 chain.tracked.height.to_string(),
                 height(chain.confirmed),

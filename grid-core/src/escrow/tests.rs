@@ -34,6 +34,7 @@ fn record() -> ChainRecord {
         family: Family::Bitcoin,
         security: Security::ProofOfWork,
         level: Level::L3,
+        measured: false,
         rule: ConfirmationRule::Depth { blocks: 2 },
         status: ChainStatus::Active,
         client: ClientParams::Bitcoin { network: network.into(), checkpoint: None },

@@ -115,6 +115,7 @@ impl<'a> World<'a> {
             family: Family::Bitcoin,
             security: Security::ProofOfWork,
             level: Level::L3,
+            measured: false,
             rule: ConfirmationRule::Depth { blocks: DEPTH },
             status: ChainStatus::Active,
             client: ClientParams::Bitcoin { network: network.clone().into(), checkpoint: None },

@@ -34,6 +34,8 @@ sol! {
         event Registered(bytes32 indexed chain, string id, uint8 level, uint8 security);
         /// A chain's status changed (0 active, 1 suspended, 2 frozen, 3 terminated).
         event StatusChanged(bytes32 indexed chain, uint8 status);
+        /// A chain's measured level is another one, by the headers up to `height`; the median is in seconds. Both are zero where a reorganisation undid the first measurement.
+        event LevelChanged(bytes32 indexed chain, uint8 level, uint64 height, uint64 medianInterval);
 
         /// Registers a chain from the JSON of its record; the governor only.
         function register(bytes record) external returns (bytes32 chain);
@@ -45,6 +47,8 @@ sol! {
         function record(bytes32 chain) external view returns (bytes memory json);
         /// A chain's status.
         function status(bytes32 chain) external view returns (uint8 code);
+        /// A chain's speed level (0 to 3), whether it follows the headers, and the newest measurement: the last header's height and the median interval in seconds, zeros before the first.
+        function level(bytes32 chain) external view returns (uint8 code, bool measured, uint64 height, uint64 medianInterval);
         /// The account that may register chains and change their status.
         function governor() external view returns (address account);
     }

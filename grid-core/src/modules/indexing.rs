@@ -12,6 +12,7 @@ use alloy_sol_types::SolValue;
 use super::{
     ChainRecord, ChainStatus, Env,
     abi::{LIGHT_CLIENTS, LightClients, REGISTRY, Registry},
+    levels::{self, Confirmed},
     light_client,
     registry::{read_record, store_record},
     work::{MAX_BEGIN_CHAINS, Task},
@@ -95,7 +96,12 @@ pub(crate) fn evaluate(
         return freeze(env, record, client.tree(), &accumulator);
     }
     let now = env.block.time_ms;
+    let start = ranges.accumulator.next_height();
     let more = client.exports() && ranges.grow(env, record, client.tree()) || client.can_settle();
+    let heights = start..ranges.accumulator.next_height();
+    let confirmed = Confirmed { cut: start < accumulator.next_height(), heights };
+    let changed = levels::follow(env, record, client.tree(), &confirmed)?;
+    let record = changed.as_ref().unwrap_or(record);
     ranges.prune(record, client);
     light_client::save(env.overlay, chain, client)?;
     // Due since now: behind the chains that have waited for longer.

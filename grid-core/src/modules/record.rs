@@ -10,6 +10,7 @@ use crate::{
     confirm::{ConfirmationRule, RuleError},
     ethereum::sync,
     grid::{ValidatorSet, light::LightPolicy},
+    pace::MEASURE,
 };
 
 /// Headers kept below the confirmed tip where a record does not say otherwise: two difficulty periods of
@@ -33,8 +34,11 @@ pub struct ChainRecord {
     pub family: Family,
     /// What stands behind its headers. Must be what `client` delivers.
     pub security: Security,
-    /// Speed level, fixed at registration.
+    /// Speed level: at registration, and later where it is [`measured`](Self::measured).
     pub level: Level,
+    /// Whether the level follows the headers ([`pace`](crate::pace)); otherwise it is fixed.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub measured: bool,
     /// When a tracked header counts as confirmed.
     pub rule: ConfirmationRule,
     /// Whether it takes part.
@@ -281,6 +285,7 @@ impl ChainRecord {
             {
                 MIN_BITCOIN_WINDOW
             }
+            _ if self.measured => MEASURE,
             _ => 1,
         }
     }

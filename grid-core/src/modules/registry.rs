@@ -9,11 +9,12 @@ use super::{
     abi::{REGISTRY, Registry},
     gas,
     indexing::{enrol, show},
-    light_client,
+    levels, light_client,
 };
 use crate::{
     ChainKey,
     light_client::LightClient,
+    pace::Pace,
     state::{Accumulator, Overlay, StateRead, StorageError, keys},
 };
 
@@ -31,7 +32,7 @@ impl Module for RegistryModule {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn prefix(&self) -> u8 {
@@ -72,6 +73,19 @@ impl Module for RegistryModule {
             Calls::status(call) => {
                 let record = required(env, ChainKey(call.chain))?;
                 Ok(statusCall::abi_encode_returns(&record.status.code()))
+            }
+            Calls::level(call) => {
+                let record = required(env, ChainKey(call.chain))?;
+                env.gas.charge(gas::READ)?;
+                let pace = levels::read(env.overlay, ChainKey(call.chain))?;
+                let last = pace.as_ref().and_then(Pace::last);
+                let ret = levelReturn {
+                    code: record.level.code(),
+                    measured: record.measured,
+                    height: last.map_or(0, |last| last.height),
+                    medianInterval: last.map_or(0, |last| last.median),
+                };
+                Ok(levelCall::abi_encode_returns(&ret))
             }
             Calls::governor(_) => Ok(governorCall::abi_encode_returns(&env.block.governor)),
         }

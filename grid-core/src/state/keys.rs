@@ -85,6 +85,12 @@ pub fn chain_record(chain: ChainKey) -> Vec<u8> {
     key(REGISTRY, 0x02, &[chain.0.as_slice()])
 }
 
+/// What was measured of the pace of a chain whose level is not fixed.
+#[must_use]
+pub fn chain_pace(chain: ChainKey) -> Vec<u8> {
+    key(REGISTRY, 0x03, &[chain.0.as_slice()])
+}
+
 /// What a chain's light client needs beside its headers.
 #[must_use]
 pub fn client_meta(chain: ChainKey) -> Vec<u8> {

@@ -9,6 +9,7 @@ use crate::{
     index::{self, ChainEntry},
     light_client::LightClient,
     modules::{self, ChainRecord},
+    pace::Measured,
     staking::{self, StakingParams},
 };
 
@@ -67,6 +68,14 @@ pub fn chains(state: &dyn StateRead) -> Result<Vec<ChainRecord>, StorageError> {
 /// [`StorageError`] where the storage fails.
 pub fn chain(state: &dyn StateRead, chain: ChainKey) -> Result<Option<ChainRecord>, StorageError> {
     modules::read_record(state, chain)
+}
+
+/// The newest measurement of a chain's pace; `None` before the first, and where its level is fixed.
+///
+/// # Errors
+/// [`StorageError`] where the storage fails.
+pub fn measured(state: &dyn StateRead, chain: ChainKey) -> Result<Option<Measured>, StorageError> {
+    Ok(modules::read_pace(state, chain)?.and_then(|pace| pace.last().copied()))
 }
 
 /// A chain's light client with all tracked headers; `None` where the chain is not registered. Costs time in the

@@ -5,7 +5,7 @@ use alloy_primitives::{Address, B256, Bytes, Log, U256};
 
 use super::TxReject;
 use crate::{
-    ChainKey, CompatHeader,
+    ChainKey, CompatHeader, Level,
     grid::ValidatorSet,
     index::ChainEntry,
     state::{StateDiff, TreeBatch},
@@ -86,6 +86,17 @@ pub enum IndexEvent {
         from: u64,
         /// How many headers were removed.
         depth: u64,
+    },
+    /// A chain's measured level is another one.
+    LevelChanged {
+        /// The chain.
+        chain: ChainKey,
+        /// The new level.
+        level: Level,
+        /// Height of the last measured header; zero where a reorganisation undid the first measurement.
+        height: u64,
+        /// Median interval at that height, seconds.
+        median: u64,
     },
     /// The chain contradicted itself deeper than its window and is stopped.
     Frozen {

@@ -139,6 +139,7 @@ impl Beacon {
             family: Family::Ethereum,
             security: Security::SyncCommittee,
             level: Level::L1,
+            measured: false,
             rule: ConfirmationRule::Final,
             status: ChainStatus::Active,
             client: ClientParams::SyncCommittee {

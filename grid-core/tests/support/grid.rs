@@ -90,6 +90,7 @@ pub fn record(keys: &[SigningKey]) -> ChainRecord {
         family: Family::Grid,
         security: Security::BftCertificate,
         level: Level::L0,
+        measured: false,
         rule: ConfirmationRule::Final,
         status: ChainStatus::Active,
         client: ClientParams::Grid {

@@ -87,6 +87,7 @@ pub fn bitcoin_record(network: &NetworkParams, rule: ConfirmationRule, window: u
         family: Family::Bitcoin,
         security: Security::ProofOfWork,
         level: Level::L3,
+        measured: false,
         rule,
         status: ChainStatus::Active,
         client: ClientParams::Bitcoin { network: network.clone().into(), checkpoint: None },

@@ -248,6 +248,7 @@ fn attested_headers_follow_the_longest_signed_branch() {
         family: Family::Ethereum,
         security: Security::Attested,
         level: Level::L0,
+        measured: false,
         rule: ConfirmationRule::Instant,
         status: ChainStatus::Active,
         client: ClientParams::Attested {

@@ -13,6 +13,7 @@ mod deep;
 mod fair;
 mod grid_chain;
 mod guarantee;
+mod levels;
 mod messages;
 mod properties;
 mod staking;

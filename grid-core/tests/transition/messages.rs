@@ -400,6 +400,7 @@ fn evm() -> Evm {
         family: Family::Ethereum,
         security: Security::Attested,
         level: Level::L0,
+        measured: false,
         rule: ConfirmationRule::Instant,
         status: ChainStatus::Active,
         client: ClientParams::Attested {

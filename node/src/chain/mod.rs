@@ -224,9 +224,16 @@ impl GridChain {
         metrics.gas_used_total.inc_by(executed.block.header.gas_used);
         metrics.store_bytes.set(gauge(self.store.bytes()));
         for event in &executed.index_events {
-            if let IndexEvent::Reverted { chain, depth, .. } = event {
-                let name = self.name(&view, *chain)?;
-                metrics.index_reverted_total.with_label_values(&[name.as_str()]).inc_by(*depth);
+            match event {
+                IndexEvent::Reverted { chain, depth, .. } => {
+                    let name = self.name(&view, *chain)?;
+                    metrics.index_reverted_total.with_label_values(&[name.as_str()]).inc_by(*depth);
+                }
+                IndexEvent::LevelChanged { chain, level, height, median } => {
+                    let name = self.name(&view, *chain)?;
+                    tracing::info!(chain = %name, %level, height, median, "the chain's pace has another level");
+                }
+                _ => {}
             }
         }
         if !executed.index_events.is_empty() {

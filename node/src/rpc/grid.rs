@@ -82,6 +82,8 @@ fn chains(context: &Context) -> Result<Vec<ChainInfo>, RpcError> {
             family: record.family,
             security: record.security,
             level: record.level,
+            measured: record.measured,
+            median_interval: state::query::measured(&view, key)?.map(|last| last.median),
             status: record.status.to_string(),
             rule: describe_rule(&record),
             first_height: accumulator.map_or(base.height, |range| range.first_height),

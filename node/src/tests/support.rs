@@ -57,6 +57,7 @@ pub(crate) fn genesis() -> Genesis {
             family: Family::Bitcoin,
             security: Security::ProofOfWork,
             level: Level::L3,
+            measured: false,
             rule: ConfirmationRule::Depth { blocks: 3 },
             status: ChainStatus::Active,
             client: ClientParams::Bitcoin {

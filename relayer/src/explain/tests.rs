@@ -35,6 +35,8 @@ fn info() -> ChainInfo {
         family: Family::Ethereum,
         security: Security::Attested,
         level: Level::L1,
+        measured: false,
+        median_interval: None,
         status: "active".into(),
         rule: "6 blocks deep".into(),
         first_height: 10,

@@ -129,6 +129,8 @@ impl FinalClient {
             family: Family::Ethereum,
             security: Security::SyncCommittee,
             level: Level::L1,
+            measured: false,
+            median_interval: None,
             status: "active".into(),
             rule: "final".into(),
             first_height: self.base.height,

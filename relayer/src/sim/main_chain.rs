@@ -251,6 +251,16 @@ impl SimMain {
         self.with(|inner| inner.state.chains.insert(id.clone(), Tree::new(base, level)));
     }
 
+    /// Measures another level of a chain.
+    pub fn set_level(&self, id: &ChainId, level: Level) {
+        self.with(|inner| {
+            if let Some(tree) = inner.state.chains.get_mut(id) {
+                tree.set_level(level);
+            }
+        });
+        self.faults.note(id, "another level", level);
+    }
+
     /// Registers a chain that proves its finality.
     pub fn register_final(&self, id: &ChainId, base: BlockRef) {
         self.with(|inner| inner.state.finals.insert(id.clone(), FinalClient::new(base)));

@@ -2,7 +2,7 @@
 //!
 //! What runs is the relayer itself: its planner, lanes, store, submitter, and the pool of endpoints. Sources and the
 //! main chain live in memory and misbehave as the seed says. Calls fail, hang, or take effect and then fail;
-//! answers are old, short, out of order, doubled or made up; branches are reorganised; the main chain halts, forgets its
+//! answers are old, short, out of order, doubled or made up; branches are reorganised; chains get other levels; the main chain halts, forgets its
 //! mempool, is set back; clocks are set; the relayer is killed at any call and any statement of its
 //! database, and started again on the same file. Afterwards everything heals and the invariants must hold:
 //!
@@ -15,6 +15,7 @@
 //! Nothing runs beside anything else and nothing reads a clock, so a failing seed is its own reproduction.
 //! [`Plant`] switches on bugs that the seeds must find.
 
+mod beside;
 mod blocks;
 mod dice;
 mod failure;
@@ -34,6 +35,7 @@ mod tree;
 mod turns;
 mod world;
 
+pub use beside::{Trouble, beside};
 pub use dice::Dice;
 pub use failure::{Broken, Failure};
 pub use faults::{Faults, Rates};

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use grid_core::Level;
+
 use super::{
     failure::{Broken, Failure},
     faults::Rates,
@@ -129,6 +131,11 @@ fn disturb(world: &World) {
             let millis = i64::try_from(dice.below(7_200_000)).unwrap_or(0) - 3_600_000;
             faults.time.jump(millis);
             faults.note("clock", "set", format!("{millis} ms ahead"));
+        }
+        19..=21 => {
+            let one = usize::try_from(dice.below(world.chains.len() as u64)).unwrap_or(0);
+            let level = Level::ALL[usize::try_from(dice.below(4)).unwrap_or(0)];
+            main.set_level(world.chains[one].source.id(), level);
         }
         _ => {}
     }

@@ -101,6 +101,35 @@ async fn a_chain_that_catches_up_leaves_room_for_one_at_its_tip() {
     assert!(open.iter().filter(|item| item.stage == Stage::Planned).count() <= 8);
 }
 
+/// All kinds of trouble are in `cargo test -p grid-tests --test sim`.
+#[tokio::test]
+async fn a_chain_that_floods_does_not_move_the_latency_of_another_level() {
+    let (quiet, before) = beside(1, Trouble::Nothing).await.unwrap();
+    let (waits, slow) = beside(1, Trouble::Floods).await.unwrap();
+    assert_eq!((waits, quiet.len()), (quiet, 10));
+    assert!(slow > before, "{slow}");
+}
+
+#[tokio::test]
+async fn a_chain_whose_level_changes_goes_on_in_the_other_lane() {
+    let mut world = quiet(4, 1).await;
+    let source = world.chains[0].source.clone();
+    // Slow, with a backlog, then fast while submissions are under way.
+    world.main.set_level(source.id(), grid_core::Level::L3);
+    source.extend(200);
+    steps(&mut world, 4, Duration::from_secs(30)).await;
+    let slow = world.main.tracked(source.id()).unwrap().height;
+    assert!(slow < source.tip_now().height && !world.unfinished().await.unwrap().is_empty());
+    for level in grid_core::Level::ALL.into_iter().cycle().take(20) {
+        world.main.set_level(source.id(), level);
+        source.extend(1);
+        steps(&mut world, 2, Duration::from_secs(1)).await;
+    }
+    world.main.set_level(source.id(), grid_core::Level::L0);
+    run::heal(&mut world).await.unwrap();
+    assert_eq!(world.main.tracked(source.id()), Some(source.tip_now()));
+}
+
 #[test]
 fn a_report_names_the_invariant_the_chain_and_the_way_to_see_it_again() {
     let failure = (0..9).find_map(|seed| run_with(seed, Some(Plant::SkippedHeader)).err());

@@ -28,6 +28,10 @@ impl Tree {
         Self { level, base, tip: base, headers }
     }
 
+    pub(super) const fn set_level(&mut self, level: Level) {
+        self.level = level;
+    }
+
     /// The tree at its beginning.
     pub(super) fn wiped(&self) -> Self {
         Self::new(self.base, self.level)
@@ -100,6 +104,8 @@ impl Tree {
             family: Family::Ethereum,
             security: Security::Attested,
             level: self.level,
+            measured: false,
+            median_interval: None,
             status: "active".into(),
             rule: "instant".into(),
             first_height: self.base.height,

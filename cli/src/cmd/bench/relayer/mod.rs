@@ -306,6 +306,7 @@ fn record(source: &BenchSource, attester: &PrivateKeySigner) -> ChainRecord {
         family: Family::Ethereum,
         security: Security::Attested,
         level: Level::L0,
+        measured: false,
         rule: ConfirmationRule::Instant,
         status: ChainStatus::Active,
         client: ClientParams::Attested {

@@ -85,6 +85,8 @@ fn info(source: &BenchSource) -> ChainInfo {
         family: Family::Ethereum,
         security: Security::Attested,
         level: Level::L0,
+        measured: false,
+        median_interval: None,
         status: "active".into(),
         rule: "instant".into(),
         first_height: tip.height,
