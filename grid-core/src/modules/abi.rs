@@ -115,6 +115,8 @@ sol! {
         function submit(bytes proof) external returns (bytes32 claimHash);
         /// The height at which a claim was accepted, or zero.
         function provenAt(bytes32 claimHash) external view returns (uint64 height);
+        /// What an accepted claim stands on: the source's chain key and block height; and where a reorganisation took that block off the index, the lowest height that was cut off, the Grid block that did it, how many headers were, and the hash of the highest. All zero where nothing of it happened.
+        function standing(bytes32 claimHash) external view returns (uint64 provenAt, bytes32 chain, uint64 height, uint64 brokenFrom, uint64 brokenAt, uint64 depth, bytes32 tipHash);
     }
 
     /// Messages to and from other chains. Accounts of other chains are 32 bytes, an address in the last 20 of them.

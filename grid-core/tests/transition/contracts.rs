@@ -4,6 +4,7 @@ use alloy_consensus::TxReceipt;
 use alloy_primitives::{B256, Bytes, hex};
 use alloy_sol_types::{SolCall, SolEvent};
 use grid_core::{
+    CompatHeader,
     bitcoin::spv,
     mmr,
     mmr::{Mmr, append_with_nodes},
@@ -82,21 +83,38 @@ fn a_chain_that_contradicts_itself_is_frozen_and_the_others_go_on() {
     assert!(matches!(block.index_events[..], [IndexEvent::Frozen { .. }]));
 }
 
+/// The headers that a block has indexed.
+fn appended(block: &ExecutedBlock) -> Vec<CompatHeader> {
+    let of = |event: &IndexEvent| match event {
+        IndexEvent::Appended { header, .. } => Some(header.clone()),
+        _ => None,
+    };
+    block.index_events.iter().filter_map(of).collect()
+}
+
 /// The proof of an inclusion in the regtest block of this height, which `block` has indexed.
 fn proof_of(block: &ExecutedBlock, height: u64, inclusion: proof::Inclusion) -> CrossChainProof {
-    let (mut range, mut nodes, mut source) = (Mmr::new(), Vec::new(), None);
-    for event in &block.index_events {
-        if let IndexEvent::Appended { header, .. } = event {
-            nodes.extend(append_with_nodes(&mut range, header.leaf()).into_iter().map(|n| n.1));
-            source = (header.height == height).then(|| header.clone()).or(source);
-        }
+    proof_over(&appended(block), block, height, inclusion)
+}
+
+/// As [`proof_of`], where the index has all of these headers.
+fn proof_over(
+    index: &[CompatHeader],
+    block: &ExecutedBlock,
+    height: u64,
+    inclusion: proof::Inclusion,
+) -> CrossChainProof {
+    let (mut range, mut nodes) = (Mmr::new(), Vec::new());
+    for header in index {
+        nodes.extend(append_with_nodes(&mut range, header.leaf()).into_iter().map(|n| n.1));
     }
+    let source = index.iter().find(|header| header.height == height).unwrap();
     let branch = mmr::prove(&nodes, range.count(), height).unwrap();
     let header = alloy_rlp::encode(&block.block.header);
     let segment = proof::build::segment(branch, &block.entries, 0, header.into()).unwrap();
     let anchor = proof::Anchor::BlockHash { hash: block.hash };
     let id = regtest().0.chain_id();
-    proof::build::assemble(source.unwrap(), id, inclusion, segment, anchor).unwrap()
+    proof::build::assemble(source.clone(), id, inclusion, segment, anchor).unwrap()
 }
 
 #[test]
@@ -165,6 +183,56 @@ fn a_proof_is_accepted_once_and_only_unchanged() {
     let at = Proofs::provenAtCall { claimHash: seen.claimHash }.abi_encode();
     let at = read(&chain, PROOFS, at);
     assert_eq!(Proofs::provenAtCall::abi_decode_returns(&at.output), Ok(2));
+}
+
+#[test]
+fn a_reorganisation_marks_a_proven_claim_and_outdates_proofs() {
+    let (wallet, key, mut chain, genesis) = with_bitcoin(depth(1), 64);
+    let headers = mine(&genesis, 20, 1);
+    let block = chain.step(vec![wallet.submit(0, key, &headers)]);
+    let proof = |height| proof_of(&block, height, proof::Inclusion::HeaderOnly {}).to_abi();
+    let (low, high, late) = (proof(15), proof(18), proof(19));
+    let submit = |nonce, proof: &Bytes| {
+        let input = Proofs::submitCall { proof: proof.clone() }.abi_encode();
+        wallet.tx(nonce, PROOFS, 0, 1_000_000, input.into())
+    };
+    let done = chain.step(vec![submit(1, &low), submit(2, &high)]);
+    let claims: Vec<B256> = done
+        .receipts
+        .iter()
+        .map(|receipt| Proofs::Proven::decode_log(&receipt.logs()[0]).unwrap().claimHash)
+        .collect();
+    let standing = |chain: &Chain, claim: B256| {
+        let outcome = read(chain, PROOFS, Proofs::standingCall { claimHash: claim }.abi_encode());
+        Proofs::standingCall::abi_decode_returns(&outcome.output).unwrap()
+    };
+    let before = standing(&chain, claims[1]);
+    assert_eq!((before.provenAt, before.chain, before.height), (2, key.0, 18));
+    assert_eq!((before.brokenFrom, before.brokenAt), (0, 0));
+    // Four blocks are replaced by five.
+    let branch = mine(&headers[15], 5, 2);
+    chain.step(vec![wallet.submit(3, key, &branch)]);
+    let lost = standing(&chain, claims[1]);
+    let tip = grid_core::bitcoin::Header::parse(&headers[19]).hash();
+    assert_eq!((lost.provenAt, lost.brokenFrom, lost.brokenAt), (2, 17, 3));
+    assert_eq!((lost.depth, lost.tipHash), (4, tip));
+    assert_eq!(standing(&chain, claims[0]).brokenFrom, 0, "height 15 is still there");
+    // The Grid block of the old proofs is still known.
+    let view = Proofs::verifyCall { proof: late.clone() }.abi_encode();
+    let reason = read(&chain, PROOFS, view).reverted.unwrap();
+    assert!(reason.contains("was cut back to below height 17"), "{reason}");
+    let refused = chain.step(vec![submit(4, &late), submit(5, &high)]);
+    assert!(refused.receipts.iter().all(|receipt| !receipt.status()));
+    // The old branch comes back, and the claim is proven anew.
+    let back = chain.step(vec![wallet.submit(6, key, &mine(&headers[19], 3, 1))]);
+    assert_eq!(standing(&chain, claims[1]).brokenFrom, 17, "until it is proven again");
+    let index = [&appended(&block)[..17], &appended(&back)].concat();
+    let anew = proof_over(&index, &back, 18, proof::Inclusion::HeaderOnly {}).to_abi();
+    let done = chain.step(vec![submit(7, &anew)]);
+    let event = Proofs::Proven::decode_log(&done.receipts[0].logs()[0]).unwrap();
+    let stands = standing(&chain, event.claimHash);
+    assert_eq!((event.claimHash, stands.provenAt, stands.brokenFrom), (claims[1], 6, 0));
+    assert_eq!(transition::check(&chain.state, &submit(8, &anew), 1), Err(TxReject::AlreadyKnown));
 }
 
 #[test]

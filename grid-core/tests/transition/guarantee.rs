@@ -8,7 +8,7 @@ use grid_core::{
     bitcoin::spv::BlockTxs,
     guarantee::{GuaranteeGenesis, GuaranteeParams, Terms, TermsOf},
     modules::abi::{GUARANTEE, Guarantee},
-    transition::ExecutedBlock,
+    transition::{self, ExecutedBlock, IndexEvent, TxReject},
 };
 
 use crate::{depth, read, support::*};
@@ -149,6 +149,25 @@ fn an_orphaned_payment_is_paid() {
     let left = U256::from(450 * GRID) + fixture.premium;
     assert_eq!(pool(&fixture.chain), (left, U256::ZERO));
     assert_eq!((status(&fixture), fixture.chain.supply()), (3, supply));
+}
+
+#[test]
+fn a_settled_guarantee_keeps_its_status_when_the_index_is_cut_back() {
+    let mut fixture = requested();
+    let more = mine(&fixture.headers[7], 2, 1);
+    let settle = Guarantee::settleCall { id: fixture.id }.abi_encode();
+    after(&mut fixture, &more, settle);
+    assert_eq!(status(&fixture), 2);
+    // A branch from below the payment's block, longer than deadline and grace.
+    let branch = mine(&fixture.headers[6], 14, 2);
+    fixture.chain.time_ms += 600_000 * 14;
+    let block = fixture.chain.step(vec![fixture.underwriter.submit(3, fixture.key, &branch)]);
+    let cut = IndexEvent::Reverted { chain: fixture.key, from: 8, depth: 1 };
+    assert!(block.index_events.contains(&cut), "{:?}", block.index_events);
+    let claim: Bytes = Guarantee::claimCall { id: fixture.id }.abi_encode().into();
+    let claim = fixture.payer.tx(3, GUARANTEE, 0, 1_000_000, claim);
+    let known = transition::check(&fixture.chain.state, &claim, 1);
+    assert_eq!((status(&fixture), known), (2, Err(TxReject::AlreadyKnown)));
 }
 
 #[test]

@@ -23,6 +23,8 @@ fn junk() -> impl Strategy<Value = Vec<u8>> {
         Registry::setStatusCall::SELECTOR,
         Proofs::verifyCall::SELECTOR,
         Proofs::submitCall::SELECTOR,
+        Proofs::standingCall::SELECTOR,
+        Registry::levelCall::SELECTOR,
         Mailbox::sendCall::SELECTOR,
         Mailbox::deliverCall::SELECTOR,
         Mailbox::reportCall::SELECTOR,
