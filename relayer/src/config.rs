@@ -24,6 +24,8 @@ pub const MAX_FINAL_RUN: usize = 1_024;
 /// Everything that one relayer is told when it starts.
 #[derive(Debug, Clone)]
 pub struct RelayerConfig {
+    /// What people call it, at every start; `None` for a new name each time.
+    pub name: Option<String>,
     /// The database.
     pub database: StoreLocation,
     /// Signs and pays submissions.
@@ -162,6 +164,7 @@ impl RelayerConfig {
     #[must_use]
     pub fn new(database: impl Into<StoreLocation>, signer: PrivateKeySigner) -> Self {
         Self {
+            name: None,
             database: database.into(),
             signer,
             attesters: Vec::new(),

@@ -12,6 +12,7 @@ use std::{
 };
 
 use grid_core::ChainId;
+use rand::Rng as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -26,6 +27,21 @@ const BEATS: u32 = 3;
 
 /// How long a relayer lets others go first for a chain whose endpoints it could not reach.
 const SHY: Duration = Duration::from_secs(600);
+
+/// Stands between a relayer's name and what tells its starts apart; no name has it.
+const START: char = '#';
+
+/// What leases carry: another one for every start, so that a relayer which hangs is never taken for the one that was started
+/// in its place.
+pub(crate) fn owner(name: Option<&str>) -> String {
+    let start = format!("{:016x}", rand::thread_rng().r#gen::<u64>());
+    name.map_or_else(|| start.clone(), |name| format!("{name}{START}{start}"))
+}
+
+/// The name that people know an owner of leases by.
+pub(crate) fn name(owner: &str) -> &str {
+    owner.split(START).next().unwrap_or(owner)
+}
 
 /// This relayer's place. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -60,10 +76,16 @@ impl Crew {
         Self { store, me, lease, watches, memory: Arc::default() }
     }
 
-    /// The name that leases carry.
+    /// What leases carry.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        &self.me.owner
+    }
+
+    /// What people call it.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.me.owner
+        name(&self.me.owner)
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -140,10 +162,8 @@ impl Crew {
     /// When the database fails.
     pub async fn holders(&self, now: u64) -> Result<BTreeMap<ChainId, Holder>, StoreError> {
         let holder = |held: Holding| {
-            let here = held.holder == self.me.owner;
-            let holder =
-                Holder { relayer: held.holder, signer: held.signer, here, until: held.until };
-            (held.chain, holder)
+            let (relayer, here) = (name(&held.holder).into(), held.holder == self.me.owner);
+            (held.chain, Holder { relayer, signer: held.signer, here, until: held.until })
         };
         Ok(self.store.holdings(now).await?.into_iter().map(holder).collect())
     }
@@ -229,6 +249,15 @@ mod tests {
 
     fn others(names: &[&str]) -> BTreeSet<String> {
         names.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn starts_are_told_apart_by_leases_and_not_by_people() {
+        let [one, two] = [owner(Some("berlin-1")), owner(Some("berlin-1"))];
+        assert_ne!(one, two);
+        assert_eq!([name(&one), name(&two)], ["berlin-1"; 2]);
+        let [one, two] = [owner(None), owner(None)];
+        assert_ne!(name(&one), name(&two));
     }
 
     #[test]

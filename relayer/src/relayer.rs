@@ -7,7 +7,6 @@ use std::{
 };
 
 use grid_core::{ChainId, Level};
-use rand::Rng as _;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -127,7 +126,7 @@ impl Relayer {
         }
         let keys = keys.into();
         let me = RelayerRow {
-            owner: format!("{:016x}", rand::thread_rng().r#gen::<u64>()),
+            owner: crew::owner(config.name.as_deref()),
             signer: config.signer.address(),
             started_at: now_ms(),
         };

@@ -118,6 +118,7 @@ async fn start_relayer(
         .wrap_err("relayer.key cannot be used")?;
     let mut relayer =
         RelayerConfig::new(database::location(home, &config.relayer)?, signer.clone());
+    relayer.name.clone_from(&config.relayer.name);
     relayer.submit.dry_run = args.dry_run;
     relayer.attesters = vec![signer];
     relayer.attest = sources::attestation(home, config)?;

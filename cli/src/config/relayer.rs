@@ -19,6 +19,9 @@ use super::{Addresses, AdminSection, PoolSection, check::Faults};
 /// A lane that looks for work more often than this only costs.
 const SHORTEST_POLL: Duration = Duration::from_millis(50);
 
+/// A longer name is in the way on screens.
+const LONGEST_NAME: usize = 32;
+
 /// A relayer that waits longer for others is of no use when they fail.
 const LONGEST_DELAY: Duration = Duration::from_secs(600);
 
@@ -29,6 +32,9 @@ const MOST_IN_FLIGHT: u32 = 64;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RelayerSection {
+    /// What `grid status` and the others on its database call it; none for a new name at every start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
     /// The main chain's JSON-RPC for `grid relayer run` and for the commands that ask the chain: an address,
     /// or several, best first. `grid start` speaks to its own node in the same process.
     pub(crate) main_chain: Addresses,
@@ -74,6 +80,7 @@ const LONGEST_LEASE: Duration = Duration::from_secs(600);
 impl Default for RelayerSection {
     fn default() -> Self {
         Self {
+            name: None,
             main_chain: Addresses::One("http://127.0.0.1:8645".into()),
             key: "keys/relayer.json".into(),
             password_file: "keys/password".into(),
@@ -198,6 +205,13 @@ impl RelayerSection {
 
     /// What types alone cannot say.
     pub(super) fn check(&self, faults: &mut Faults<'_>) {
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if let Some(name) = &self.name
+            && (name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(good))
+        {
+            faults
+                .note("name", format!("{name:?} must be 1 to {LONGEST_NAME} of a-z A-Z 0-9 - _ ."));
+        }
         let nodes = self.main_chain.named("main_chain");
         if nodes.is_empty() || nodes.len() > MAX_MEMBERS {
             faults.note(

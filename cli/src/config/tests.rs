@@ -95,6 +95,15 @@ fn all_faults_are_named_at_once_with_their_paths() {
 }
 
 #[test]
+fn a_name_is_short_and_has_no_surprises() {
+    let named = |name: &str| load_text(&format!("[relayer]\nname = {name:?}\n"), &[]);
+    assert_eq!(named("berlin-1").unwrap().relayer.name.as_deref(), Some("berlin-1"));
+    for bad in ["", "a b", "a#1", "\n", &"a".repeat(33)] {
+        assert_eq!(faults(named(bad)), ["relayer.name"], "{bad:?}");
+    }
+}
+
+#[test]
 fn a_missing_value_is_named() {
     let text = "[[chain]]\nid = \"eip155:1\"\nrpc = []\n";
     let Err(error) = load_text(text, &[]) else { panic!("must be refused") };

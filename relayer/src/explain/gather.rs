@@ -15,10 +15,11 @@ use super::{
 };
 use crate::{
     clock::now_ms,
+    crew,
     main_chain::{HeaderId, MainChain},
     relayer::Inner,
     status::ChainStatus,
-    store::{Carried, Event, Item, Stage, Store, StoreError},
+    store::{Carried, Event, Item, Lease, Stage, Store, StoreError},
 };
 
 /// Longest wait for one answer of a chain.
@@ -209,6 +210,7 @@ async fn follow(inner: &Inner, facts: &Facts, seen: &ChainStatus) -> Follow {
 
 async fn work(store: &Store, item: Item, now: u64) -> Result<Work, StoreError> {
     let lease = store.lease(&item.key, now).await?;
+    let lease = lease.map(|lease| Lease { holder: crew::name(&lease.holder).into(), ..lease });
     let before = match item.stage {
         Stage::Planned => store.before(&item).await?,
         _ => None,

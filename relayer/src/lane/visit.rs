@@ -210,7 +210,7 @@ impl Visit {
             return Ok(());
         }
         let claims =
-            shared.store.claim(shared.crew.name(), id, granted, now, shared.submit.lease).await;
+            shared.store.claim(shared.crew.owner(), id, granted, now, shared.submit.lease).await;
         let submitted = match &claims {
             Ok(claims) => self.submit(claims).await,
             Err(_) => Ok(0),

@@ -26,7 +26,7 @@ pub use board::Board;
 pub struct Status {
     /// The program's version.
     pub version: String,
-    /// The relayer's name among those of its database: a new one for every start.
+    /// The relayer's name among those of its database: `relayer.name`, or a new one for every start.
     #[serde(default)]
     pub name: String,
     /// Milliseconds since 1970.

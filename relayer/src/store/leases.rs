@@ -20,7 +20,7 @@ const FORGOTTEN: u32 = 100;
 /// A relayer of this database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelayerRow {
-    /// Its name: a new one for every start.
+    /// What its leases carry: a new one for every start.
     pub owner: String,
     /// The key that it submits with.
     pub signer: Address,

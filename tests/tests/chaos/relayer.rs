@@ -67,6 +67,7 @@ impl Relayer {
         let folder = self.disk.as_ref().map_or_else(|| self.home.clone(), Disk::path);
         let file = folder.join("relayer.db").display().to_string();
         let env = [
+            ("GRID_RELAYER_NAME", self.name.into()),
             ("GRID_RELAYER_KEY", format!("keys/{}.json", self.key)),
             ("GRID_RELAYER_STORE", self.store.clone().unwrap_or(file)),
             ("GRID_RELAYER_LISTEN", self.target()),
