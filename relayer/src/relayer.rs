@@ -355,8 +355,10 @@ impl Inner {
         let counts = self.store.counts().await?;
         let mut chains = self.board.chains(&counts, now);
         let mut holders = self.crew.holders(now).await?;
+        let mut disagreements = self.store.disagreements().await?;
         for chain in &mut chains {
             chain.holder = holders.remove(&chain.id);
+            chain.last_disagreement = disagreements.remove(&chain.id);
         }
         let ready = self.not_ready().is_empty();
         let (mut main, wallet) = (self.board.main(), self.board.known_wallet());

@@ -441,6 +441,10 @@ fn chain(model: &Model, paint: &Paint) -> Vec<Line<'static>> {
         let held = if differ.held { ", held there" } else { "" };
         let branches = differ.votes.len();
         say("disagree", format!("{branches} branches from height {}{held}", differ.height));
+    } else if let Some(last) = &chain.last_disagreement {
+        let ended = last.ended_at.unwrap_or(last.began_at);
+        let ago = age(model.now.saturating_sub(ended) / 1_000);
+        say("disagreed", format!("from height {} on, until {ago} ago", last.what.height));
     }
     for warning in &chain.warnings {
         say("warning", warning.clone());

@@ -57,6 +57,7 @@ fn chain(id: &str, state: ChainState) -> ChainStatus {
         ],
         competing_blocks: 0,
         disagreement: None,
+        last_disagreement: None,
         warnings: Vec::new(),
         sync: None,
         attestation: None,

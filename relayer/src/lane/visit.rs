@@ -25,6 +25,7 @@ use crate::{
     main_chain::MainView,
     round::{ChainRound, Report, RoundError, Tools},
     source::ChainSource,
+    status::DisagreementStatus,
     store::{ChainRow, ChainState, Claim, Item, Stage, StoreError, millis},
     submit::{HandedIn, SubmitError, Terms},
 };
@@ -65,6 +66,8 @@ pub(super) struct Chain {
     /// The source's tip, as last seen.
     tip: Option<BlockRef>,
     turn: Turn,
+    /// What the sources disagree on, as it was stored last.
+    differ: Option<Option<DisagreementStatus>>,
 }
 
 impl Chain {
@@ -73,7 +76,7 @@ impl Chain {
             ChainSource::Headers(source) => Round::Headers(ChainRound::new(source)),
             ChainSource::Finality(source) => Round::Finality(FinalityRound::new(source)),
         };
-        Self { round, tip: None, turn: Turn::default() }
+        Self { round, tip: None, turn: Turn::default(), differ: None }
     }
 
     /// Whether the main chain has the source's tip, as last seen.
@@ -163,8 +166,9 @@ impl Visit {
             Ok(outcome) => outcome,
             Err(_elapsed) => Err(RoundError::Late { chain: id.clone(), after: shared.deadline }),
         };
-        shared.board.sources_seen(id, chain.round.source().view());
-        let now = shared.clock.now_ms();
+        let (view, now) = (chain.round.source().view(), shared.clock.now_ms());
+        let differ = view.disagreement.clone().map(DisagreementStatus::from);
+        shared.board.sources_seen(id, view);
         let unreachable = outcome.as_ref().is_err_and(RoundError::is_local);
         let next = match outcome {
             Ok(report) => {
@@ -177,6 +181,10 @@ impl Visit {
         shared.board.chain_state(id, next.state, next.reason.as_deref(), next.next_at);
         if next.next_at > now {
             self.again_at(next.next_at, now);
+        }
+        if chain.differ.as_ref() != Some(&differ) {
+            shared.store.set_disagreement(id, differ.as_ref(), now).await?;
+            chain.differ = Some(differ);
         }
         if next != row {
             shared.store.set_chain(id, &next, now).await?;

@@ -220,7 +220,7 @@ impl Board {
         })
     }
 
-    /// All chains, with the store's numbers, and without their holders.
+    /// All chains, with the store's numbers, and without what its rows say of holders and disagreements.
     #[must_use]
     pub fn chains(&self, counts: &[StageCount], now: u64) -> Vec<ChainStatus> {
         self.with(|seen| {
@@ -288,6 +288,7 @@ impl SeenChain {
             sources: self.sources.clone(),
             competing_blocks: self.competing_blocks,
             disagreement: self.disagreement.clone(),
+            last_disagreement: None,
             sync: self.sync.clone(),
             warnings: self.warnings.clone(),
             attestation: self.attestation.clone(),

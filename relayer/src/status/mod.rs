@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     problem::Problem,
-    store::{ChainState, Pause, Stage},
+    store::{ChainState, LastDisagreement, Pause, Stage},
 };
 
 pub use board::Board;
@@ -145,6 +145,9 @@ pub struct ChainStatus {
     /// What the sources disagree about.
     #[serde(default)]
     pub disagreement: Option<DisagreementStatus>,
+    /// What they disagreed about last, as any relayer of the same database has seen it.
+    #[serde(default)]
+    pub last_disagreement: Option<LastDisagreement>,
     /// What the operator has to know of the source although it works: loosened rules, trouble of single endpoints.
     #[serde(default)]
     pub warnings: Vec<String>,

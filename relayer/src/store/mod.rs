@@ -12,6 +12,7 @@
 mod attestations;
 mod chains;
 mod db;
+mod disagreements;
 mod durations;
 mod error;
 mod explain;
@@ -41,6 +42,7 @@ use sqlx::{
 
 pub use attestations::Journaled;
 pub use chains::{ChainRow, ChainState, Event};
+pub use disagreements::LastDisagreement;
 pub use durations::{Left, Mark};
 pub use error::{OpenFault, StoreError};
 pub use explain::{Carried, Lease, Place};

@@ -35,6 +35,7 @@ migrations! {
     3 "positions" "0003_positions.sql";
     4 "sharing" "0004_sharing.sql";
     5 "operators" "0005_operators.sql";
+    6 "disagreements" "0006_disagreements.sql";
 }
 
 /// The newest version.

@@ -1,6 +1,7 @@
 //! The store on real databases: every test of behaviour runs on an `SQLite` file and on a PostgreSQL server.
 
 mod crash;
+mod disagreements;
 mod durations;
 mod files;
 mod items;

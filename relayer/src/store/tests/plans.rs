@@ -33,6 +33,8 @@ async fn everything(store: &Store, height: u64) {
     store.pause(&chain(), &pause).await.unwrap();
     store.pauses().await.unwrap();
     store.resume(&chain()).await.unwrap();
+    store.disagreements().await.unwrap();
+    store.set_disagreement(&chain(), None, height).await.unwrap();
     store.page(&chain(), Stage::Planned, super::super::Place::default(), 9).await.unwrap();
     store.covering(&chain(), height).await.unwrap();
     store.ending_with(&item(height, height).last.hash).await.unwrap();
