@@ -125,7 +125,7 @@ async fn a_daemon_that_wants_two_to_agree_confirms_nothing_else_and_heals() {
             )
     });
     home.run(&["config", "check"]).await.expect("a good configuration");
-    let grid = Grid::start(home.config()).await.expect("start");
+    let mut grid = Grid::start(home.config()).await.expect("start");
     let (fork, shared) = pair.one.tip().await.expect("tip");
     wait_bitcoin_tip(&grid, &shared).await;
 
@@ -163,4 +163,11 @@ async fn a_daemon_that_wants_two_to_agree_confirms_nothing_else_and_heals() {
     })
     .await
     .unwrap_or_else(|error| panic!("{error}; end of the log:\n{}", log(&grid)));
+
+    // What it was about is still known to a process that has not seen it.
+    grid.stop().await.expect("stop");
+    let _grid = Grid::start(home.config()).await.expect("start");
+    let last = status(&home).await["chains"][0]["lastDisagreement"].clone();
+    assert_eq!((&last["height"], &last["held"]), (&json!(fork + 1), &json!(true)), "{last}");
+    assert!(last["endedAt"].as_u64() > last["beganAt"].as_u64(), "{last}");
 }
