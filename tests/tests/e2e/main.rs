@@ -1,5 +1,6 @@
 //! End to end: real bitcoind, real anvil and the `grid` binary, as an operator runs them.
 
+mod containers;
 mod crash;
 mod data;
 mod doctor;
