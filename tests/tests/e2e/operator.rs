@@ -35,6 +35,16 @@ impl World {
     }
 }
 
+/// What happened to the item of an explanation, oldest first.
+fn steps(said: &Value) -> Vec<&str> {
+    said["timeline"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|step| step["what"].as_str())
+        .collect()
+}
+
 #[tokio::test]
 async fn an_operator_learns_where_a_header_is_and_why() {
     let world = World::start().await;
@@ -48,13 +58,14 @@ async fn an_operator_learns_where_a_header_is_and_why() {
     let summary = said["summary"].as_str().expect("text");
     assert!(summary.contains("since Grid block") && summary.contains("grid prove"), "{summary}");
     assert_eq!(said["main"]["moreBlocks"], json!(0));
-    let steps: Vec<&str> = said["timeline"]
-        .as_array()
-        .expect("steps")
-        .iter()
-        .filter_map(|step| step["what"].as_str())
-        .collect();
-    assert!(steps.starts_with(&["planned", "signed"]) && steps.contains(&"included"), "{steps:?}");
+    // The relayer sees its transaction in the block with its next look.
+    let said = wait_for("the end of the transaction", LIMIT, || async {
+        let said = world.explain(&hash).await;
+        if steps(&said).contains(&"included") { Ok(said) } else { Err(format!("{said:#}")) }
+    })
+    .await
+    .expect("its end");
+    assert!(steps(&said).starts_with(&["planned", "signed"]), "{said:#}");
     assert_eq!(said["transactions"][0]["outcome"], json!("included"), "{said:#}");
 
     // The transaction that carried it leads to the same item.
