@@ -1,23 +1,25 @@
 //! Puts the parts together and runs them.
 
+mod tasks;
+
 use core::{net::SocketAddr, time::Duration};
 use std::{
     collections::BTreeSet,
     sync::{Arc, OnceLock},
 };
 
-use grid_core::{ChainId, Level};
+use grid_core::ChainId;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     attest::{AttestService, Attester, Collector},
     clock::{Clock, now_ms},
-    config::{RelayerConfig, Retention},
+    config::RelayerConfig,
     crew::{self, Crew},
     error::RelayerError,
     http::{Routes, Server},
-    lane::{self, Parts, Shared},
+    lane::{Parts, Shared},
     main_chain::MainChain,
     metrics::Metrics,
     problem::{self, Look, MAIN_SILENT},
@@ -26,15 +28,8 @@ use crate::{
     status::{Board, SourceStatus, Status},
     store::{Left, Mark, RelayerRow, Store, StoreError},
     submit::Submitter,
-    supervise::{Pulse, Pulses, Supervisor, TaskSpec},
-    wake,
+    supervise::{Pulses, Supervisor},
 };
-
-/// Rows deleted per table and look.
-const PRUNE_BATCH: u32 = 2_000;
-
-/// Time between two looks for finished work that is old enough to delete.
-const PRUNE_EVERY: Duration = Duration::from_secs(60);
 
 /// How long a start waits for a database server that is away, and between two tries.
 const DATABASE_AWAY: Duration = Duration::from_secs(60);
@@ -165,7 +160,7 @@ impl Relayer {
             stages,
             started_at: now_ms(),
         });
-        let mut specs = tasks(&config, &inner, &shared, &submitter, &clock);
+        let mut specs = tasks::all(&config, &inner, &shared, &submitter, &clock);
         specs.extend(http.into_iter().chain(admin).map(|server| server.task(inner.clone())));
         let supervisor = Supervisor::new(specs, metrics, cancel.clone());
         // Set once, right here.
@@ -198,93 +193,6 @@ async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
         tokio::select! {
             () = cancel.cancelled() => {}
             () = tokio::time::sleep(DATABASE_LOOK) => {}
-        }
-    }
-}
-
-fn tasks(
-    config: &RelayerConfig,
-    inner: &Arc<Inner>,
-    shared: &Arc<Shared>,
-    submitter: &Arc<Submitter>,
-    clock: &Clock,
-) -> Vec<TaskSpec> {
-    const LANES: [&str; 4] = ["lane-l0", "lane-l1", "lane-l2", "lane-l3"];
-    let mut specs = Vec::new();
-    for (level, name) in Level::ALL.into_iter().zip(LANES) {
-        let shared = shared.clone();
-        let late = LATE.max(3 * config.lane(level).poll);
-        specs.push(TaskSpec::new(name, late, move |pulse, cancel| {
-            lane::run(shared.clone(), level, pulse, cancel)
-        }));
-    }
-    let waked = shared.clone();
-    specs.push(TaskSpec::new("wake", LATE, move |pulse, cancel| {
-        wake::run(waked.clone(), pulse, cancel)
-    }));
-    let (submitter, poll, clock) = (submitter.clone(), config.submit.poll, clock.clone());
-    let waked = shared.clone();
-    specs.push(TaskSpec::new("settle", LATE.max(3 * poll), move |pulse, cancel| {
-        settle(submitter.clone(), waked.clone(), poll, clock.clone(), pulse, cancel)
-    }));
-    let (crew, waked) = (inner.crew.clone(), shared.clone());
-    let late = LATE.max(3 * config.submit.lease);
-    specs.push(TaskSpec::new("lease", late, move |pulse, cancel| {
-        let shared = waked.clone();
-        crew::run(crew.clone(), move || shared.followed(), pulse, cancel)
-    }));
-    let (store, retention) = (inner.store.clone(), config.retention);
-    specs.push(TaskSpec::new("prune", 3 * PRUNE_EVERY, move |pulse, cancel| {
-        prune(store.clone(), retention, pulse, cancel)
-    }));
-    specs
-}
-
-async fn settle(
-    submitter: Arc<Submitter>,
-    shared: Arc<Shared>,
-    poll: Duration,
-    clock: Clock,
-    pulse: Pulse,
-    cancel: CancellationToken,
-) {
-    let mut timer = tokio::time::interval(poll);
-    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            biased;
-            () = cancel.cancelled() => return,
-            _ = timer.tick() => {}
-        }
-        pulse.beat();
-        match submitter.settle(clock.now_ms()).await {
-            Ok(_) => pulse.progress(),
-            Err(error) => tracing::warn!(%error, "transactions not settled"),
-        }
-        shared.settled(&submitter.take_ended());
-    }
-}
-
-async fn prune(store: Store, retention: Retention, pulse: Pulse, cancel: CancellationToken) {
-    if let Err(error) = store.forget_future(now_ms()).await {
-        tracing::warn!(%error, "times in the future not corrected");
-    }
-    let mut timer = tokio::time::interval(PRUNE_EVERY);
-    loop {
-        tokio::select! {
-            biased;
-            () = cancel.cancelled() => return,
-            _ = timer.tick() => {}
-        }
-        pulse.beat();
-        match store.prune(now_ms(), retention.age, retention.count, PRUNE_BATCH).await {
-            Ok(deleted) => {
-                pulse.progress();
-                if deleted > 0 {
-                    tracing::debug!(deleted, "finished work deleted");
-                }
-            }
-            Err(error) => tracing::warn!(%error, "finished work not deleted"),
         }
     }
 }

@@ -3,6 +3,8 @@
 use alloy_primitives::{Address, B256, keccak256};
 use alloy_sol_types::{SolValue, sol};
 
+use crate::modules::abi::Mailbox::Dispatched;
+
 /// The most bytes of a payload.
 pub const MAX_PAYLOAD: usize = 4_096;
 
@@ -41,6 +43,16 @@ impl Message {
     #[must_use]
     pub const fn is_expired(&self, now_secs: u64) -> bool {
         self.deadline != 0 && now_secs > self.deadline
+    }
+}
+
+/// A mailbox's event of a message.
+impl From<Message> for Dispatched {
+    fn from(message: Message) -> Self {
+        let id = message.id();
+        let Message { source, nonce, sender, destination, recipient, deadline, ordered, payload } =
+            message;
+        Self { id, sender, destination, source, nonce, recipient, deadline, ordered, payload }
     }
 }
 

@@ -132,18 +132,8 @@ fn send(env: &mut Env<'_, '_>, call: Mailbox::sendCall) -> Result<Vec<u8>, CallE
     };
     let here = here(env);
     let message = message::send(env.overlay, &here, order)?;
-    let id = message.id();
-    let event = Mailbox::Dispatched {
-        id,
-        sender: message.sender,
-        destination: message.destination,
-        source: message.source,
-        nonce: message.nonce,
-        recipient: message.recipient,
-        deadline: message.deadline,
-        ordered: message.ordered,
-        payload: message.payload,
-    };
+    let event = Mailbox::Dispatched::from(message);
+    let id = event.id;
     env.log(MAILBOX, &event);
     Ok(Mailbox::sendCall::abi_encode_returns(&id))
 }

@@ -441,17 +441,7 @@ fn sent(source: B256, payload: &[u8]) -> Message {
 }
 
 fn dispatched(message: &Message, id: B256, emitter: Address) -> Log {
-    let event = Mailbox::Dispatched {
-        id,
-        sender: message.sender,
-        destination: message.destination,
-        source: message.source,
-        nonce: message.nonce,
-        recipient: message.recipient,
-        deadline: message.deadline,
-        ordered: message.ordered,
-        payload: message.payload.clone(),
-    };
+    let event = Mailbox::Dispatched { id, ..message.clone().into() };
     Log { address: emitter, data: event.encode_log_data() }
 }
 
