@@ -7,7 +7,7 @@
 #![allow(missing_docs)] // criterion's macros
 
 use core::time::Duration;
-use std::{cell::Cell, hint::black_box};
+use std::{cell::Cell, hint::black_box, time::Instant};
 
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -53,19 +53,33 @@ fn transaction(nonce: u64) -> NewTransaction {
     }
 }
 
-/// Takes the items with these heights from the plan to the end.
-async fn go(store: &Store, first: u64) {
+/// The steps of an item.
+const STEPS: [&str; 5] = ["plan", "claim", "sign", "settle", "finish"];
+
+/// Takes the items with these heights from the plan to the end; returns how long each step took.
+async fn go(store: &Store, first: u64) -> [Duration; 5] {
+    let mut times = [Duration::ZERO; 5];
+    let mut last = Instant::now();
+    let mut steps = times.iter_mut();
+    let mut passed = || {
+        let now = Instant::now();
+        *steps.next().expect("as many as steps") = now - last;
+        last = now;
+    };
     let chain = chain(0);
     let now = first;
     let items: Vec<_> = (first..first + ITEMS).map(|height| item(chain.clone(), height)).collect();
     store.plan_all(&items, now, STALE).await.expect("planned");
+    passed();
     store.hold_chain("bench", &chain, now, LEASE, Duration::ZERO).await.expect("held");
     let limit = u32::try_from(ITEMS).expect("a small number");
     let claims = store.claim("bench", &chain, limit, now, LEASE).await.expect("claimed");
     assert_eq!(claims.len(), items.len());
+    passed();
     let new: Vec<_> = (first..first + ITEMS).map(transaction).collect();
     let batch: Vec<_> = claims.iter().map(Some).zip(&new).collect();
     store.record_transactions(&batch, now).await.expect("signed");
+    passed();
     let signer = new[0].signer;
     let live = store.live(&signer).await.expect("read");
     let included: Vec<_> = live
@@ -73,8 +87,11 @@ async fn go(store: &Store, first: u64) {
         .map(|live| Inclusion { live, hash: live.transactions[0].hash, block: now })
         .collect();
     store.settle_all_included(&signer, &included, now).await.expect("settled");
+    passed();
     let done = store.finish(&chain, first + ITEMS - 1, now).await.expect("finished");
+    passed();
     assert_eq!(done, ITEMS);
+    times
 }
 
 /// Items of other chains that wait all the time.
@@ -104,9 +121,20 @@ fn store(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("plan to done", name), |bencher| {
             bencher.iter(|| {
                 let first = next.replace(next.get() + ITEMS);
-                runtime.block_on(go(&store, first));
+                runtime.block_on(go(&store, first))
             });
         });
+        for (n, step) in STEPS.into_iter().enumerate() {
+            group.bench_function(BenchmarkId::new(step, name), |bencher| {
+                bencher.iter_custom(|rounds| {
+                    let one = |_| {
+                        let first = next.replace(next.get() + ITEMS);
+                        runtime.block_on(go(&store, first))[n]
+                    };
+                    (0..rounds).map(one).sum()
+                });
+            });
+        }
         group.bench_function(BenchmarkId::new("counts", name), |bencher| {
             bencher.iter(|| black_box(runtime.block_on(store.counts())).expect("counted"));
         });

@@ -1,25 +1,24 @@
 //! One way to speak to both databases.
 //!
-//! A statement is its text with `$n` in the places of its values; the same text runs on `SQLite` and on
-//! PostgreSQL. Every statement passes through here, so that none is without a deadline, and the first one
-//! that fails and the first one that succeeds again tell whether the database is there.
+//! Every statement passes through here, so that none is without a deadline, and the first one that fails and
+//! the first one that succeeds again tell whether the database is there.
 
 use core::time::Duration;
-use std::{
-    borrow::Cow,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::B256;
 use sqlx::{
-    AssertSqlSafe, ColumnIndex, Decode, PgPool, Postgres, Row as _, SqlSafeStr as _, SqlStr,
-    Sqlite, SqlitePool, Transaction, Type, postgres::PgRow, sqlite::SqliteRow,
+    ColumnIndex, Decode, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction, Type,
+    postgres::PgRow, sqlite::SqliteRow,
 };
 
-use super::{BATCH, StoreError, int, uint};
+#[cfg(test)]
+pub(super) use super::statement::MADE;
+pub(crate) use super::statement::{NOTHING, Sql, Value, sql, sql_rows};
+use super::{StoreError, statement::Places, uint};
 
 /// Longest time of one statement, the wait for a connection not counted. The slowest one of a round takes
 /// milliseconds with a million rows.
@@ -32,153 +31,12 @@ const BEGIN_SQLITE: &str = "BEGIN IMMEDIATE";
 /// What every statement is written for, whatever the server's default is.
 const BEGIN_POSTGRES: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
-/// No bytes: in the place of a payload that nobody needs any more.
-pub(crate) const NOTHING: &[u8] = &[];
-
-/// The value of one `$n`.
-#[derive(Debug)]
-pub(crate) enum Value<'a> {
-    Int(Option<i64>),
-    Text(Option<Cow<'a, str>>),
-    Bytes(Option<&'a [u8]>),
-}
-
-impl From<u64> for Value<'_> {
-    fn from(value: u64) -> Self {
-        Self::Int(Some(int(value)))
-    }
-}
-
-impl From<u32> for Value<'_> {
-    fn from(value: u32) -> Self {
-        Self::Int(Some(value.into()))
-    }
-}
-
-impl From<bool> for Value<'_> {
-    fn from(value: bool) -> Self {
-        Self::Int(Some(value.into()))
-    }
-}
-
-impl<'a> From<&'a str> for Value<'a> {
-    /// PostgreSQL stores no NUL, and reasons come from strangers' endpoints.
-    fn from(value: &'a str) -> Self {
-        let nul = value.contains('\0');
-        Self::Text(Some(if nul { value.replace('\0', "\u{fffd}").into() } else { value.into() }))
-    }
-}
-
-impl<'a> From<&'a String> for Value<'a> {
-    fn from(value: &'a String) -> Self {
-        value.as_str().into()
-    }
-}
-
-impl From<String> for Value<'_> {
-    fn from(value: String) -> Self {
-        Self::Text(Some(value.into()))
-    }
-}
-
-impl<'a> From<Option<&'a str>> for Value<'a> {
-    fn from(value: Option<&'a str>) -> Self {
-        value.map_or(Self::Text(None), Into::into)
-    }
-}
-
-impl<'a> From<&'a [u8]> for Value<'a> {
-    fn from(value: &'a [u8]) -> Self {
-        Self::Bytes(Some(value))
-    }
-}
-
-impl<'a> From<&'a B256> for Value<'a> {
-    fn from(value: &'a B256) -> Self {
-        value.as_slice().into()
-    }
-}
-
-impl<'a> From<&'a Address> for Value<'a> {
-    fn from(value: &'a Address) -> Self {
-        value.as_slice().into()
-    }
-}
-
-/// A statement with its values.
-#[derive(Debug)]
-pub(crate) struct Sql<'a> {
-    what: &'static str,
-    text: SqlStr,
-    values: Vec<Value<'a>>,
-    /// Whether the database keeps the parsed statement for the next time.
-    kept: bool,
-}
-
-/// Every statement that was made in this process, for tests that look at how it is carried out.
-#[cfg(test)]
-pub(super) static MADE: Mutex<std::collections::BTreeSet<String>> =
-    Mutex::new(std::collections::BTreeSet::new());
-
-/// A statement; `what` says in errors what was being done.
-pub(crate) fn sql<'a>(what: &'static str, text: &'static str) -> Sql<'a> {
-    #[cfg(test)]
-    MADE.lock().unwrap_or_else(PoisonError::into_inner).insert(text.into());
-    Sql { what, text: text.into_sql_str(), values: Vec::new(), kept: true }
-}
-
-/// A statement for several rows: each `{rows}` in the text becomes `($1, $2), ($3, $4), …`, and values of
-/// the rows are bound before all others. `{n}` becomes the number of the first value after them, `{n+1}`
-/// the next one.
-pub(crate) fn sql_rows<'a>(
-    what: &'static str,
-    text: &'static str,
-    rows: usize,
-    columns: usize,
-) -> Sql<'a> {
-    let row = |row: usize| {
-        let places: Vec<_> = (1..=columns).map(|n| format!("${}", row * columns + n)).collect();
-        format!("({})", places.join(", "))
-    };
-    let list: Vec<_> = (0..rows).map(row).collect();
-    let mut text = text.replace("{rows}", &list.join(", "));
-    for after in 0..4 {
-        let name = if after == 0 { String::from("{n}") } else { format!("{{n+{after}}}") };
-        text = text.replace(&name, &format!("${}", rows * columns + after + 1));
-    }
-    #[cfg(test)]
-    MADE.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone());
-    // Made of constants and numbers only.
-    Sql {
-        what,
-        text: AssertSqlSafe(text).into_sql_str(),
-        values: Vec::new(),
-        kept: rows == 1 || rows == BATCH,
-    }
-}
-
-impl<'a> Sql<'a> {
-    /// The next value.
-    pub(crate) fn bind(mut self, value: impl Into<Value<'a>>) -> Self {
-        self.values.push(value.into());
-        self
-    }
-
-    /// The next values.
-    pub(crate) fn bind_all<V: Into<Value<'a>>>(
-        mut self,
-        values: impl IntoIterator<Item = V>,
-    ) -> Self {
-        self.values.extend(values.into_iter().map(Into::into));
-        self
-    }
-}
-
 /// The driver's statement: the two drivers share no type for it.
 macro_rules! query {
-    ($sql:expr) => {{
-        let mut query = sqlx::query($sql.text).persistent($sql.kept);
-        for value in $sql.values {
+    ($sql:expr, $places:expr) => {{
+        let sql = $sql;
+        let mut query = sqlx::query(sql.text($places)).persistent(sql.is_kept());
+        for value in sql.values {
             query = match value {
                 Value::Int(value) => query.bind(value),
                 Value::Text(value) => query.bind(value),
@@ -333,11 +191,13 @@ impl Db {
         let what = sql.what;
         match &self.pools {
             Pools::Sqlite { read, .. } => {
-                let rows = self.health.watch(what, query!(sql).fetch_all(read)).await?;
+                let rows =
+                    self.health.watch(what, query!(sql, Places::Plain).fetch_all(read)).await?;
                 Ok(rows.into_iter().map(Row::Sqlite).collect())
             }
             Pools::Postgres(pool) => {
-                let rows = self.health.watch(what, query!(sql).fetch_all(pool)).await?;
+                let rows =
+                    self.health.watch(what, query!(sql, Places::Numbered).fetch_all(pool)).await?;
                 Ok(rows.into_iter().map(Row::Postgres).collect())
             }
         }
@@ -347,12 +207,16 @@ impl Db {
     pub(super) async fn write(&self, sql: Sql<'_>) -> Result<u64, StoreError> {
         let what = sql.what;
         let changed = match &self.pools {
-            Pools::Sqlite { write, .. } => {
-                self.health.watch(what, query!(sql).execute(write)).await?.rows_affected()
-            }
-            Pools::Postgres(pool) => {
-                self.health.watch(what, query!(sql).execute(pool)).await?.rows_affected()
-            }
+            Pools::Sqlite { write, .. } => self
+                .health
+                .watch(what, query!(sql, Places::Plain).execute(write))
+                .await?
+                .rows_affected(),
+            Pools::Postgres(pool) => self
+                .health
+                .watch(what, query!(sql, Places::Numbered).execute(pool))
+                .await?
+                .rows_affected(),
         };
         self.health.works(changed > 0);
         Ok(changed)
@@ -401,12 +265,16 @@ impl Tx {
     pub(crate) async fn run(&mut self, sql: Sql<'_>) -> Result<u64, StoreError> {
         let what = sql.what;
         let changed = match &mut self.open {
-            Open::Sqlite(open) => {
-                self.health.watch(what, query!(sql).execute(&mut **open)).await?.rows_affected()
-            }
-            Open::Postgres(open) => {
-                self.health.watch(what, query!(sql).execute(&mut **open)).await?.rows_affected()
-            }
+            Open::Sqlite(open) => self
+                .health
+                .watch(what, query!(sql, Places::Plain).execute(&mut **open))
+                .await?
+                .rows_affected(),
+            Open::Postgres(open) => self
+                .health
+                .watch(what, query!(sql, Places::Numbered).execute(&mut **open))
+                .await?
+                .rows_affected(),
         };
         self.changes |= changed > 0;
         Ok(changed)
@@ -417,11 +285,17 @@ impl Tx {
         let what = sql.what;
         match &mut self.open {
             Open::Sqlite(open) => {
-                let rows = self.health.watch(what, query!(sql).fetch_all(&mut **open)).await?;
+                let rows = self
+                    .health
+                    .watch(what, query!(sql, Places::Plain).fetch_all(&mut **open))
+                    .await?;
                 Ok(rows.into_iter().map(Row::Sqlite).collect())
             }
             Open::Postgres(open) => {
-                let rows = self.health.watch(what, query!(sql).fetch_all(&mut **open)).await?;
+                let rows = self
+                    .health
+                    .watch(what, query!(sql, Places::Numbered).fetch_all(&mut **open))
+                    .await?;
                 Ok(rows.into_iter().map(Row::Postgres).collect())
             }
         }

@@ -175,11 +175,11 @@ impl Store {
         }
         let mut claims = Vec::with_capacity(ids.len());
         for ids in ids.chunks(BATCH) {
-            let take = "UPDATE items SET lease_owner = {n}, lease_until = {n+1}, updated_at = {n+2} \
-                        WHERE id IN (VALUES {rows}) AND stage = 'planned' \
+            let take = "UPDATE items SET lease_owner = {n}, lease_until = {n+1} \
+                        WHERE id IN ({list}) AND (stage = 'planned') IS TRUE \
                         RETURNING key, from_height, to_height, attempt, payload, position";
             let take = sql_rows(WHAT, take, ids.len(), 1).bind_all(ids.iter().copied());
-            let rows = tx.rows(take.bind(owner).bind(until).bind(now)).await?;
+            let rows = tx.rows(take.bind(owner).bind(until)).await?;
             for row in &rows {
                 claims.push(read_claim(row, owner, chain, until)?);
             }

@@ -19,11 +19,19 @@ const CONNECTIONS: u32 = 8;
 
 /// What the server does on its own for a relayer that has stopped in the middle: it ends statements shortly
 /// before the relayer gives them up, and frees the locks of a process that stands still or whose machine is gone.
-const SESSION: [(&str, &str); 4] = [
+const SESSION: [(&str, &str); 9] = [
     ("statement_timeout", "9s"),
     ("idle_in_transaction_session_timeout", "10s"),
     ("tcp_keepalives_idle", "10"),
     ("tcp_user_timeout", "20s"),
+    // Every statement has its index. What the planner knows of tables that fill and empty within seconds is old, and
+    // a plan that it made for an empty table reads a full one.
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    // It would compile statements that it thinks are dear because they do what is switched off.
+    ("jit", "off"),
 ];
 
 /// Where the database is.

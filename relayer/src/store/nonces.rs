@@ -248,7 +248,7 @@ impl Store {
     pub async fn sent(&self, hashes: &[B256], now: u64) -> Result<(), StoreError> {
         for hashes in hashes.chunks(BATCH) {
             let sent = "UPDATE transactions SET sends = sends + 1, sent_at = {n} \
-                        WHERE hash IN (VALUES {rows})";
+                        WHERE hash IN ({list})";
             let sent = sql_rows("counting a sending", sent, hashes.len(), 1).bind_all(hashes);
             self.write(sent.bind(now)).await?;
         }
@@ -322,7 +322,7 @@ async fn hand_over(
     let hand = "WITH signed (key, owner, hash, nonce) AS (VALUES {rows}) UPDATE items \
                 SET stage = 'sent', lease_owner = NULL, lease_until = 0, tx_hash = signed.hash, \
                 nonce = signed.nonce, updated_at = {n} FROM signed WHERE items.key = signed.key \
-                AND items.stage = 'planned' AND items.lease_owner = signed.owner \
+                AND (items.stage = 'planned') IS TRUE AND items.lease_owner = signed.owner \
                 AND items.lease_until > {n} AND EXISTS (SELECT 1 FROM chains \
                 WHERE chains.chain = items.chain AND chains.holder = signed.owner) \
                 RETURNING items.key";

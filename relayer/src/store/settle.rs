@@ -158,7 +158,7 @@ async fn close(
 ) -> Result<Vec<u64>, StoreError> {
     let close = "WITH seen (nonce, since) AS (VALUES {rows}) UPDATE nonces SET state = 'closed' \
                  FROM seen WHERE nonces.signer = {n} AND nonces.nonce = seen.nonce \
-                 AND nonces.created_at = seen.since AND nonces.state = 'live' \
+                 AND nonces.created_at = seen.since AND (nonces.state = 'live') IS TRUE \
                  RETURNING nonces.nonce";
     let values = nonces.iter().flat_map(|live| [Value::from(live.nonce), live.since.into()]);
     let close = sql_rows("closing a nonce", close, nonces.len(), 2).bind_all(values).bind(signer);
@@ -170,7 +170,7 @@ async fn outcome(tx: &mut Tx, hashes: &[B256], outcome: &'static str) -> Result<
     if hashes.is_empty() {
         return Ok(());
     }
-    let settle = "UPDATE transactions SET outcome = {n}, raw = {n+1} WHERE hash IN (VALUES {rows})";
+    let settle = "UPDATE transactions SET outcome = {n}, raw = {n+1} WHERE hash IN ({list})";
     let settle = sql_rows("closing a nonce", settle, hashes.len(), 1).bind_all(hashes);
     tx.run(settle.bind(outcome).bind(NOTHING)).await.map(drop)
 }
@@ -181,7 +181,7 @@ async fn lose(tx: &mut Tx, signer: &Address, nonces: &[u64]) -> Result<(), Store
         return Ok(());
     }
     let lose = "UPDATE transactions SET outcome = 'lost', raw = {n} WHERE signer = {n+1} \
-                AND nonce IN (VALUES {rows}) AND outcome = 'live'";
+                AND nonce IN ({list}) AND outcome = 'live'";
     let lose = sql_rows("closing a nonce", lose, nonces.len(), 1).bind_all(nonces.iter().copied());
     tx.run(lose.bind(NOTHING).bind(signer)).await.map(drop)
 }
@@ -195,7 +195,7 @@ async fn include(tx: &mut Tx, used: &[&Inclusion<'_>], now: u64) -> Result<(), S
     }
     let include = "WITH used (key, hash) AS (VALUES {rows}) UPDATE items SET stage = 'included', \
                    payload = {n}, reason = NULL, tx_hash = used.hash, updated_at = {n+1} FROM used \
-                   WHERE items.key = used.key AND items.stage = 'sent'";
+                   WHERE items.key = used.key AND (items.stage = 'sent') IS TRUE";
     let values = items.iter().flat_map(|(key, used)| [Value::from(*key), (&used.hash).into()]);
     let include = sql_rows("settling a transaction", include, items.len(), 2).bind_all(values);
     tx.run(include.bind(NOTHING).bind(now)).await?;
