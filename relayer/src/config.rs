@@ -6,7 +6,7 @@ use alloy_signer_local::PrivateKeySigner;
 use grid_adapters::{EndpointMetrics, Secret};
 use grid_core::Level;
 
-use crate::{attest::AttestConfig, store::StoreLocation};
+use crate::{attest::AttestConfig, guarantee::GuaranteeConfig, store::StoreLocation};
 
 /// Bytes of evidence in one transaction: 6,048 Bitcoin headers and a margin. The main chain's own limit
 /// on a transaction is above it.
@@ -44,6 +44,8 @@ pub struct RelayerConfig {
     pub lanes: [LaneConfig; 4],
     /// Submission.
     pub submit: SubmitConfig,
+    /// How guarantees are ended; `None` leaves that to others.
+    pub guarantee: Option<GuaranteeConfig>,
     /// How long finished work is kept.
     pub retention: Retention,
     /// Deadline of one round of one chain. A chain that needs longer is taken up again in the next
@@ -174,6 +176,7 @@ impl RelayerConfig {
             endpoints: None,
             lanes: Level::ALL.map(LaneConfig::of),
             submit: SubmitConfig::default(),
+            guarantee: None,
             retention: Retention::default(),
             round: Duration::from_secs(30),
             drain: Duration::from_secs(8),
@@ -194,6 +197,9 @@ impl RelayerConfig {
         set("submit.turn_delay", format!("{turn_delay:?}"));
         set("retention.age", format!("{:?}", self.retention.age));
         set("retention.count", self.retention.count.to_string());
+        let keeps =
+            self.guarantee.map_or_else(|| "off".into(), |keeps| format!("{:?}", keeps.poll));
+        set("guarantee", keeps);
         set("round", format!("{:?}", self.round));
         set("attesters", self.attesters.len().to_string());
         settings

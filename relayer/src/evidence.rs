@@ -279,7 +279,7 @@ const fn abi_size(bytes: usize) -> usize {
 }
 
 /// Gas for call data: 16 for each byte that is not zero, by EIP-2028.
-fn byte_gas(bytes: usize) -> u64 {
+pub(crate) fn byte_gas(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(16)
 }
 

@@ -20,6 +20,7 @@ mod error;
 pub mod evidence;
 pub mod explain;
 pub mod finality;
+pub mod guarantee;
 pub mod http;
 pub mod lane;
 pub mod main_chain;

@@ -7,9 +7,10 @@ mod make;
 #[cfg(test)]
 mod tests;
 
+use alloy_primitives::U256;
 use prometheus::{
-    Encoder as _, GaugeVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder as _, Gauge, GaugeVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 use grid_core::{ChainId, api::SyncStatus, modules::ChainStatus as Registered};
@@ -160,6 +161,19 @@ metrics! {
     task_progress: IntGaugeVec = "grid_task_progress_age_seconds" ["task"];
     /// Restarts of a task by its supervisor.
     task_restarts: IntCounterVec = "grid_task_restarts_total" ["task"];
+    /// Open guarantees.
+    guarantee_open: IntGaugeVec = "grid_guarantee_open" ["chain"];
+    /// Open guarantees that can be ended now.
+    guarantee_due: IntGaugeVec = "grid_guarantee_due" ["chain"];
+    /// GRID that the open guarantees of a chain cover, by the limit that counts them: chain for all, reorganisation for those whose block
+    /// is not confirmed.
+    guarantee_cover: GaugeVec = "grid_guarantee_cover" ["chain", "limit"];
+    /// The most GRID that they may cover by that limit.
+    guarantee_capacity: GaugeVec = "grid_guarantee_capacity" ["chain", "limit"];
+    /// GRID in the pool of guarantees: free or locked.
+    guarantee_pool: GaugeVec = "grid_guarantee_pool" ["part"];
+    /// GRID that the pool has paid for lost payments since genesis.
+    guarantee_paid: Gauge = "grid_guarantee_paid" [];
     /// Size of the relayer's database files in bytes.
     store_bytes: IntGauge = "grid_store_bytes" [];
     /// 1 while the relayer is ready.
@@ -227,6 +241,11 @@ const STATUSES: [&str; 4] = [
     Registered::Terminated.as_str(),
 ];
 
+/// An amount in GRID, from its smallest unit.
+fn grid(amount: U256) -> f64 {
+    f64::from(amount) / 1e18
+}
+
 /// A height or count as Prometheus has it.
 fn gauge(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
@@ -287,8 +306,8 @@ impl Metrics {
         self.main_time.set(gauge(main.time_ms / 1000));
         self.nonce_gap.set(gauge(wallet.gap));
         self.live_transactions.set(gauge(wallet.live));
-        let balance = f64::from(wallet.balance) / 1e18;
-        self.wallet_balance.with_label_values(&[&wallet.address.to_string()]).set(balance);
+        let balance = self.wallet_balance.with_label_values(&[&wallet.address.to_string()]);
+        balance.set(grid(wallet.balance));
         for status in chains {
             let chain = status.id.as_str();
             let height = |at: Option<grid_core::api::BlockRef>| at.map_or(0, |at| gauge(at.height));
@@ -444,6 +463,27 @@ impl Metrics {
     /// A task was started again.
     pub fn restarted(&self, name: &str) {
         self.task_restarts.with_label_values(&[name]).inc();
+    }
+
+    /// What the pool of guarantees has, and what it has paid, smallest unit of GRID.
+    pub fn pool(&self, free: U256, locked: U256, paid: U256) {
+        self.guarantee_pool.with_label_values(&["free"]).set(grid(free));
+        self.guarantee_pool.with_label_values(&["locked"]).set(grid(locked));
+        self.guarantee_paid.set(grid(paid));
+    }
+
+    /// How many guarantees of a chain are open, and can be ended.
+    pub fn guarantees(&self, chain: &ChainId, open: usize, due: usize) {
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.guarantee_open.with_label_values(&[chain.as_str()]).set(count(open));
+        self.guarantee_due.with_label_values(&[chain.as_str()]).set(count(due));
+    }
+
+    /// What guarantees of a chain cover of what they may, by one limit, smallest unit of GRID.
+    pub fn exposure(&self, chain: &ChainId, limit: &str, cover: U256, capacity: U256) {
+        let labels = [chain.as_str(), limit];
+        self.guarantee_cover.with_label_values(&labels).set(grid(cover));
+        self.guarantee_capacity.with_label_values(&labels).set(grid(capacity));
     }
 
     /// The registry, for metrics of the embedding program.

@@ -146,7 +146,7 @@ impl Relayer {
             crew: crew.clone(),
             clock: clock.clone(),
         };
-        let shared = Arc::new(Shared::new(parts, sources));
+        let shared = Arc::new(Shared::new(parts.clone(), sources));
         let inner = Arc::new(Inner {
             store,
             board,
@@ -161,6 +161,7 @@ impl Relayer {
             started_at: now_ms(),
         });
         let mut specs = tasks::all(&config, &inner, &shared, &submitter, &clock);
+        specs.extend(config.guarantee.map(|guarantee| tasks::keeper(&shared, parts, guarantee)));
         specs.extend(http.into_iter().chain(admin).map(|server| server.task(inner.clone())));
         let supervisor = Supervisor::new(specs, metrics, cancel.clone());
         // Set once, right here.

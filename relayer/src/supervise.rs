@@ -39,7 +39,7 @@ struct Marks {
 }
 
 impl Pulse {
-    fn new(name: &'static str) -> Self {
+    pub(crate) fn new(name: &'static str) -> Self {
         let now = now_ms();
         Self(Arc::new(Marks {
             name,

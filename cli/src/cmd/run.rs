@@ -128,6 +128,7 @@ async fn start_relayer(
     let admin = |token| AdminConfig { listen: config.relayer.admin.listen, token };
     relayer.admin = sources::admin_token(home, config)?.map(admin);
     relayer.lanes = config.relayer.lanes();
+    relayer.guarantee = config.relayer.guarantee.config();
     let sources = sources::all(home, config, &metrics)?;
     relayer.endpoints = Some(metrics);
     Relayer::start(relayer, sources, main, cancel.clone())

@@ -11,13 +11,14 @@ use super::{
 };
 
 /// Sections that the environment can override, those inside others first.
-pub(super) const SECTIONS: [&str; 11] = [
+pub(super) const SECTIONS: [&str; 12] = [
     "relayer.lanes.l0",
     "relayer.lanes.l1",
     "relayer.lanes.l2",
     "relayer.lanes.l3",
     "node.p2p",
     "relayer.admin",
+    "relayer.guarantee",
     "relayer.poll",
     "relayer.pool",
     "node",

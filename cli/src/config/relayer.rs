@@ -10,6 +10,7 @@ use grid_adapters::member::MAX_MEMBERS;
 use grid_core::Level;
 use grid_relayer::{
     LaneConfig, SubmitConfig,
+    guarantee::GuaranteeConfig,
     store::{PostgresConfig, StoreLocation},
 };
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,8 @@ pub(crate) struct RelayerSection {
     pub(crate) admin: AdminSection,
     /// How often each speed level's lane looks for work.
     pub(crate) poll: PollSection,
+    /// Whether it ends guarantees.
+    pub(crate) guarantee: GuaranteeSection,
     /// How the main chain's nodes are treated.
     #[serde(skip_serializing_if = "PoolSection::is_default")]
     pub(crate) pool: PoolSection,
@@ -92,6 +95,7 @@ impl Default for RelayerSection {
             turn_delay: SubmitConfig::default().turn_delay,
             admin: AdminSection::default(),
             poll: PollSection::default(),
+            guarantee: GuaranteeSection::default(),
             pool: PoolSection::default(),
             lanes: LanesSection::default(),
         }
@@ -124,6 +128,30 @@ impl Default for PollSection {
             l2: Duration::from_secs(5),
             l3: Duration::from_secs(5),
         }
+    }
+}
+
+/// `[relayer.guarantee]`: settling and claiming.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct GuaranteeSection {
+    /// Whether this relayer settles and claims the guarantees of the chains that it follows, as soon as it can.
+    pub(crate) keep: bool,
+    /// How often it looks for some.
+    #[serde(with = "humantime_serde")]
+    pub(crate) poll: Duration,
+}
+
+impl Default for GuaranteeSection {
+    fn default() -> Self {
+        Self { keep: false, poll: Duration::from_secs(5) }
+    }
+}
+
+impl GuaranteeSection {
+    /// As the relayer takes it.
+    pub(crate) fn config(&self) -> Option<GuaranteeConfig> {
+        self.keep.then_some(GuaranteeConfig { poll: self.poll })
     }
 }
 
@@ -239,6 +267,9 @@ impl RelayerSection {
             if interval < SHORTEST_POLL {
                 faults.note(&format!("poll.{lane}"), "must be at least 50ms");
             }
+        }
+        if self.guarantee.poll < SHORTEST_POLL {
+            faults.note("guarantee.poll", "must be at least 50ms");
         }
         if self.turn_delay > LONGEST_DELAY {
             faults.note("turn_delay", "must be at most 10m");

@@ -164,6 +164,7 @@ fn subject(facts: &Facts) -> String {
 fn carried(item: &Item) -> String {
     match (item.kind, item.from == item.last.height) {
         (Kind::Sync, _) => format!("light-client objects up to slot {}", item.last.height),
+        (Kind::Guarantee, _) => format!("the end of guarantee {}", item.last.hash),
         (_, true) => format!("header {}", item.from),
         (_, false) => format!("headers {} to {}", item.from, item.last.height),
     }

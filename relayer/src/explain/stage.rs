@@ -29,6 +29,10 @@ pub(super) fn at_stage(facts: &Facts, work: &Work, what: &str) -> Answer {
             let why = format!("the main chain's light client has {what}");
             Answer::new(Place::Confirming, why, "nothing is left to do")
         }
+        Stage::Done if item.kind == Kind::Guarantee => {
+            let why = format!("{what} took effect: `grid guarantee explain {}`", item.last.hash);
+            Answer::new(Place::Confirming, why, "nothing is left to do")
+        }
         Stage::Done => {
             let why = format!(
                 "{what} was on the main chain's best branch, which a reorganisation has since changed"

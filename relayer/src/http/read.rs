@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     explain::{self, Explanation},
+    guarantee,
     main_chain::{HeaderId, MainChain},
     relayer::Inner,
     status::Status,
@@ -177,7 +178,7 @@ async fn items(
     let after: Option<Cursor> = query.after.as_deref().map(str::parse).transpose()?;
     let chains: BTreeSet<ChainId> = match query.chain {
         Some(chain) => BTreeSet::from([chain]),
-        None => inner.board().ids().into_iter().collect(),
+        None => inner.board().ids().into_iter().chain([guarantee::queue().clone()]).collect(),
     };
     let stages = query.stage.map_or_else(|| UNFINISHED.to_vec(), |stage| vec![stage]);
     let mut places = Vec::new();

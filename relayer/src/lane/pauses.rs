@@ -13,7 +13,7 @@ impl Shared {
     }
 
     /// Whether an operator has paused a chain; then its round is over.
-    pub(super) fn paused(&self, id: &ChainId) -> bool {
+    pub(crate) fn paused(&self, id: &ChainId) -> bool {
         let Some(pause) = self.board.pause(id) else { return false };
         self.board.chain_state(id, ChainState::Paused, pause.reason.as_deref(), 0);
         true

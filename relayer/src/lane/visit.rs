@@ -26,8 +26,8 @@ use crate::{
     round::{ChainRound, Report, RoundError, Tools},
     source::ChainSource,
     status::DisagreementStatus,
-    store::{ChainRow, ChainState, Claim, Item, Stage, StoreError, millis},
-    submit::{HandedIn, SubmitError, Terms},
+    store::{ChainRow, ChainState, Item, Stage, StoreError, millis},
+    submit::Terms,
 };
 
 /// A visit that leaves something to do is repeated after this time at the earliest, unless there are news.
@@ -220,7 +220,10 @@ impl Visit {
         let claims =
             shared.store.claim(shared.crew.owner(), id, granted, now, shared.submit.lease).await;
         let submitted = match &claims {
-            Ok(claims) => self.submit(claims).await,
+            Ok(claims) => {
+                let now = shared.clock.now_ms();
+                shared.submitter.submit(claims, terms(&self.view), now).await
+            }
             Err(_) => Ok(0),
         };
         let unused = granted.saturating_sub(*submitted.as_ref().unwrap_or(&0));
@@ -231,27 +234,6 @@ impl Visit {
         self.shares(|shares| shares.give_back(class, unused));
         claims?;
         submitted.map(drop)
-    }
-
-    /// Submits claimed items in their order; returns how many have their transaction now.
-    async fn submit(&self, claims: &[Claim]) -> Result<u32, StoreError> {
-        let shared = &self.shared;
-        let now = shared.clock.now_ms();
-        let HandedIn { count, stopped } =
-            shared.submitter.hand_in(claims, terms(&self.view), now).await;
-        let mut left = claims.iter().skip(count);
-        if let Some((error, claim)) = stopped.and_then(|error| Some((error, left.next()?))) {
-            match error {
-                SubmitError::DryRun { .. } => tracing::info!(item = %claim.key, "{error}"),
-                _ => tracing::warn!(item = %claim.key, %error, "submission not made"),
-            }
-            shared.submitter.give_back(claim, &error, now).await?;
-        }
-        for claim in left {
-            // It builds on the one that failed.
-            shared.store.release(claim, false, now, "waits for an earlier item", now).await?;
-        }
-        Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
     /// How many of the planned items, from the first on, are this relayer's to submit now.

@@ -272,6 +272,19 @@ pub trait MainChain: Send + Sync {
     /// When the main chain cannot be asked.
     async fn receipt(&self, hash: &B256) -> Result<Option<Receipt>, MainError>;
 
+    /// What a contract (the second address) answers to a call by an account in the newest state, or why it would revert.
+    ///
+    /// # Errors
+    /// When the main chain cannot be asked.
+    async fn call(
+        &self,
+        _: &Address,
+        _: &Address,
+        _: &Bytes,
+    ) -> Result<Result<Bytes, String>, MainError> {
+        Ok(Err("no contract is there".into()))
+    }
+
     /// How each of its nodes does, where there are several to choose from.
     fn endpoints(&self) -> Vec<Health> {
         Vec::new()

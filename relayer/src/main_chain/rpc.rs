@@ -21,6 +21,9 @@ use super::{
 /// The node's error code for what does not exist.
 const NOT_FOUND: i64 = -32_001;
 
+/// The node's error code for a call that the contract refuses.
+const REVERTED: i64 = 3;
+
 /// Grid blocks among which a header's entry into the index is looked for: what one call may search.
 const SEARCHED: u64 = 10_000;
 
@@ -116,6 +119,21 @@ impl<T: RpcTransport> MainChain for RpcMainChain<T> {
         }))
     }
 
+    async fn call(
+        &self,
+        from: &Address,
+        to: &Address,
+        input: &Bytes,
+    ) -> Result<Result<Bytes, String>, MainError> {
+        let params = json!([{ "from": from, "to": to, "input": input }, "latest"]);
+        match self.ask("eth_call", params).await {
+            Err(MainError::Transport(TransportError::Server {
+                code: REVERTED, message, ..
+            })) => Ok(Err(message)),
+            other => other.map(Ok),
+        }
+    }
+
     fn endpoints(&self) -> Vec<Health> {
         self.transport.endpoints()
     }
@@ -157,13 +175,14 @@ impl<T: RpcTransport> MainChain for RpcMainChain<T> {
 }
 
 /// What is asked of a node, as its metrics tell it apart.
-const METHODS: [&str; 10] = [
+const METHODS: [&str; 11] = [
     "grid_tip",
     "grid_chains",
     "grid_locator",
     "grid_account",
     "grid_headers",
     "grid_header",
+    "eth_call",
     "eth_gasPrice",
     "eth_getTransactionReceipt",
     "eth_getLogs",

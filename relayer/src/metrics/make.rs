@@ -1,7 +1,7 @@
 //! How a metric of each type is made.
 
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
 };
 
 /// Makes a metric with or without labels.
@@ -25,6 +25,14 @@ impl Make for IntGaugeVec {
 
     fn make(opts: Opts, labels: &[&str], _: &[f64]) -> Result<Self, prometheus::Error> {
         Self::new(opts, labels)
+    }
+}
+
+impl Make for Gauge {
+    const KIND: &'static str = "gauge";
+
+    fn make(opts: Opts, _: &[&str], _: &[f64]) -> Result<Self, prometheus::Error> {
+        Self::with_opts(opts)
     }
 }
 

@@ -11,7 +11,8 @@ use crate::{
     clock::{Clock, now_ms},
     config::{RelayerConfig, Retention},
     crew,
-    lane::{self, Shared},
+    guarantee::{self, GuaranteeConfig, Keeper},
+    lane::{self, Parts, Shared},
     store::Store,
     submit::Submitter,
     supervise::{Pulse, TaskSpec},
@@ -51,16 +52,26 @@ pub(super) fn all(
         settle(submitter.clone(), waked.clone(), poll, clock.clone(), pulse, cancel)
     }));
     let (crew, waked) = (inner.crew.clone(), shared.clone());
+    let queue = config.guarantee.map(|_| guarantee::queue());
     let late = LATE.max(3 * config.submit.lease);
     specs.push(TaskSpec::new("lease", late, move |pulse, cancel| {
         let shared = waked.clone();
-        crew::run(crew.clone(), move || shared.followed(), pulse, cancel)
+        let held = move || shared.followed().into_iter().chain(queue.cloned()).collect();
+        crew::run(crew.clone(), held, pulse, cancel)
     }));
     let (store, retention) = (inner.store.clone(), config.retention);
     specs.push(TaskSpec::new("prune", 3 * PRUNE_EVERY, move |pulse, cancel| {
         prune(store.clone(), retention, pulse, cancel)
     }));
     specs
+}
+
+/// Ends guarantees.
+pub(super) fn keeper(shared: &Arc<Shared>, parts: Parts, config: GuaranteeConfig) -> TaskSpec {
+    let keeper = Arc::new(Keeper::new(shared.clone(), parts, config));
+    TaskSpec::new("guarantee", LATE.max(3 * config.poll), move |pulse, cancel| {
+        guarantee::run(keeper.clone(), pulse, cancel)
+    })
 }
 
 async fn settle(

@@ -2,8 +2,12 @@
 
 use core::{fmt, str::FromStr};
 
-use alloy_primitives::{B256, Bytes};
-use grid_core::{ChainId, api::BlockRef};
+use alloy_primitives::{Address, B256, Bytes};
+use grid_core::{
+    ChainId,
+    api::BlockRef,
+    modules::abi::{GUARANTEE, LIGHT_CLIENTS},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Row, StoreError, hash, uint};
@@ -81,11 +85,13 @@ pub enum Kind {
     /// Light-client objects, submitted in the order of planning. Their heights are the newest finalized
     /// slot among them, their hashes those of the objects themselves.
     Sync,
+    /// The end of a guarantee, whose id is the hash. Those of the queue stand side by side.
+    Guarantee,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Headers, Self::Run, Self::Sync];
+    pub const ALL: [Self; 4] = [Self::Headers, Self::Run, Self::Sync, Self::Guarantee];
 
     /// The word in the database.
     #[must_use]
@@ -94,7 +100,23 @@ impl Kind {
             Self::Headers => "headers",
             Self::Run => "run",
             Self::Sync => "sync",
+            Self::Guarantee => "guarantee",
         }
+    }
+
+    /// The contract that it is submitted to.
+    #[must_use]
+    pub const fn contract(self) -> Address {
+        match self {
+            Self::Headers | Self::Run | Self::Sync => LIGHT_CLIENTS,
+            Self::Guarantee => GUARANTEE,
+        }
+    }
+
+    /// Whether the order of planning is the order of submission.
+    #[must_use]
+    pub const fn in_line(self) -> bool {
+        matches!(self, Self::Run | Self::Sync)
     }
 }
 
@@ -134,6 +156,7 @@ impl NewItem {
         match self.kind {
             Kind::Headers | Kind::Run => format!("{chain}:{from}:{}:{:x}", last.height, last.hash),
             Kind::Sync => format!("{chain}:sync:{}:{:x}", last.height, last.hash),
+            Kind::Guarantee => format!("{chain}:{:x}", last.hash),
         }
     }
 
@@ -212,6 +235,8 @@ pub struct Claim {
     pub key: String,
     /// The source.
     pub chain: ChainId,
+    /// What it is.
+    pub kind: Kind,
     /// Height of the first header.
     pub from: u64,
     /// Height of the last header.

@@ -177,7 +177,7 @@ impl Store {
         for ids in ids.chunks(BATCH) {
             let take = "UPDATE items SET lease_owner = {n}, lease_until = {n+1} \
                         WHERE id IN ({list}) AND (stage = 'planned') IS TRUE \
-                        RETURNING key, from_height, to_height, attempt, payload, position";
+                        RETURNING key, from_height, to_height, attempt, payload, position, kind";
             let take = sql_rows(WHAT, take, ids.len(), 1).bind_all(ids.iter().copied());
             let rows = tx.rows(take.bind(owner).bind(until)).await?;
             for row in &rows {
@@ -283,8 +283,8 @@ async fn insert(
 }
 
 /// Whether an item's place is the order of planning.
-fn placed(item: &NewItem) -> bool {
-    item.kind != Kind::Headers
+const fn placed(item: &NewItem) -> bool {
+    item.kind.in_line()
 }
 
 /// The place behind all others, 0 for an item that is in the order of its heights.
@@ -336,6 +336,7 @@ async fn revive(
 fn describe(item: &NewItem) -> String {
     match item.kind {
         Kind::Sync => format!("light-client objects up to slot {}", item.last.height),
+        Kind::Guarantee => format!("the end of guarantee {}", item.last.hash),
         _ => format!("headers {} to {}", item.from, item.last.height),
     }
 }
@@ -386,6 +387,7 @@ fn read_claim(row: &Row, owner: &str, chain: &ChainId, until: u64) -> Result<Cla
     Ok(Claim {
         key: row.text(0)?,
         chain: chain.clone(),
+        kind: row.text(6)?.parse()?,
         from: row.number(1)?,
         to: row.number(2)?,
         attempt: row.number(3)?,

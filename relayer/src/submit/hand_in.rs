@@ -5,11 +5,10 @@ use core::sync::atomic::Ordering;
 use alloy_primitives::U256;
 use grid_core::api::AccountInfo;
 
-use super::{Fees, SubmitError, Submitter, Terms};
+use super::{Fees, SubmitError, Submitter, Terms, transaction};
 use crate::{
-    evidence,
     main_chain::MainError,
-    store::{Claim, NewTransaction, StoreError, millis},
+    store::{Claim, Kind, NewTransaction, StoreError, millis},
 };
 
 /// How often nonces are chosen again after another process has taken one of the last.
@@ -29,6 +28,32 @@ pub struct HandedIn {
 type Recorded = (Vec<NewTransaction>, Option<SubmitError>);
 
 impl Submitter {
+    /// [`Self::hand_in`], and gives back the claims that got no transaction; returns how many got one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn submit(
+        &self,
+        claims: &[Claim],
+        terms: Terms,
+        now: u64,
+    ) -> Result<u32, StoreError> {
+        let HandedIn { count, stopped } = self.hand_in(claims, terms, now).await;
+        let mut left = claims.iter().skip(count);
+        if let Some((error, claim)) = stopped.and_then(|error| Some((error, left.next()?))) {
+            match error {
+                SubmitError::DryRun { .. } => tracing::info!(item = %claim.key, "{error}"),
+                _ => tracing::warn!(item = %claim.key, %error, "submission not made"),
+            }
+            self.give_back(claim, &error, now).await?;
+        }
+        for claim in left {
+            // It builds on the one that failed, or would fail for the same reason.
+            self.store.release(claim, false, now, "waits for an earlier item", now).await?;
+        }
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
     /// Gives claimed items, which build on each other, their transactions and sends these in the same order.
     pub async fn hand_in(&self, claims: &[Claim], terms: Terms, now: u64) -> HandedIn {
         self.set_terms(terms);
@@ -36,7 +61,7 @@ impl Submitter {
             Ok(recorded) => recorded,
             Err(error) => return HandedIn { count: 0, stopped: Some(error) },
         };
-        for claim in claims.iter().take(new.len()) {
+        for claim in claims.iter().take(new.len()).filter(|claim| claim.kind != Kind::Guarantee) {
             let headers = self.metrics.headers.with_label_values(&[claim.chain.as_str()]);
             headers.inc_by(claim.headers());
         }
@@ -69,7 +94,7 @@ impl Submitter {
                 return Err(SubmitError::DryRun { nonce, gas_limit, cost });
             }
             let sign = |(claim, nonce): (&Claim, &u64)| {
-                let call = Some(claim.payload.clone());
+                let call = Some((claim.kind, claim.payload.clone()));
                 self.sign(terms.chain_id, *nonce, gas_limit(claim), fees, call)
             };
             let new = claims.iter().zip(&nonces).map(sign).collect::<Result<Vec<_>, _>>()?;
@@ -162,5 +187,5 @@ impl Submitter {
 }
 
 fn gas_limit(claim: &Claim) -> u64 {
-    evidence::gas_limit(&claim.payload, claim.headers())
+    transaction::gas_limit(claim.kind, &claim.payload, claim.headers())
 }

@@ -30,7 +30,7 @@ use crate::{
     main_chain::{MainChain, MainError, Refusal},
     metrics::{Metrics, Place},
     status::{Board, WalletStatus},
-    store::{LiveNonce, NewTransaction, Store, StoreError, millis},
+    store::{Kind, LiveNonce, NewTransaction, Store, StoreError, millis},
 };
 
 pub use hand_in::HandedIn;
@@ -182,14 +182,14 @@ impl Submitter {
         *self.terms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Signs a call of the light clients, or with no call a transaction that does nothing.
+    /// Signs an item's call, or with no call a transaction that does nothing.
     fn sign(
         &self,
         chain_id: u64,
         nonce: u64,
         gas_limit: u64,
         fees: Fees,
-        call: Option<Bytes>,
+        call: Option<(Kind, Bytes)>,
     ) -> Result<NewTransaction, SignError> {
         transaction::sign(&self.signer, chain_id, nonce, gas_limit, fees, call)
     }

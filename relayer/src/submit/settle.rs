@@ -6,9 +6,11 @@ use alloy_primitives::{Address, B256};
 use futures::future::join_all;
 use grid_core::api::AccountInfo;
 
-use super::{Fees, SubmitError, Submitter, transaction::IDLE_GAS};
+use super::{
+    Fees, SubmitError, Submitter,
+    transaction::{IDLE_GAS, gas_limit},
+};
 use crate::{
-    evidence,
     main_chain::{MainError, Receipt, Refusal},
     status::WalletStatus,
     store::{Inclusion, LiveNonce, Retry, StoreError, TransactionRow, millis},
@@ -267,8 +269,8 @@ impl Submitter {
                 let Some(item) = self.store.item(key).await? else { return Ok(()) };
                 let Some(payload) = self.store.payload(key).await? else { return Ok(()) };
                 let headers = item.last.height.saturating_sub(item.from).saturating_add(1);
-                let gas = evidence::gas_limit(&payload, headers);
-                (Some(payload), gas)
+                let gas = gas_limit(item.kind, &payload, headers);
+                (Some((item.kind, payload)), gas)
             }
         };
         let new = self.sign(terms.chain_id, row.nonce, gas, fees, call)?;

@@ -5,10 +5,12 @@ use alloy_eips::{Encodable2718 as _, eip2930::AccessList};
 use alloy_primitives::{Address, Bytes, TxKind, U256};
 use alloy_signer::SignerSync as _;
 use alloy_signer_local::PrivateKeySigner;
-use grid_core::modules::abi::LIGHT_CLIENTS;
 use thiserror::Error;
 
-use crate::store::NewTransaction;
+use crate::{
+    evidence, guarantee,
+    store::{Kind, NewTransaction},
+};
 
 /// The key refused to sign.
 #[derive(Debug, Error)]
@@ -55,16 +57,27 @@ impl Fees {
 /// Gas of a transaction that does nothing.
 pub(super) const IDLE_GAS: u64 = 21_000;
 
-/// Signs a call of the light clients, or without call data a transfer of nothing to oneself.
+/// Gas that the submission of an item may use.
+pub(super) fn gas_limit(kind: Kind, payload: &[u8], headers: u64) -> u64 {
+    match kind {
+        Kind::Headers | Kind::Run | Kind::Sync => evidence::gas_limit(payload, headers),
+        Kind::Guarantee => guarantee::gas_limit(payload),
+    }
+}
+
+/// Signs a call of a contract, or without one a transfer of nothing to oneself.
 pub(super) fn sign(
     signer: &PrivateKeySigner,
     chain_id: u64,
     nonce: u64,
     gas_limit: u64,
     fees: Fees,
-    call: Option<Bytes>,
+    call: Option<(Kind, Bytes)>,
 ) -> Result<NewTransaction, SignError> {
-    let to = if call.is_some() { LIGHT_CLIENTS } else { signer.address() };
+    let (to, input) = call.map_or_else(
+        || (signer.address(), Bytes::new()),
+        |(kind, payload)| (kind.contract(), payload),
+    );
     let transaction = TxEip1559 {
         chain_id,
         nonce,
@@ -74,7 +87,7 @@ pub(super) fn sign(
         to: TxKind::Call(to),
         value: U256::ZERO,
         access_list: AccessList::default(),
-        input: call.unwrap_or_default(),
+        input,
     };
     let signature = signer
         .sign_hash_sync(&transaction.signature_hash())
@@ -102,13 +115,16 @@ mod tests {
     #[test]
     fn bytes_decode_to_the_transaction_and_recover_the_signer() {
         let signer = PrivateKeySigner::random();
-        let call = Bytes::from_static(&[1, 2, 3]);
-        let new = sign(&signer, 7, 5, 100_000, Fees::new(10, 1), Some(call.clone())).unwrap();
-        assert_eq!(new.hash, keccak256(&new.raw));
-        let decoded = TxEnvelope::decode_2718(&mut new.raw.as_ref()).unwrap();
-        assert_eq!(decoded.recover_signer().unwrap(), signer.address());
-        assert_eq!((decoded.nonce(), decoded.chain_id()), (5, Some(7)));
-        assert_eq!((decoded.to(), decoded.input()), (Some(LIGHT_CLIENTS), &call));
+        let input = Bytes::from_static(&[1, 2, 3]);
+        for kind in Kind::ALL {
+            let call = Some((kind, input.clone()));
+            let new = sign(&signer, 7, 5, 100_000, Fees::new(10, 1), call).unwrap();
+            assert_eq!(new.hash, keccak256(&new.raw));
+            let decoded = TxEnvelope::decode_2718(&mut new.raw.as_ref()).unwrap();
+            assert_eq!(decoded.recover_signer().unwrap(), signer.address());
+            assert_eq!((decoded.nonce(), decoded.chain_id()), (5, Some(7)));
+            assert_eq!((decoded.to(), decoded.input()), (Some(kind.contract()), &input));
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Guaranteed payments on a real Bitcoin node, with the commands of people: one confirms, one is orphaned and mined again, one is
-//! orphaned and double-spent.
+//! Guaranteed payments on a real Bitcoin node, with the commands of people and by a relayer: one confirms, one is orphaned and mined
+//! again, one is orphaned and double-spent.
 
-use grid_test_nodes::{Bitcoind, Grid, wait_for};
+use grid_test_nodes::{Bitcoind, Grid, GridConfig, wait_for};
 use serde_json::Value;
 
 use crate::world::{
@@ -22,11 +22,13 @@ struct Fixture {
 }
 
 impl Fixture {
-    async fn start() -> Self {
+    /// With these settings in the daemon's environment.
+    async fn start(settings: &[(&str, &str)]) -> Self {
         let bitcoind = Chains::bitcoin_only().await;
         let home = Home::new();
         home.init(&bitcoin_arguments(&bitcoind, "regtest")).await.expect("init");
-        let grid = Grid::start(home.config()).await.expect("start");
+        let env = settings.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let grid = Grid::start(GridConfig { env, ..home.config() }).await.expect("start");
         Self { bitcoind, grid, home }
     }
 
@@ -65,6 +67,16 @@ impl Fixture {
         text(&self.explain(guarantee).await["guarantee"]["status"]).to_owned()
     }
 
+    /// Waits until somebody has ended it so.
+    async fn ends(&self, guarantee: &Value, how: &str) {
+        wait_for(how, LIMIT, || async {
+            let status = self.status(guarantee).await;
+            if status == how { Ok(()) } else { Err(status) }
+        })
+        .await
+        .expect("an end");
+    }
+
     async fn end(&self, how: &str, guarantee: &Value) -> Result<Value, String> {
         self.guarantee(&[how, text(&guarantee["id"])]).await
     }
@@ -93,7 +105,7 @@ fn number(value: &Value) -> u128 {
 
 #[tokio::test]
 async fn payments_that_confirm_are_settled_and_lost_ones_are_paid() {
-    let world = Fixture::start().await;
+    let world = Fixture::start(&[]).await;
     // Nobody stands behind a payment yet.
     let txid = world.payment().await;
     world.caught_up().await;
@@ -114,6 +126,49 @@ async fn payments_that_confirm_are_settled_and_lost_ones_are_paid() {
         pool("deposited") + pool("premiums")
     );
     underwriters_leave(&world).await;
+}
+
+#[tokio::test]
+async fn a_relayer_that_keeps_guarantees_ends_all_of_them() {
+    let keeps = [("GRID_RELAYER_GUARANTEE_KEEP", "true"), ("GRID_RELAYER_GUARANTEE_POLL", "500ms")];
+    let world = Fixture::start(&keeps).await;
+    world.guarantee(&["underwrite", "1000"]).await.expect("underwrite");
+
+    let kept = world.request(&world.payment().await).await;
+    let again = world.request(&world.payment().await).await;
+    world.bitcoind.invalidate_block(text(&again["block"])).await.expect("invalidate");
+    world.bitcoind.mine_only(&[]).await.expect("mine");
+    world.bitcoind.mine(BITCOIN_DEPTH).await.expect("mine");
+    world.ends(&kept, "settled").await;
+    world.ends(&again, "settled").await;
+
+    let txid = world.payment().await;
+    let lost = world.request(&txid).await;
+    world.bitcoind.invalidate_block(text(&lost["block"])).await.expect("invalidate");
+    let conflict = world.bitcoind.double_spend(&txid).await.expect("double spend");
+    world.bitcoind.mine_only(&[conflict]).await.expect("mine");
+    let deadline = lost["deadline"].as_u64().expect("deadline");
+    let (height, _) = world.bitcoind.tip().await.expect("tip");
+    let last = deadline + GRACE + BITCOIN_DEPTH - 1;
+    world.bitcoind.mine(last - height).await.expect("mine");
+    world.caught_up().await;
+    assert_eq!(world.status(&lost).await, "guaranteed", "its time is not over");
+    world.bitcoind.mine(1).await.expect("mine");
+    world.ends(&lost, "defaulted").await;
+    assert_eq!(world.balance(BENEFICIARY).await, 50 * GRID);
+
+    // Each end was one transaction, and its row is done.
+    wait_for("the rows", LIMIT, || async {
+        let line = ["--json", "relayer", "items", "--chain", "grid:guarantee", "--stage", "done"];
+        let items = world.home.run(&line).await.map_err(|error| error.to_string())?;
+        let items: Value = serde_json::from_str(&items).map_err(|error| error.to_string())?;
+        match items["items"].as_array().map(Vec::len) {
+            Some(3) => Ok(()),
+            _ => Err(items.to_string()),
+        }
+    })
+    .await
+    .expect("rows");
 }
 
 async fn confirms(world: &Fixture) {
