@@ -5,7 +5,7 @@ use std::{path::Path, sync::Mutex};
 
 use alloy_primitives::{Address, hex};
 use alloy_signer_local::PrivateKeySigner;
-use alloy_sol_types::SolCall as _;
+use alloy_sol_types::{SolCall as _, SolInterface as _};
 use async_trait::async_trait;
 use grid_adapters::{AdapterError, Material, ProofRequest, SourceHeader, SourceTip};
 use grid_core::{
