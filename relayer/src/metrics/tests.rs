@@ -56,6 +56,10 @@ fn every_metric_is_rendered_with_its_help_before_anything_happens() {
     metrics.sync("eip155:1", &sync_status(), 0);
     metrics.configured([("lanes.l0.poll".to_owned(), "500ms".to_owned())]);
     metrics.attest_peer(&ChainId::eip155(1), "chain[0].attester[0]");
+    let (chain, one) = (ChainId::eip155(1), U256::from(1));
+    metrics.pool(one, one, one);
+    metrics.guarantees(&chain, 1, 0);
+    metrics.exposure(&chain, "chain", one, one);
     let text = metrics.render().unwrap();
     for MetricInfo { name, kind, help, .. } in Metrics::TABLE {
         let help = help.trim();
