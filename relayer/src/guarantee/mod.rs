@@ -179,12 +179,21 @@ impl Keeper {
     ) -> Result<(), KeepError> {
         let Parts { store, crew, clock, submitter, submit, .. } = &self.parts;
         let now = clock.now_ms();
+        let mut rows = Vec::new();
+        for row in store.unfinished(queue(), ROWS).await? {
+            // Whoever holds the queue: it may have changed hands since the transaction was sent.
+            if !is_open(&row.last.hash) && self.has_ended(&row).await? {
+                store.finish_item(&row.key, now).await?;
+            } else {
+                rows.push(row);
+            }
+        }
         if crew.hold(queue(), now).await?.is_none() {
             // Another relayer of this database works on it.
             return Ok(());
         }
-        for row in store.unfinished(queue(), ROWS).await? {
-            self.renew(&row, &is_open, due, now).await?;
+        for row in &rows {
+            self.give_up(row, due, now).await?;
         }
         let items: Vec<_> = due.iter().map(|(id, call)| item(*id, call.clone())).collect();
         store.plan_all(&items, now, submit.stale_after).await?;
@@ -195,19 +204,18 @@ impl Keeper {
         Ok(())
     }
 
-    /// Finishes a row whose guarantee has ended, and gives one up that is not signed yet and is not what is due.
-    async fn renew(
+    async fn has_ended(&self, row: &Item) -> Result<bool, MainError> {
+        Contract(self.parts.main.as_ref()).has_ended(row.last.hash).await
+    }
+
+    /// Gives a row up that is not signed yet and is not what is due.
+    async fn give_up(
         &self,
         row: &Item,
-        is_open: impl Fn(&B256) -> bool,
         due: &BTreeMap<B256, Bytes>,
         now: u64,
-    ) -> Result<(), KeepError> {
-        let (store, id) = (&self.parts.store, row.last.hash);
-        let ending = due.get(&id);
-        if !is_open(&id) && Contract(self.parts.main.as_ref()).has_ended(id).await? {
-            return Ok(store.finish_item(&row.key, now).await?);
-        }
+    ) -> Result<(), StoreError> {
+        let (store, ending) = (&self.parts.store, due.get(&row.last.hash));
         let gives_up = match row.stage {
             Stage::Planned => store.payload(&row.key).await?.as_ref() != ending,
             // For the operator, unless there is another way.

@@ -48,6 +48,8 @@ struct State {
     claims: bool,
     ended: bool,
     sent: Vec<Bytes>,
+    /// Milliseconds since the start; only the tests let it pass.
+    time: u64,
     /// What the source says; `None` where it cannot be asked.
     payment: Option<Place>,
     searches: usize,
@@ -76,6 +78,8 @@ fn info(confirmed: u64) -> ChainInfo {
         family: Family::Bitcoin,
         security: Security::ProofOfWork,
         level: Level::L3,
+        measured: false,
+        median_interval: None,
         status: "active".into(),
         rule: String::new(),
         first_height: 0,
@@ -112,6 +116,15 @@ fn material(block: B256) -> Material {
 impl World {
     fn set(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.0.lock().unwrap());
+    }
+
+    /// Leases end when a test says so, however slow the machine is.
+    fn clock(&self) -> Clock {
+        let world = self.clone();
+        Clock::of(move || {
+            let time = 1_000_000 + world.0.lock().unwrap().time;
+            (time, Duration::from_millis(time))
+        })
     }
 
     fn answer(&self, call: Calls) -> Result<Bytes, String> {
@@ -328,7 +341,7 @@ impl Bench {
             board,
             metrics,
             crew: Crew::new(store, me, submit.lease, false),
-            clock: Clock::default(),
+            clock: world.clock(),
         };
         let source: Arc<dyn SourceChain> = Arc::new(Source(world.clone(), chain()));
         let shared = Arc::new(Shared::new(parts.clone(), vec![ChainSource::Headers(source)]));
@@ -351,6 +364,14 @@ impl Bench {
         rows.iter().map(|row| row.stage).collect()
     }
 
+    /// The main chain executes what was sent, and its submitter sees it.
+    async fn is_included(&self) {
+        self.world.set(|state| state.ended = true);
+        let now = self.keeper.parts.clock.now_ms();
+        self.keeper.parts.submitter.settle(now).await.unwrap();
+        assert_eq!(self.stages().await, [Stage::Included]);
+    }
+
     fn sent(&self) -> usize {
         self.world.0.lock().unwrap().sent.len()
     }
@@ -371,12 +392,28 @@ async fn an_end_has_its_row_is_sent_once_and_is_done_when_the_main_chain_says_so
     let other = Bench::new("b", folder.path(), &world).await;
     other.round().await;
     assert_eq!(other.sent(), 1);
-    world.set(|state| state.ended = true);
-    let now = bench.keeper.parts.clock.now_ms();
-    bench.keeper.parts.submitter.settle(now).await.unwrap();
-    assert_eq!(bench.stages().await, [Stage::Included]);
+    bench.is_included().await;
     bench.round().await;
     assert_eq!((bench.stages().await, bench.sent()), (vec![], 1));
+}
+
+#[tokio::test]
+async fn a_row_whose_guarantee_has_ended_is_done_whoever_holds_the_queue() {
+    let (world, folder) = (World::default(), tempfile::tempdir().unwrap());
+    let bench = Bench::new("a", folder.path(), &world).await;
+    world.set(|state| (state.confirmed, state.settles) = (HEIGHT, true));
+    bench.round().await;
+    // The machine slept: another relayer has the queue now, and sends nothing again.
+    let lease = u64::try_from(bench.keeper.parts.submit.lease.as_millis()).unwrap();
+    world.set(|state| state.time += lease + 1);
+    let other = Bench::new("b", folder.path(), &world).await;
+    other.round().await;
+    assert_eq!((other.stages().await, other.sent()), (vec![Stage::Sent], 1));
+    bench.is_included().await;
+    bench.round().await;
+    assert_eq!((bench.stages().await, bench.sent()), (vec![], 1));
+    let queue = bench.keeper.parts.crew.hold(queue(), world.clock().now_ms()).await.unwrap();
+    assert_eq!(queue, None, "the other one still holds it");
 }
 
 #[tokio::test]

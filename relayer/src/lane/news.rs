@@ -70,16 +70,21 @@ impl Shared {
         self.tell();
     }
 
-    /// Transactions of these chains have come to an end.
+    /// Transactions of these chains have come to an end. Queues that are no chains wake no lane; their effects need a
+    /// new view all the same.
     pub(crate) fn settled(&self, chains: &BTreeSet<ChainId>) {
         if chains.is_empty() {
             return;
         }
         self.settled_at.store(self.clock.now_ms(), Ordering::Release);
+        let mut told = false;
         for (_, entry) in self.chains().iter().filter(|(id, _)| chains.contains(id)) {
             entry.news.settled.store(true, Ordering::Release);
+            told = true;
         }
-        self.tell();
+        if told {
+            self.tell();
+        }
     }
 
     /// Visits the chains again that were left with something to do, where its time has come.
