@@ -151,6 +151,9 @@ impl Look<'_> {
             Ok(Err(AdapterError::NotFound { .. } | AdapterError::NotIncluded { .. })) => {
                 return Search::Nowhere;
             }
+            // An index of transactions keeps the lost block of one that was spent twice; of one that was mined again it has
+            // the new block.
+            Ok(Err(AdapterError::Stale { .. })) => return Search::Nowhere,
             Ok(Err(error)) => {
                 tracing::warn!(chain = %self.chain.id, guarantee = %open.id, %error, "the payment cannot be looked for");
                 return Search::Failed;

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::{path::Path, sync::Mutex};
 
-use alloy_primitives::{Address, hex};
+use alloy_primitives::{Address, U256, hex};
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::{SolCall as _, SolInterface as _};
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ use grid_core::{
     CompatHeader, Family, Level,
     api::{AccountInfo, GridTip, Locator},
     bitcoin::spv::BlockTxs,
-    guarantee::Status,
+    guarantee::{GuaranteeParams, Status},
     modules::abi::{
         GUARANTEE,
         Guarantee::{self, GuaranteeCalls as Calls},
@@ -59,6 +59,8 @@ struct State {
 #[derive(Debug, Clone, Copy)]
 enum Place {
     Nowhere,
+    /// In a block that the source has left.
+    Left,
     In(B256),
 }
 
@@ -247,6 +249,10 @@ impl SourceChain for Source {
         match state.payment {
             None => Err(unable()),
             Some(Place::Nowhere) => Err(AdapterError::NotIncluded { endpoint, what: "it".into() }),
+            Some(Place::Left) => {
+                let block = OWN_BLOCK.to_string();
+                Err(AdapterError::Stale { endpoint, block, height: HEIGHT })
+            }
             Some(Place::In(block)) => Ok(material(block)),
         }
     }
@@ -301,8 +307,11 @@ async fn nobody_is_paid_before_the_source_has_said_that_the_payment_is_gone() {
     // The source is on the branch that the main chain has left.
     world.set(|state| state.payment = Some(Place::In(OWN_BLOCK)));
     assert_eq!(ending(&world, &mut memory).await, None);
-    world.set(|state| state.payment = Some(Place::Nowhere));
-    assert_eq!(ending(&world, &mut memory).await, Some(Ending::Lost));
+    for gone in [Place::Nowhere, Place::Left] {
+        memory.keep(|_| false);
+        world.set(|state| state.payment = Some(gone));
+        assert_eq!(ending(&world, &mut memory).await, Some(Ending::Lost), "{gone:?}");
+    }
     // It came back too late.
     memory.keep(|_| false);
     world.set(|state| state.payment = Some(Place::In(B256::repeat_byte(0xb2))));
