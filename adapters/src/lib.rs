@@ -16,6 +16,7 @@
 //! * [`grid`] — another Grid chain, whose every block is certified by its validators.
 //! * [`Pool`] — several endpoints of one chain behind one [`SourceChain`]: failover and k-of-n
 //!   agreement.
+//! * [`message`] — the messages in a block of a Bitcoin or an Ethereum node.
 //!
 //! Every failure is an [`AdapterError`]; its [`class`](AdapterError::class) says what a caller does
 //! about it.
@@ -27,6 +28,7 @@ pub mod grid;
 pub mod http;
 mod latency;
 pub mod member;
+pub mod message;
 pub mod pool;
 pub mod rpc;
 pub mod source;

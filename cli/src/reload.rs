@@ -139,6 +139,9 @@ impl Plan {
         let mut chains = Vec::new();
         for (n, asked) in self.asked.chains.iter().enumerate() {
             let known = old.iter().enumerate().find(|(_, chain)| chain.id == asked.id);
+            // Which messages are carried is read once.
+            let messages = known.map_or(&asked.messages, |(_, chain)| &chain.messages);
+            let asked = &ChainSection { messages: messages.clone(), ..asked.clone() };
             let renewed = in_force.secrets.get(&asked.id) != self.secrets.get(&asked.id);
             match known {
                 // A source is named by the place of its section.

@@ -12,6 +12,7 @@ use grid_adapters::{
         beacon::{LightConfig, LightSource},
     },
     grid::GridSource,
+    message::MessageChain,
 };
 use grid_core::{
     ChainId,
@@ -23,6 +24,7 @@ use grid_core::{
 use grid_relayer::{
     ChainSource,
     attest::{AttestConfig, AttestedChain},
+    messages::MessageSource,
 };
 
 use crate::{
@@ -59,6 +61,55 @@ pub(crate) fn main_chain(
     let endpoint =
         |(section, url): (String, &str)| Ok(Endpoint::new(url, &section)?.in_group(&group));
     relayer.main_chain.named("relayer.main_chain").into_iter().map(endpoint).collect()
+}
+
+/// The chains whose messages are carried: those with nodes that hand out whole blocks.
+pub(crate) fn messages(
+    home: &Home,
+    config: &Config,
+    metrics: &EndpointMetrics,
+) -> Result<Vec<MessageSource>> {
+    let mut found = Vec::new();
+    for (n, chain) in config.chains.iter().enumerate().filter(|(_, chain)| chain.messages.deliver) {
+        let nodes = block_nodes(home, n, chain, &group(chain, Some(metrics)))?;
+        if !nodes.is_empty() {
+            let (filter, lookback) = (chain.messages.filter(), chain.messages.lookback);
+            found.push(MessageSource { chain: chain.id.clone(), nodes, filter, lookback });
+        }
+    }
+    Ok(found)
+}
+
+/// The nodes of a chain that hand out whole blocks: Bitcoin Core, and whatever speaks Ethereum's JSON-RPC.
+fn block_nodes(
+    home: &Home,
+    n: usize,
+    chain: &ChainSection,
+    group: &EndpointGroup,
+) -> Result<Vec<Arc<dyn MessageChain>>> {
+    let mut nodes: Vec<Arc<dyn MessageChain>> = Vec::new();
+    for (m, url) in chain.rpc.iter().enumerate() {
+        let endpoint = Endpoint::new(url, &format!("chain[{n}].rpc[{m}]"))?;
+        nodes.push(match chain.kind {
+            ChainKind::Bitcoin => {
+                let endpoint = endpoint.with_auth(bitcoin_auth(home, chain)?)?;
+                Arc::new(core_source(chain, endpoint, chain.rest, group)?.0)
+            }
+            ChainKind::Ethereum | ChainKind::Grid => {
+                let (endpoint, follow) = (endpoint.in_group(group), chain.follow.parse()?);
+                Arc::new(EthereumSource::new(chain.id.clone(), endpoint, follow)?)
+            }
+        });
+    }
+    for (m, source) in chain.sources.iter().enumerate() {
+        if let SourceSection::Rpc { url, cookie_file, user, rpc_password_file, rest } = source {
+            let auth = login(home, cookie_file.as_deref(), user, rpc_password_file.as_deref())?;
+            let endpoint =
+                Endpoint::new(url, &format!("chain[{n}].source[{m}]"))?.with_auth(auth)?;
+            nodes.push(Arc::new(core_source(chain, endpoint, *rest, group)?.0));
+        }
+    }
+    Ok(nodes)
 }
 
 /// What the endpoints of a chain have in common.
@@ -350,11 +401,20 @@ fn core_node(
     rest: bool,
     group: &EndpointGroup,
 ) -> Result<Member> {
-    let endpoint = endpoint.with_limits(Limits::bitcoin_core()).in_group(group);
-    let rest = if rest { RestMode::Auto } else { RestMode::Off };
-    let source = BitcoinSource::new(chain.id.clone(), endpoint.clone(), rest)?;
+    let (source, endpoint) = core_source(chain, endpoint, rest, group)?;
     let section = endpoint.section().to_owned();
     Ok(Member::new(section, SourceKind::Rpc, Arc::new(source)).at(&endpoint))
+}
+
+fn core_source(
+    chain: &ChainSection,
+    endpoint: Endpoint,
+    rest: bool,
+    group: &EndpointGroup,
+) -> Result<(BitcoinSource, Endpoint)> {
+    let endpoint = endpoint.with_limits(Limits::bitcoin_core()).in_group(group);
+    let rest = if rest { RestMode::Auto } else { RestMode::Off };
+    Ok((BitcoinSource::new(chain.id.clone(), endpoint.clone(), rest)?, endpoint))
 }
 
 /// The login of the nodes in `rpc`.

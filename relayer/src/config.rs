@@ -6,7 +6,10 @@ use alloy_signer_local::PrivateKeySigner;
 use grid_adapters::{EndpointMetrics, Secret};
 use grid_core::Level;
 
-use crate::{attest::AttestConfig, guarantee::GuaranteeConfig, store::StoreLocation};
+use crate::{
+    attest::AttestConfig, guarantee::GuaranteeConfig, messages::MessagesConfig,
+    store::StoreLocation,
+};
 
 /// Bytes of evidence in one transaction: 6,048 Bitcoin headers and a margin. The main chain's own limit
 /// on a transaction is above it.
@@ -46,6 +49,8 @@ pub struct RelayerConfig {
     pub submit: SubmitConfig,
     /// How guarantees are ended; `None` leaves that to others.
     pub guarantee: Option<GuaranteeConfig>,
+    /// Which messages are carried to the main chain.
+    pub messages: MessagesConfig,
     /// How long finished work is kept.
     pub retention: Retention,
     /// Deadline of one round of one chain. A chain that needs longer is taken up again in the next
@@ -177,6 +182,7 @@ impl RelayerConfig {
             lanes: Level::ALL.map(LaneConfig::of),
             submit: SubmitConfig::default(),
             guarantee: None,
+            messages: MessagesConfig::default(),
             retention: Retention::default(),
             round: Duration::from_secs(30),
             drain: Duration::from_secs(8),

@@ -24,6 +24,7 @@ pub mod guarantee;
 pub mod http;
 pub mod lane;
 pub mod main_chain;
+pub mod messages;
 pub mod metrics;
 pub mod plan;
 pub mod problem;

@@ -20,7 +20,7 @@ use crate::{
     clock::now_ms,
     main_chain::Refusal,
     status::{ChainStatus, MainStatus, WalletStatus},
-    store::{ChainState, Stage},
+    store::{ChainState, MessageCount, MessageStage, Stage},
 };
 
 /// What is known of a metric without running anything.
@@ -174,6 +174,12 @@ metrics! {
     guarantee_pool: GaugeVec = "grid_guarantee_pool" ["part"];
     /// GRID that the pool has paid for lost payments since genesis.
     guarantee_paid: Gauge = "grid_guarantee_paid" [];
+    /// Messages that were seen on a chain and are not at their end, by stage: waiting or delivering.
+    messages: IntGaugeVec = "grid_messages" ["chain", "stage"];
+    /// Height of the last block of a chain that was searched for messages.
+    message_search: IntGaugeVec = "grid_message_search_height" ["chain"];
+    /// Rounds of a chain's messages that failed.
+    message_failures: IntCounterVec = "grid_message_failures_total" ["chain"];
     /// Size of the relayer's database files in bytes.
     store_bytes: IntGauge = "grid_store_bytes" [];
     /// 1 while the relayer is ready.
@@ -278,11 +284,16 @@ impl Metrics {
                 &self.disagreement,
                 &self.held,
                 &self.competing_blocks,
+                &self.message_search,
             ] {
                 vector.with_label_values(&[chain]);
             }
             self.confirmed_height.with_label_values(&[chain]).set(-1);
             self.reorgs.with_label_values(&[chain]);
+            self.message_failures.with_label_values(&[chain]);
+            for stage in MessageStage::OPEN {
+                self.messages.with_label_values(&[chain, stage.as_str()]);
+            }
             self.headers.with_label_values(&[chain]);
             for stage in SHOWN {
                 self.items.with_label_values(&[chain, stage.as_str()]);
@@ -463,6 +474,19 @@ impl Metrics {
     /// A task was started again.
     pub fn restarted(&self, name: &str) {
         self.task_restarts.with_label_values(&[name]).inc();
+    }
+
+    /// The numbers of the open messages, of all chains.
+    pub fn messages(&self, chains: &[ChainId], counts: &[MessageCount]) {
+        for chain in chains {
+            for stage in MessageStage::OPEN {
+                let mine = |count: &&MessageCount| count.chain == *chain && count.stage == stage;
+                let count = counts.iter().find(mine).map_or(0, |count| count.count);
+                self.messages
+                    .with_label_values(&[chain.as_str(), stage.as_str()])
+                    .set(gauge(count));
+            }
+        }
     }
 
     /// What the pool of guarantees has, and what it has paid, smallest unit of GRID.

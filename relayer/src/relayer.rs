@@ -21,6 +21,7 @@ use crate::{
     http::{Routes, Server},
     lane::{Parts, Shared},
     main_chain::MainChain,
+    messages::{self, Messages, MessagesConfig},
     metrics::Metrics,
     problem::{self, Look, MAIN_SILENT},
     reload::{Change, Control, Reload},
@@ -161,6 +162,7 @@ impl Relayer {
             started_at: now_ms(),
         });
         let mut specs = tasks::all(&config, &inner, &shared, &submitter, &clock);
+        specs.extend(tasks::carrier(&shared, &parts, &config.messages));
         specs.extend(config.guarantee.map(|guarantee| tasks::keeper(&shared, parts, guarantee)));
         specs.extend(http.into_iter().chain(admin).map(|server| server.task(inner.clone())));
         let supervisor = Supervisor::new(specs, metrics, cancel.clone());
@@ -314,6 +316,7 @@ impl Inner {
         let status = self.status().await?;
         self.observe_stages(status.now).await?;
         self.metrics.observe(&status.main, &status.wallet, &status.chains);
+        self.metrics.messages(&self.board.ids(), &self.store.message_counts().await?);
         self.metrics.store_bytes.set(i64::try_from(self.store.bytes()).unwrap_or(i64::MAX));
         Ok(self.metrics.render())
     }

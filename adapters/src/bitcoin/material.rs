@@ -13,7 +13,7 @@ use super::{BitcoinSource, header};
 use crate::{AdapterError, Material, RpcError};
 
 /// Bitcoin Core: no such transaction or block.
-const NOT_FOUND: i64 = -5;
+pub(super) const NOT_FOUND: i64 = -5;
 /// Bitcoin Core: anything else; for `getblock`, a block whose data was pruned or not yet downloaded.
 const MISC: i64 = -1;
 

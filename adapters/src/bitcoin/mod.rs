@@ -10,6 +10,7 @@ mod header;
 pub mod header_file;
 mod import;
 mod material;
+mod messages;
 mod network;
 pub mod p2p;
 mod quorum;

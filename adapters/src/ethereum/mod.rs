@@ -17,6 +17,7 @@ mod fetch;
 mod follow;
 mod header;
 mod material;
+mod messages;
 mod state;
 
 use core::sync::atomic::{AtomicBool, Ordering};

@@ -11,10 +11,12 @@ use super::SendingArgs;
 pub(crate) enum MessageCommand {
     /// Send a message from the main chain, or write one for a Bitcoin transaction.
     Send(MessageSendArgs),
-    /// The routes between the main chain and the registered chains.
-    List,
-    /// How a message stands on the main chain, and what can be done.
+    /// The routes between the main chain and the registered chains, and the messages that the relayer has seen.
+    List(MessageListArgs),
+    /// Where a message is and why: on the main chain, and on its way to it.
     Explain(MessageExplainArgs),
+    /// Open, change or close a route; the governor only.
+    Route(MessageRouteArgs),
 }
 
 /// `grid message send`.
@@ -42,6 +44,47 @@ pub(crate) struct MessageSendArgs {
     pub(crate) nonce: Option<u64>,
     /// The key that sends, by name in keys/ or as a file.
     #[arg(long, value_name = "NAME", default_value = "user")]
+    pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) sending: SendingArgs,
+}
+
+/// `grid message list`.
+#[derive(Debug, Args)]
+pub(crate) struct MessageListArgs {
+    /// The most messages, the last ones first.
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub(crate) limit: u32,
+}
+
+/// `grid message route`.
+#[derive(Debug, Args)]
+pub(crate) struct MessageRouteArgs {
+    /// The other chain.
+    pub(crate) chain: ChainId,
+    /// Of the messages that the main chain sends to it; without, of those that it sends.
+    #[arg(long)]
+    pub(crate) outgoing: bool,
+    /// Let nothing pass.
+    #[arg(long)]
+    pub(crate) closed: bool,
+    /// Only senders that Mailbox.setListed has put on the route's list.
+    #[arg(long)]
+    pub(crate) listed_senders: bool,
+    /// Only recipients that Mailbox.setListed has put on the route's list.
+    #[arg(long)]
+    pub(crate) listed_recipients: bool,
+    /// The most bytes of a payload.
+    #[arg(long, value_name = "BYTES", default_value_t = 4_096)]
+    pub(crate) max_payload: u32,
+    /// Confirmed headers above a message's block that its delivery needs, on top of the chain's own rule.
+    #[arg(long, value_name = "HEADERS", default_value_t = 0)]
+    pub(crate) min_depth: u64,
+    /// The contract whose events are messages, on Ethereum and Grid chains.
+    #[arg(long, value_name = "ADDRESS", default_value_t = Address::ZERO)]
+    pub(crate) mailbox: Address,
+    /// The governor's key, by name in keys/ or as a file.
+    #[arg(long, value_name = "NAME", default_value = "validator")]
     pub(crate) key: String,
     #[command(flatten)]
     pub(crate) sending: SendingArgs,

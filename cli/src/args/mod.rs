@@ -2,6 +2,7 @@
 
 mod bench;
 mod bitcoin;
+mod escrow;
 mod ethereum;
 mod guarantee;
 mod init;
@@ -20,6 +21,7 @@ use grid_core::ChainId;
 
 pub(crate) use bench::*;
 pub(crate) use bitcoin::*;
+pub(crate) use escrow::*;
 pub(crate) use ethereum::*;
 pub(crate) use guarantee::*;
 pub(crate) use init::InitArgs;
@@ -96,6 +98,9 @@ pub(crate) enum Command {
     /// Messages between the main chain and other chains.
     #[command(subcommand)]
     Message(Box<MessageCommand>),
+    /// GRID that a Bitcoin payment releases: lock it, look at it, take it back.
+    #[command(subcommand)]
+    Escrow(Box<EscrowCommand>),
     /// Encrypted keys.
     #[command(subcommand)]
     Keys(KeysCommand),

@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     args::InitArgs,
-    config::{BeaconSection, ChainKind, ChainSection, Config, PoolSection},
+    config::{BeaconSection, ChainKind, ChainSection, Config, MessagesSection, PoolSection},
     home::Home,
     keys::{self, KeyInfo},
     main_chain::GridRpc,
@@ -80,7 +80,8 @@ pub(super) async fn run(home: &Home, args: &InitArgs, out: Output) -> Result<()>
     let keys = make_keys(home)?;
     genesis::secret(&home.resolve(Path::new(ADMIN_TOKEN)))?;
     let [validator, relayer, user] = &keys;
-    let funded = [relayer.address, user.address];
+    // The governor pays for what it sets.
+    let funded = [validator.address, relayer.address, user.address];
     let mut genesis =
         genesis::new(args.chain_id, &[validator.address], validator.address, &funded)?;
     genesis::fund(&mut genesis.alloc, &args.fund)?;
@@ -191,6 +192,7 @@ fn section(kind: ChainKind, url: &str) -> ChainSection {
         sources: Vec::new(),
         attesters: Vec::new(),
         beacon: None,
+        messages: MessagesSection::default(),
         pool: PoolSection::default(),
     }
 }

@@ -9,6 +9,7 @@ mod completions;
 mod config;
 mod contracts;
 mod doctor;
+mod escrow;
 mod ethereum;
 mod genesis;
 mod guarantee;
@@ -66,6 +67,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Staking(command) => done(block_on(staking::run(&home, &command, out))),
         Command::Contracts(args) => done(contracts::run(&args, out)),
         Command::Guarantee(command) => done(block_on(guarantee::run(&home, &command, out))),
+        Command::Escrow(command) => done(block_on(escrow::run(&home, &command, out))),
         Command::Message(command) => done(block_on(message::run(&home, &command, out))),
         Command::Keys(command) => done(keys::run(&home, &command, out)),
         Command::Bench(command) => done(block_on(bench::run(&command, out))),

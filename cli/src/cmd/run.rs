@@ -129,6 +129,8 @@ async fn start_relayer(
     relayer.admin = sources::admin_token(home, config)?.map(admin);
     relayer.lanes = config.relayer.lanes();
     relayer.guarantee = config.relayer.guarantee.config();
+    relayer.messages.poll = config.relayer.poll.l0;
+    relayer.messages.sources = sources::messages(home, config, &metrics)?;
     let sources = sources::all(home, config, &metrics)?;
     relayer.endpoints = Some(metrics);
     Relayer::start(relayer, sources, main, cancel.clone())

@@ -7,7 +7,7 @@ use grid_core::{ChainId, bitcoin::network::NetworkParams, ethereum::attest::MAX_
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BeaconSection, PoolSection, SourceSection,
+    BeaconSection, MessagesSection, PoolSection, SourceSection,
     check::{Faults, yes},
 };
 
@@ -52,6 +52,9 @@ pub(crate) struct ChainSection {
     /// Ethereum: follow the chain by its beacon chain's light client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) beacon: Option<BeaconSection>,
+    /// Which of its messages are carried to the main chain.
+    #[serde(default, skip_serializing_if = "MessagesSection::is_default")]
+    pub(crate) messages: MessagesSection,
     /// How its endpoints are treated.
     #[serde(default, skip_serializing_if = "PoolSection::is_default")]
     pub(crate) pool: PoolSection,
@@ -92,6 +95,7 @@ impl ChainSection {
             faults.note("agree", text);
         }
         self.pool.check(&mut faults.inside("pool"));
+        self.messages.check(&mut faults.inside("messages"));
         match self.kind {
             ChainKind::Bitcoin => self.check_bitcoin(faults),
             ChainKind::Ethereum => self.check_ethereum(faults),

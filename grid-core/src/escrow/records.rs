@@ -26,6 +26,9 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Open, Self::Released, Self::Refunded];
+
     const fn from_code(code: u64) -> Option<Self> {
         match code {
             1 => Some(Self::Open),

@@ -70,46 +70,74 @@ fn spoken(
     source: &ChainId,
     own: ChainKey,
 ) -> Result<Message, MessageError> {
-    let note = BitcoinNote::decode(data)?;
-    if !note.is_for(own) {
-        return Err(MessageError::Destination { own: own.0 });
+    BitcoinNote::decode(data)?.message(source.key(), sender, own)
+}
+
+impl BitcoinNote {
+    /// The message that it is on a chain, from a sender to another chain.
+    ///
+    /// # Errors
+    /// [`MessageError::Destination`], [`MessageError::NoDeadline`].
+    pub fn message(
+        self,
+        source: ChainKey,
+        sender: B256,
+        destination: ChainKey,
+    ) -> Result<Message, MessageError> {
+        if !self.is_for(destination) {
+            return Err(MessageError::Destination { own: destination.0 });
+        }
+        if self.ordered && self.deadline == 0 {
+            return Err(MessageError::NoDeadline);
+        }
+        Ok(Message {
+            source: source.0,
+            nonce: self.nonce,
+            sender,
+            destination: destination.0,
+            recipient: self.recipient.into_word(),
+            deadline: u64::from(self.deadline),
+            ordered: self.ordered,
+            payload: self.payload,
+        })
     }
-    if note.ordered && note.deadline == 0 {
-        return Err(MessageError::NoDeadline);
-    }
-    Ok(Message {
-        source: source.key().0,
-        nonce: note.nonce,
-        sender,
-        destination: own.0,
-        recipient: note.recipient.into_word(),
-        deadline: u64::from(note.deadline),
-        ordered: note.ordered,
-        payload: note.payload,
-    })
 }
 
 /// The message of a mailbox's event.
 fn emitted(log: &ProvenLog) -> Result<Found, MessageError> {
-    let event = Dispatched::decode_raw_log_validate(log.topics.iter().copied(), &log.data)
-        .map_err(|error| MessageError::Log(error.to_string()))?;
-    let Dispatched { id: named, sender, destination, .. } = event;
-    let message = Message {
-        source: event.source,
-        nonce: event.nonce,
-        sender,
-        destination,
-        recipient: event.recipient,
-        deadline: event.deadline,
-        ordered: event.ordered,
-        payload: event.payload,
-    };
-    let id = message.id();
-    if id != named {
-        return Err(MessageError::Id { named, found: id });
+    let message = Message::of_event(log)?;
+    Ok(Found { id: message.id(), message, emitter: Some(log.address), tx: None })
+}
+
+/// The first topic of a mailbox's event.
+pub const DISPATCHED: B256 = Dispatched::SIGNATURE_HASH;
+
+impl Message {
+    /// The message of a mailbox's event. Whose event it is, and on which chain, is not asked.
+    ///
+    /// # Errors
+    /// [`MessageError::Log`], [`MessageError::Id`], [`MessageError::NoDeadline`].
+    pub fn of_event(log: &ProvenLog) -> Result<Self, MessageError> {
+        let event = Dispatched::decode_raw_log_validate(log.topics.iter().copied(), &log.data)
+            .map_err(|error| MessageError::Log(error.to_string()))?;
+        let Dispatched { id: named, sender, destination, .. } = event;
+        let message = Self {
+            source: event.source,
+            nonce: event.nonce,
+            sender,
+            destination,
+            recipient: event.recipient,
+            deadline: event.deadline,
+            ordered: event.ordered,
+            payload: event.payload,
+        };
+        let found = message.id();
+        if found != named {
+            return Err(MessageError::Id { named, found });
+        }
+        if message.ordered && message.deadline == 0 {
+            return Err(MessageError::NoDeadline);
+        }
+        Ok(message)
     }
-    if message.ordered && message.deadline == 0 {
-        return Err(MessageError::NoDeadline);
-    }
-    Ok(Found { message, id, emitter: Some(log.address), tx: None })
 }

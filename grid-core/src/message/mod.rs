@@ -27,6 +27,7 @@ mod types;
 pub use bitcoin::{BitcoinNote, HEADER_BYTES, MAGIC, VERSION, sender_of};
 pub use cuts::{Cut, Cuts, MAX_CUTS};
 pub use error::MessageError;
+pub use found::DISPATCHED;
 pub use records::{Record, State};
 pub use route::{Party, Route};
 pub use types::{MAX_PAYLOAD, Message, address_of};

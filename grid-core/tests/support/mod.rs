@@ -21,6 +21,7 @@ use k256::ecdsa::SigningKey;
 
 pub mod beacon;
 pub mod grid;
+pub mod messages;
 
 pub const CHAIN_ID: u64 = 7_357;
 pub const START_MS: u64 = 1_700_000_000_000;

@@ -2,125 +2,35 @@
 
 use alloy_consensus::{Eip658Value, Receipt, ReceiptEnvelope};
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::{Address, B256, Bytes, Log, U256, hex, keccak256};
+use alloy_primitives::{Address, B256, Bytes, Log, U256, keccak256};
 use alloy_sol_types::{SolCall, SolEvent};
-use bitcoin::{
-    Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness,
-    absolute::LockTime, consensus::serialize, hashes::Hash as _, opcodes::all::OP_RETURN,
-    script::PushBytesBuf, transaction::Version,
-};
 use grid_core::{
-    ChainId, ChainKey, CompatHeader, Family, Level, Security,
-    bitcoin::{spv::BlockTxs, tx::Tx},
+    ChainId, ChainKey, Family, Level, Security,
+    bitcoin::spv::BlockTxs,
     confirm::ConfirmationRule,
     ethereum::mpt::OrderedTrie,
-    message::{BitcoinNote, Message},
-    mmr::{self, Mmr, append_with_nodes},
+    message::Message,
     modules::{
         ChainRecord, ChainStatus, ClientParams,
         abi::{ESCROW, Escrow, LIGHT_CLIENTS, MAILBOX, Mailbox},
     },
     proof::{
-        self, CrossChainProof, Inclusion,
+        Inclusion,
         ethereum::{EthereumEvidence, EthereumProof, EthereumRef, EthereumRoots},
         facts::{BitcoinFact, from_block},
     },
-    transition::{self, ExecutedBlock, IndexEvent, TxReject},
+    transition::{self, ExecutedBlock, TxReject},
 };
 
-use crate::{depth, read, support::*};
-
-const SCRIPT: [u8; 22] = hex!("0014aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
-const SENDER_SCRIPT: [u8; 3] = hex!("5152ae");
-const AMOUNT: u64 = 50_000;
-
-fn own() -> B256 {
-    ChainId::eip155(CHAIN_ID).key().0
-}
-
-/// The confirmed headers of a chain, as its index has them.
-#[derive(Default)]
-struct Index(Vec<CompatHeader>);
-
-impl Index {
-    fn follow(&mut self, block: &ExecutedBlock, key: ChainKey) {
-        for event in &block.index_events {
-            match event {
-                IndexEvent::Appended { chain, header } if *chain == key => {
-                    self.0.push(header.clone());
-                }
-                IndexEvent::Reverted { chain, from, .. } if *chain == key => {
-                    self.0.retain(|header| header.height < *from);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn prove(
-        &self,
-        block: &ExecutedBlock,
-        id: &ChainId,
-        height: u64,
-        inclusion: Inclusion,
-    ) -> CrossChainProof {
-        let (mut range, mut nodes) = (Mmr::new(), Vec::new());
-        for header in &self.0 {
-            nodes.extend(append_with_nodes(&mut range, header.leaf()).into_iter().map(|n| n.1));
-        }
-        let at = self.0.iter().position(|header| header.height == height).unwrap();
-        let branch = mmr::prove(&nodes, range.count(), at as u64).unwrap();
-        let header = alloy_rlp::encode(&block.block.header);
-        let place = block.entries.iter().position(|entry| entry.chain == id.key().0).unwrap();
-        let segment = proof::build::segment(branch, &block.entries, place, header.into()).unwrap();
-        let anchor = proof::Anchor::BlockHash { hash: block.hash };
-        proof::build::assemble(self.0[at].clone(), id.clone(), inclusion, segment, anchor).unwrap()
-    }
-}
-
-fn output(sats: u64, script: &[u8]) -> TxOut {
-    TxOut { value: Amount::from_sat(sats), script_pubkey: ScriptBuf::from_bytes(script.to_vec()) }
-}
-
-fn raw_tx(spends: (B256, u32), outputs: Vec<TxOut>) -> Vec<u8> {
-    let input = TxIn {
-        previous_output: OutPoint { txid: Txid::from_byte_array(spends.0.0), vout: spends.1 },
-        script_sig: ScriptBuf::new(),
-        sequence: Sequence::MAX,
-        witness: Witness::new(),
-    };
-    serialize(&Transaction {
-        version: Version::TWO,
-        lock_time: LockTime::ZERO,
-        input: vec![input],
-        output: outputs,
-    })
-}
-
-fn note(nonce: u64, recipient: Address, payload: &[u8], ordered: bool, deadline: u32) -> TxOut {
-    let destination = own()[..8].try_into().unwrap();
-    let payload = Bytes::copy_from_slice(payload);
-    let data = BitcoinNote { ordered, destination, nonce, deadline, recipient, payload }.encode();
-    let script = ScriptBuf::builder()
-        .push_opcode(OP_RETURN)
-        .push_slice(PushBytesBuf::try_from(data).unwrap())
-        .into_script();
-    TxOut { value: Amount::ZERO, script_pubkey: script }
-}
-
-/// The transaction whose output the sender spends.
-fn funding() -> Vec<u8> {
-    raw_tx((B256::repeat_byte(9), 0), vec![output(100_000, &SENDER_SCRIPT)])
-}
-
-/// A block of a coinbase for a height of one digit, and a transaction.
-fn block_txs(height: u8, tx: &[u8]) -> BlockTxs {
-    let coinbase = format!(
-        "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff02{:02x}00ffffffff0100f2052a01000000015100000000",
-        0x50 + height
-    );
-    BlockTxs::new(&[hex::decode(coinbase).unwrap(), tx.to_vec()]).unwrap()
-}
+use crate::{
+    depth, read,
+    support::{
+        messages::{
+            AMOUNT, Index, SCRIPT, SENDER_SCRIPT, block_txs, funding, note, output, own, spend,
+        },
+        *,
+    },
+};
 
 struct World {
     chain: Chain,
@@ -175,7 +85,7 @@ impl World {
 
     /// Block 8 with a transaction, and two more; the block of the main chain that indexed it.
     fn mined(&mut self, tx: &[u8]) -> (ExecutedBlock, BlockTxs) {
-        let txs = block_txs(8, tx);
+        let txs = block_txs(8, &[tx.to_vec()]);
         let mut headers = self.trunk.clone();
         headers.push(mine_root(&headers[6], txs.tree().root()));
         headers.extend(mine(&headers[7], 2, 1));
@@ -221,10 +131,6 @@ fn event<T: SolEvent>(block: &ExecutedBlock) -> T {
     assert!(block.receipts[0].status(), "the call is refused");
     let logs = block.receipts[0].logs();
     logs.iter().find_map(|log| T::decode_log(log).ok()).expect("an event").data
-}
-
-fn spend(outputs: Vec<TxOut>) -> Vec<u8> {
-    raw_tx((Tx::from_stripped(&funding()).unwrap().id(), 0), outputs)
 }
 
 #[test]
@@ -306,7 +212,7 @@ fn a_reorganisation_breaches_a_delivery_until_the_message_is_mined_again() {
     assert!(world.reason(MAILBOX, &report).unwrap().contains("only a delivery that lost"));
     // Another branch from block 7, with the transaction in block 9.
     let mut branch = mine(&world.trunk[6], 1, 2);
-    let again = block_txs(9, &tx);
+    let again = block_txs(9, core::slice::from_ref(&tx));
     branch.push(mine_root(&branch[0], again.tree().root()));
     branch.extend(mine(&branch[1], 3, 2));
     let block = world.headers(&branch);

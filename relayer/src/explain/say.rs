@@ -165,6 +165,7 @@ fn carried(item: &Item) -> String {
     match (item.kind, item.from == item.last.height) {
         (Kind::Sync, _) => format!("light-client objects up to slot {}", item.last.height),
         (Kind::Guarantee, _) => format!("the end of guarantee {}", item.last.hash),
+        (Kind::Message, _) => format!("message {}", item.last.hash),
         (_, true) => format!("header {}", item.from),
         (_, false) => format!("headers {} to {}", item.from, item.last.height),
     }

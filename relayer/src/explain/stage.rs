@@ -33,6 +33,10 @@ pub(super) fn at_stage(facts: &Facts, work: &Work, what: &str) -> Answer {
             let why = format!("{what} took effect: `grid guarantee explain {}`", item.last.hash);
             Answer::new(Place::Confirming, why, "nothing is left to do")
         }
+        Stage::Done if item.kind == Kind::Message => {
+            let why = format!("{what} took effect: `grid message explain {}`", item.last.hash);
+            Answer::new(Place::Confirming, why, "nothing is left to do")
+        }
         Stage::Done => {
             let why = format!(
                 "{what} was on the main chain's best branch, which a reorganisation has since changed"

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     reload::Change,
     status::ChainStatus,
-    store::{Carried, Event, Item, Lease, Pause},
+    store::{Carried, Event, Item, Lease, MessageRow, Pause},
 };
 
 /// `GET /v1/chains`.
@@ -45,6 +45,13 @@ pub struct EventPage {
     pub events: Vec<Event>,
     /// `after` of the next page; none after the last.
     pub next: Option<u64>,
+}
+
+/// `GET /v1/messages` and `GET /v1/messages/{id}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageList {
+    /// Messages, those that were seen last first.
+    pub messages: Vec<MessageRow>,
 }
 
 /// `GET /v1/headers`.

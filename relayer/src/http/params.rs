@@ -132,6 +132,13 @@ pub(super) struct EventsQuery {
     pub(super) after: Option<u64>,
 }
 
+/// `GET /v1/messages`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MessagesQuery {
+    pub(super) limit: Option<u32>,
+}
+
 /// `GET /v1/headers`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

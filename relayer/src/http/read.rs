@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::{collections::BTreeSet, sync::Arc};
 
+use alloy_primitives::B256;
 use axum::{
     Json,
     extract::{Request, State},
@@ -14,11 +15,12 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use grid_core::{ChainId, CompatHeader};
 
 use super::{
-    answers::{ChainList, EventPage, HeaderPage, ItemDetail, ItemPage},
+    answers::{ChainList, EventPage, HeaderPage, ItemDetail, ItemPage, MessageList},
     error::{ApiError, Code},
     openapi,
     params::{
-        self, Cursor, EventsQuery, HeadersQuery, ItemsQuery, MAX_HEADERS, MAX_ROWS, Query, Segment,
+        self, Cursor, EventsQuery, HeadersQuery, ItemsQuery, MAX_HEADERS, MAX_ROWS, MessagesQuery,
+        Query, Segment,
     },
     route::{Route, Served, Shape, optional, required, segment},
 };
@@ -26,6 +28,7 @@ use crate::{
     explain::{self, Explanation},
     guarantee,
     main_chain::{HeaderId, MainChain},
+    messages,
     relayer::Inner,
     status::Status,
     store::{Place, Stage},
@@ -49,6 +52,7 @@ const PLAIN: Shape = Shape::Text("text/plain");
 pub(super) fn routes() -> Vec<Served> {
     let mut served = about_the_process();
     served.extend(about_work());
+    served.extend(about_messages());
     served.extend(about_chains());
     served
 }
@@ -103,6 +107,23 @@ fn about_work() -> Vec<Served> {
         (events, get(history)),
         (explain, get(explained)),
     ]
+}
+
+fn about_messages() -> Vec<Served> {
+    let list = Shape::Json("MessageList");
+    let summary = "Messages that were seen on the sources, the last ones first.";
+    let all = Route::get("/v1/messages", "messages", list, summary).takes([optional(
+        "limit",
+        "Rows",
+        "Most messages in the answer; 100 where absent.",
+    )]);
+    let summary = "Where a message was seen, how it stands there, and why; the newest place first.";
+    let one = Route::get("/v1/messages/{id}", "message", list, summary).takes([segment(
+        "id",
+        "Hash",
+        "Id of the message.",
+    )]);
+    vec![(all, get(seen)), (one, get(one_message))]
 }
 
 fn about_chains() -> Vec<Served> {
@@ -176,9 +197,10 @@ async fn items(
 ) -> Result<Json<ItemPage>, ApiError> {
     let limit = params::rows(query.limit, USUAL_ROWS, MAX_ROWS)?;
     let after: Option<Cursor> = query.after.as_deref().map(str::parse).transpose()?;
+    let queues = [guarantee::queue(), messages::queue()].map(ChainId::clone);
     let chains: BTreeSet<ChainId> = match query.chain {
         Some(chain) => BTreeSet::from([chain]),
-        None => inner.board().ids().into_iter().chain([guarantee::queue().clone()]).collect(),
+        None => inner.board().ids().into_iter().chain(queues).collect(),
     };
     let stages = query.stage.map_or_else(|| UNFINISHED.to_vec(), |stage| vec![stage]);
     let mut places = Vec::new();
@@ -243,6 +265,21 @@ async fn history(
     let next = rows.get(most.saturating_sub(1)).filter(|_| rows.len() > most).map(|(id, _)| *id);
     let events = rows.into_iter().take(most).map(|(_, event)| event).collect();
     Ok(Json(EventPage { item, events, next }))
+}
+
+async fn seen(
+    State(inner): State<Arc<Inner>>,
+    Query(query): Query<MessagesQuery>,
+) -> Result<Json<MessageList>, ApiError> {
+    let limit = params::rows(query.limit, USUAL_ROWS, MAX_ROWS)?;
+    Ok(Json(MessageList { messages: inner.store().recent_messages(limit).await? }))
+}
+
+async fn one_message(
+    State(inner): State<Arc<Inner>>,
+    Segment(id): Segment<B256>,
+) -> Result<Json<MessageList>, ApiError> {
+    Ok(Json(MessageList { messages: inner.store().message(&id).await? }))
 }
 
 async fn explained(

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use grid_adapters::Health;
 use grid_core::{
     ChainId, CompatHeader,
-    api::{AccountInfo, ChainInfo, GridTip, Locator},
+    api::{AccountInfo, ChainInfo, GridTip, Locator, ProveAnswer},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -283,6 +283,14 @@ pub trait MainChain: Send + Sync {
         _: &Bytes,
     ) -> Result<Result<Bytes, String>, MainError> {
         Ok(Err("no contract is there".into()))
+    }
+
+    /// The path from a confirmed header of a chain to a Grid block.
+    ///
+    /// # Errors
+    /// When the main chain cannot be asked or has not confirmed that height.
+    async fn prove(&self, _: &ChainId, _: u64) -> Result<ProveAnswer, MainError> {
+        Err(TransportError::Unreachable("it proves nothing".into()).into())
     }
 
     /// How each of its nodes does, where there are several to choose from.

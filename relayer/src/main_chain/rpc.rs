@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use grid_adapters::{AdapterError, Endpoint, Health, RpcError, RpcPool, SendError};
 use grid_core::{
     ChainId, CompatHeader,
-    api::{AccountInfo, Locator},
+    api::{AccountInfo, Locator, ProveAnswer},
     modules::abi::{LIGHT_CLIENTS, LightClients},
 };
 use serde::{Deserialize, de::DeserializeOwned};
@@ -134,6 +134,10 @@ impl<T: RpcTransport> MainChain for RpcMainChain<T> {
         }
     }
 
+    async fn prove(&self, chain: &ChainId, height: u64) -> Result<ProveAnswer, MainError> {
+        self.ask("grid_prove", json!([chain, height])).await
+    }
+
     fn endpoints(&self) -> Vec<Health> {
         self.transport.endpoints()
     }
@@ -175,13 +179,14 @@ impl<T: RpcTransport> MainChain for RpcMainChain<T> {
 }
 
 /// What is asked of a node, as its metrics tell it apart.
-const METHODS: [&str; 11] = [
+const METHODS: [&str; 12] = [
     "grid_tip",
     "grid_chains",
     "grid_locator",
     "grid_account",
     "grid_headers",
     "grid_header",
+    "grid_prove",
     "eth_call",
     "eth_gasPrice",
     "eth_getTransactionReceipt",

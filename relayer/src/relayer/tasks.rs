@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use grid_core::Level;
+use grid_core::{ChainId, Level};
 use tokio_util::sync::CancellationToken;
 
 use super::{Inner, LATE};
@@ -13,6 +13,7 @@ use crate::{
     crew,
     guarantee::{self, GuaranteeConfig, Keeper},
     lane::{self, Parts, Shared},
+    messages::{self, Messages, MessagesConfig},
     store::Store,
     submit::Submitter,
     supervise::{Pulse, TaskSpec},
@@ -52,11 +53,14 @@ pub(super) fn all(
         settle(submitter.clone(), waked.clone(), poll, clock.clone(), pulse, cancel)
     }));
     let (crew, waked) = (inner.crew.clone(), shared.clone());
-    let queue = config.guarantee.map(|_| guarantee::queue());
+    let guarantees = config.guarantee.map(|_| guarantee::queue().clone());
+    let messages = config.messages.is_on().then(|| messages::queue().clone());
+    let queues: Vec<ChainId> = guarantees.into_iter().chain(messages).collect();
     let late = LATE.max(3 * config.submit.lease);
     specs.push(TaskSpec::new("lease", late, move |pulse, cancel| {
         let shared = waked.clone();
-        let held = move || shared.followed().into_iter().chain(queue.cloned()).collect();
+        let queues = queues.clone();
+        let held = move || shared.followed().into_iter().chain(queues.iter().cloned()).collect();
         crew::run(crew.clone(), held, pulse, cancel)
     }));
     let (store, retention) = (inner.store.clone(), config.retention);
@@ -72,6 +76,20 @@ pub(super) fn keeper(shared: &Arc<Shared>, parts: Parts, config: GuaranteeConfig
     TaskSpec::new("guarantee", LATE.max(3 * config.poll), move |pulse, cancel| {
         guarantee::run(keeper.clone(), pulse, cancel)
     })
+}
+
+/// Carries messages; none where no chain's are.
+pub(super) fn carrier(
+    shared: &Arc<Shared>,
+    parts: &Parts,
+    config: &MessagesConfig,
+) -> Option<TaskSpec> {
+    let poll = config.poll;
+    let carrier = Arc::new(Messages::new(shared.clone(), parts.clone(), config));
+    let task = TaskSpec::new("messages", LATE.max(3 * poll), move |pulse, cancel| {
+        messages::run(carrier.clone(), poll, pulse, cancel)
+    });
+    config.is_on().then_some(task)
 }
 
 async fn settle(

@@ -6,7 +6,7 @@ use alloy_primitives::{Address, B256, Bytes};
 use grid_core::{
     ChainId,
     api::BlockRef,
-    modules::abi::{GUARANTEE, LIGHT_CLIENTS},
+    modules::abi::{GUARANTEE, LIGHT_CLIENTS, MAILBOX},
 };
 use serde::{Deserialize, Serialize};
 
@@ -87,11 +87,14 @@ pub enum Kind {
     Sync,
     /// The end of a guarantee, whose id is the hash. Those of the queue stand side by side.
     Guarantee,
+    /// The delivery of a message, whose id is the hash. Those of the queue stand side by side.
+    Message,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Headers, Self::Run, Self::Sync, Self::Guarantee];
+    pub const ALL: [Self; 5] =
+        [Self::Headers, Self::Run, Self::Sync, Self::Guarantee, Self::Message];
 
     /// The word in the database.
     #[must_use]
@@ -101,6 +104,7 @@ impl Kind {
             Self::Run => "run",
             Self::Sync => "sync",
             Self::Guarantee => "guarantee",
+            Self::Message => "message",
         }
     }
 
@@ -110,7 +114,14 @@ impl Kind {
         match self {
             Self::Headers | Self::Run | Self::Sync => LIGHT_CLIENTS,
             Self::Guarantee => GUARANTEE,
+            Self::Message => MAILBOX,
         }
+    }
+
+    /// Whether it is made of headers.
+    #[must_use]
+    pub const fn has_headers(self) -> bool {
+        !matches!(self, Self::Guarantee | Self::Message)
     }
 
     /// Whether the order of planning is the order of submission.
@@ -156,7 +167,7 @@ impl NewItem {
         match self.kind {
             Kind::Headers | Kind::Run => format!("{chain}:{from}:{}:{:x}", last.height, last.hash),
             Kind::Sync => format!("{chain}:sync:{}:{:x}", last.height, last.hash),
-            Kind::Guarantee => format!("{chain}:{:x}", last.hash),
+            Kind::Guarantee | Kind::Message => format!("{chain}:{:x}", last.hash),
         }
     }
 

@@ -337,6 +337,7 @@ fn describe(item: &NewItem) -> String {
     match item.kind {
         Kind::Sync => format!("light-client objects up to slot {}", item.last.height),
         Kind::Guarantee => format!("the end of guarantee {}", item.last.hash),
+        Kind::Message => format!("message {}", item.last.hash),
         _ => format!("headers {} to {}", item.from, item.last.height),
     }
 }

@@ -21,6 +21,7 @@ mod item;
 mod items;
 mod leases;
 mod location;
+mod messages;
 mod nonces;
 mod pauses;
 mod retention;
@@ -50,6 +51,9 @@ pub use explain::{Carried, Lease, Place};
 pub use item::{Claim, Item, Kind, NewItem, Planned, Stage, StageCount};
 pub use leases::{Holding, RelayerRow};
 pub use location::{PostgresConfig, StoreLocation};
+#[cfg(test)]
+pub(crate) use messages::sighting;
+pub use messages::{MessageCount, MessageRow, MessageStage, MessageStep};
 pub use nonces::{LiveNonce, NewTransaction, TransactionRow};
 pub use pauses::Pause;
 pub use settle::{Inclusion, Retry};

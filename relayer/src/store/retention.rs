@@ -12,7 +12,7 @@ struct Table {
     delete: &'static str,
 }
 
-const TABLES: [Table; 5] = [
+const TABLES: [Table; 6] = [
     Table {
         limit: "SELECT updated_at FROM items WHERE stage IN ('done', 'dropped') \
                 ORDER BY updated_at DESC LIMIT 1 OFFSET $1",
@@ -39,6 +39,13 @@ const TABLES: [Table; 5] = [
         delete: "DELETE FROM nonces WHERE (signer, nonce) IN (SELECT signer, nonce FROM nonces n WHERE \
                  state = 'closed' AND created_at <= $1 AND EXISTS (SELECT 1 FROM nonces m WHERE \
                  m.signer = n.signer AND m.nonce > n.nonce) ORDER BY created_at LIMIT $2)",
+    },
+    Table {
+        limit: "SELECT updated_at FROM messages WHERE stage IN ('delivered', 'expired', 'filtered', 'orphaned') \
+                ORDER BY updated_at DESC LIMIT 1 OFFSET $1",
+        delete: "DELETE FROM messages WHERE key IN (SELECT key FROM messages WHERE \
+                 stage IN ('delivered', 'expired', 'filtered', 'orphaned') AND updated_at <= $1 \
+                 ORDER BY updated_at LIMIT $2)",
     },
     // Final ones stay: they are what a conflicting signature is refused by.
     Table {

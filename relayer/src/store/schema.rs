@@ -36,6 +36,7 @@ migrations! {
     4 "sharing" "0004_sharing.sql";
     5 "operators" "0005_operators.sql";
     6 "disagreements" "0006_disagreements.sql";
+    7 "messages" "0007_messages.sql";
 }
 
 /// The newest version.

@@ -8,7 +8,7 @@ use grid_core::api::AccountInfo;
 use super::{Fees, SubmitError, Submitter, Terms, transaction};
 use crate::{
     main_chain::MainError,
-    store::{Claim, Kind, NewTransaction, StoreError, millis},
+    store::{Claim, NewTransaction, StoreError, millis},
 };
 
 /// How often nonces are chosen again after another process has taken one of the last.
@@ -61,7 +61,7 @@ impl Submitter {
             Ok(recorded) => recorded,
             Err(error) => return HandedIn { count: 0, stopped: Some(error) },
         };
-        for claim in claims.iter().take(new.len()).filter(|claim| claim.kind != Kind::Guarantee) {
+        for claim in claims.iter().take(new.len()).filter(|claim| claim.kind.has_headers()) {
             let headers = self.metrics.headers.with_label_values(&[claim.chain.as_str()]);
             headers.inc_by(claim.headers());
         }

@@ -8,7 +8,7 @@ use alloy_signer_local::PrivateKeySigner;
 use thiserror::Error;
 
 use crate::{
-    evidence, guarantee,
+    evidence, guarantee, messages,
     store::{Kind, NewTransaction},
 };
 
@@ -62,6 +62,7 @@ pub(super) fn gas_limit(kind: Kind, payload: &[u8], headers: u64) -> u64 {
     match kind {
         Kind::Headers | Kind::Run | Kind::Sync => evidence::gas_limit(payload, headers),
         Kind::Guarantee => guarantee::gas_limit(payload),
+        Kind::Message => messages::gas_limit(payload),
     }
 }
 

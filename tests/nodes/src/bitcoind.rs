@@ -255,7 +255,7 @@ impl Bitcoind {
     /// enough: the first is mature after 101 blocks.
     pub async fn pay(&self, to: Option<&str>, satoshis: u64) -> Result<String, NodeError> {
         let to = to.unwrap_or(&self.wallet.other_address);
-        self.send(&json!({ to: amount(satoshis) }), satoshis).await
+        self.send(&[json!({ to: amount(satoshis) })], satoshis).await
     }
 
     /// Stores data, given in hexadecimal, in an `OP_RETURN` output; otherwise as [`Self::pay`]. The data is in
@@ -264,11 +264,24 @@ impl Bitcoind {
     /// # Errors
     /// As [`Self::pay`].
     pub async fn store(&self, data: &str) -> Result<String, NodeError> {
-        self.send(&json!({ "data": data }), 0).await
+        self.send(&[json!({ "data": data })], 0).await
     }
 
-    /// Makes a transaction with this first output.
-    async fn send(&self, output: &Value, satoshis: u64) -> Result<String, NodeError> {
+    /// [`Self::pay`] and [`Self::store`] in one transaction: the payment is output 0, the data output 1.
+    ///
+    /// # Errors
+    /// As [`Self::pay`].
+    pub async fn pay_and_store(
+        &self,
+        to: &str,
+        satoshis: u64,
+        data: &str,
+    ) -> Result<String, NodeError> {
+        self.send(&[json!({ to: amount(satoshis) }), json!({ "data": data })], satoshis).await
+    }
+
+    /// Makes a transaction with these first outputs.
+    async fn send(&self, outputs: &[Value], satoshis: u64) -> Result<String, NodeError> {
         let mut coins = self.wallet.coins.lock().await;
         let mut refilled = false;
         loop {
@@ -284,7 +297,7 @@ impl Bitcoind {
                 continue;
             };
             let coin = coins.remove(position);
-            match self.send_from(&coin, output, satoshis).await {
+            match self.send_from(&coin, outputs, satoshis).await {
                 // The output is gone, by a reorganisation or in the pool: take another.
                 Err(NodeError::Rpc { code: -25 | -26, .. }) if !coins.is_empty() || !refilled => {}
                 outcome => return outcome,
@@ -295,13 +308,14 @@ impl Bitcoind {
     async fn send_from(
         &self,
         (txid, vout, value): &(String, u64, u64),
-        output: &Value,
+        outputs: &[Value],
         satoshis: u64,
     ) -> Result<String, NodeError> {
         let own = self.wallet.address.as_str();
         let change = value.saturating_sub(satoshis).saturating_sub(FEE);
         let input = json!([{ "txid": txid, "vout": vout }]);
-        let outputs = json!([output, { own: amount(change) }]);
+        let mut outputs = outputs.to_vec();
+        outputs.push(json!({ own: amount(change) }));
         let raw = self.text("createrawtransaction", json!([input, outputs])).await?;
         let signed = self.call("signrawtransactionwithkey", json!([raw, [WALLET_KEY]])).await?;
         if signed["complete"] != true {

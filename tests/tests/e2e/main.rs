@@ -8,6 +8,7 @@ mod ethereum_facts;
 mod grid_chain;
 mod guarantee;
 mod light;
+mod messages;
 mod metrics;
 mod operator;
 mod proofs;

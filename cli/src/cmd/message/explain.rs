@@ -7,10 +7,11 @@ use grid_core::{
     message::State,
     modules::abi::{MAILBOX, Mailbox},
 };
+use grid_relayer::store::MessageRow;
 use serde::Serialize;
 
-use super::chains;
-use crate::{args::MessageExplainArgs, main_chain::GridRpc, output::Output};
+use super::{chains, seen};
+use crate::{args::MessageExplainArgs, home::Home, main_chain::GridRpc, output::Output};
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -21,6 +22,9 @@ struct Explained {
     #[serde(skip_serializing_if = "Option::is_none")]
     known: Option<Known>,
     next: &'static str,
+    /// Where the relayer has seen it, the newest place first; absent where the relayer does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen: Option<Vec<MessageRow>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -42,6 +46,7 @@ struct Known {
 }
 
 pub(super) async fn run(
+    home: &Home,
     (rpc, own): (&GridRpc, &ChainId),
     args: &MessageExplainArgs,
     out: Output,
@@ -65,7 +70,9 @@ pub(super) async fn run(
         cut,
     });
     let name = state.map_or_else(|| "unknown".to_owned(), |state| state.to_string());
-    out.show(&Explained { id, state: name, known, next: next(state, cut.is_some()) }, people)
+    let seen = seen(home, &format!("/{id}")).await;
+    let next = next(state, cut.is_some());
+    out.show(&Explained { id, state: name, known, next, seen }, people)
 }
 
 const fn next(state: Option<State>, lost: bool) -> &'static str {
@@ -100,7 +107,25 @@ fn people(explained: &Explained) -> String {
     }
     text.push_str(explained.next);
     text.push('\n');
+    text.push_str(&on_its_way(explained.seen.as_deref()));
     text
+}
+
+fn on_its_way(seen: Option<&[MessageRow]>) -> String {
+    let Some(seen) = seen else {
+        return "relayer      does not answer: what it has seen is not known\n".into();
+    };
+    if seen.is_empty() {
+        return "relayer      has not seen it on any chain that it follows\n".into();
+    }
+    let place = |row: &MessageRow| {
+        let MessageRow { chain, block, tx, position, stage, .. } = row;
+        let (height, reason) = (block.height, row.reason.as_deref().unwrap_or("nothing to tell"));
+        format!(
+            "relayer      {stage}: {reason}\n             seen in block {height} of {chain}, transaction {tx}, {position}\n"
+        )
+    };
+    seen.iter().map(place).collect()
 }
 
 #[cfg(test)]
@@ -131,7 +156,7 @@ mod tests {
         };
         let (id, state) = (B256::ZERO, "delivered".to_owned());
         let lost = next(Some(State::Delivered), true);
-        let text = people(&Explained { id, state, known: Some(known), next: lost });
+        let text = people(&Explained { id, state, known: Some(known), next: lost, seen: None });
         assert!(text.contains("below height 8 in Grid block 50"), "{text}");
     }
 }

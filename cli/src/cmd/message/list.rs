@@ -7,10 +7,13 @@ use grid_core::{
     message::Route,
     modules::abi::{MAILBOX, Mailbox},
 };
+use grid_relayer::store::MessageRow;
 use serde::Serialize;
 
-use super::chains;
+use super::{chains, seen};
 use crate::{
+    args::MessageListArgs,
+    home::Home,
     main_chain::GridRpc,
     output::{Output, table},
 };
@@ -29,14 +32,32 @@ struct Shown {
     mailbox: Address,
 }
 
-pub(super) async fn run((rpc, own): (&GridRpc, &ChainId), out: Output) -> Result<()> {
+/// What may pass, and what is on its way.
+#[derive(Debug, Serialize)]
+struct Listed {
+    routes: Vec<Shown>,
+    /// What the relayer has seen, the last first; absent where it does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<Vec<MessageRow>>,
+}
+
+pub(super) async fn run(
+    home: &Home,
+    (rpc, own): (&GridRpc, &ChainId),
+    args: &MessageListArgs,
+    out: Output,
+) -> Result<()> {
     let mut routes = Vec::new();
     for (_, other) in chains(rpc, own).await?.into_iter().skip(1) {
         for (source, destination) in [(&other, own), (own, &other)] {
             routes.extend(route(rpc, source, destination).await?);
         }
     }
-    out.show(&routes, |routes| people(routes))
+    let messages = seen(home, &format!("?limit={}", args.limit)).await;
+    let listed = Listed { routes, messages };
+    out.show(&listed, |Listed { routes, messages }| {
+        format!("{}\n{}", people(routes), carried(messages.as_deref()))
+    })
 }
 
 async fn route(rpc: &GridRpc, source: &ChainId, destination: &ChainId) -> Result<Option<Shown>> {
@@ -57,9 +78,28 @@ async fn route(rpc: &GridRpc, source: &ChainId, destination: &ChainId) -> Result
     Ok(set.then_some(shown))
 }
 
+fn carried(messages: Option<&[MessageRow]>) -> String {
+    let Some(messages) = messages else {
+        return "the relayer does not answer: what is on its way is not known\n".into();
+    };
+    if messages.is_empty() {
+        return "the relayer has seen no message\n".into();
+    }
+    let rows = messages.iter().map(|row| {
+        [
+            row.id.to_string(),
+            row.chain.to_string(),
+            row.block.height.to_string(),
+            row.stage.to_string(),
+            row.reason.clone().unwrap_or_default(),
+        ]
+    });
+    table(["MESSAGE", "FROM", "BLOCK", "STAGE", "REASON"], rows)
+}
+
 fn people(routes: &[Shown]) -> String {
     if routes.is_empty() {
-        return "no route: the governor opens one with Mailbox.setRoute\n".into();
+        return "no route: the governor opens one with `grid message route`\n".into();
     }
     let rows = routes.iter().map(|route| {
         let listed = match (route.listed_senders, route.listed_recipients) {

@@ -45,6 +45,11 @@ impl BlockTxs {
         &self.tree
     }
 
+    /// Ids, in internal byte order, and bytes without witness of all transactions, in their order.
+    pub fn stripped(&self) -> impl Iterator<Item = (&B256, &Bytes)> {
+        self.tree.txids().iter().zip(&self.stripped)
+    }
+
     /// The position of a transaction; its id in internal byte order.
     #[must_use]
     pub fn position(&self, txid: &B256) -> Option<u64> {

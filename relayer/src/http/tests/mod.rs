@@ -148,6 +148,9 @@ async fn every_real_answer_is_what_the_document_says() {
     let chain = bench.chain().clone();
     let done = bench.relayer.store().items(&chain, Stage::Done, 1).await.unwrap().remove(0);
     let (key, hash) = (done.key.clone(), done.tx_hash.unwrap());
+    let sighting = crate::store::sighting(4);
+    let message = sighting.message.id();
+    bench.relayer.store().search_done(&chain, done.last, &[sighting], 7).await.unwrap();
     let cases = [
         ("/livez", "/livez".into()),
         ("/readyz", "/readyz".into()),
@@ -158,6 +161,8 @@ async fn every_real_answer_is_what_the_document_says() {
         ("/v1/items", format!("/v1/items?chain={chain}&stage=done&limit=3")),
         ("/v1/items/{key}", format!("/v1/items/{key}")),
         ("/v1/events", format!("/v1/events?key={key}&limit=2")),
+        ("/v1/messages", "/v1/messages?limit=5".into()),
+        ("/v1/messages/{id}", format!("/v1/messages/{message}")),
         ("/v1/headers", format!("/v1/headers?chain={chain}&limit=5")),
         ("/v1/explain/{id}", format!("/v1/explain/{key}")),
         ("/v1/explain/{id}", format!("/v1/explain/{chain}:7")),

@@ -5,6 +5,7 @@ mod disagreements;
 mod durations;
 mod files;
 mod items;
+mod messages;
 mod nonces;
 mod plans;
 mod server;

@@ -3,12 +3,37 @@
 use super::*;
 
 /// Tables whose rows grow with the work.
-const LARGE: [&str; 5] = ["items", "events", "nonces", "transactions", "attestations"];
+const LARGE: [&str; 6] = ["items", "events", "nonces", "transactions", "attestations", "messages"];
 
-/// Walks of an index that are as long as they have to be: the numbers of open items, the newest finished
-/// rows that are kept, the open nonces.
-const WALKS: [&str; 5] =
-    ["items_open", "items_finished", "nonces_live", "nonces_closed", "transactions_settled"];
+/// Walks of an index that are as long as they have to be: the numbers of open items and messages, the newest
+/// finished rows that are kept, the open nonces.
+const WALKS: [&str; 8] = [
+    "items_open",
+    "items_finished",
+    "nonces_live",
+    "nonces_closed",
+    "transactions_settled",
+    "messages_open",
+    "messages_by_age",
+    "messages_recent",
+];
+
+/// Everything that is done with messages.
+async fn everything_of_messages(store: &Store, height: u64) {
+    let (sighting, at) =
+        (sighting(height), BlockRef { height, hash: alloy_primitives::B256::ZERO });
+    store.search_done(&chain(), at, core::slice::from_ref(&sighting), height).await.unwrap();
+    store.searched(&chain()).await.unwrap();
+    store.open_messages(&chain(), height, 10).await.unwrap();
+    store.recent_messages(10).await.unwrap();
+    store.message_counts().await.unwrap();
+    store.wake_ordered(&chain(), &sighting.message.sender).await.unwrap();
+    let row = store.message(&sighting.message.id()).await.unwrap().remove(0);
+    store.evidence(&row.key).await.unwrap();
+    let (stage, reason) = (MessageStage::Delivered, None);
+    let end = MessageStep { stage, reason, attempt: 0, next_at: 0 };
+    store.step_message(&row.key, &end, height).await.unwrap();
+}
 
 /// Everything that a relayer does at its start and in its rounds.
 async fn everything(store: &Store, height: u64) {
@@ -54,6 +79,7 @@ async fn everything(store: &Store, height: u64) {
         store.payload(&claim.key).await.unwrap();
         store.sent(&[new.hash], height).await.unwrap();
     }
+    everything_of_messages(store, height).await;
     let live = store.live(&me.signer).await.unwrap();
     store
         .replace_transaction(live[0].item.as_deref(), &transaction(live[0].nonce, 9), height)
@@ -136,7 +162,11 @@ async fn no_statement_walks_through_a_table_of_a_server() {
          SELECT int8send(n), '\\x{signer}', 1000 + n, '', '0', '0', 'included', n \
          FROM generate_series(1, {ROWS}) AS n; \
          INSERT INTO attestations (signer, chain, height, hash, final_head, signed_at) \
-         SELECT '\\x{signer}', 'x', n, '', 0, n FROM generate_series(1, {ROWS}) AS n;"
+         SELECT '\\x{signer}', 'x', n, '', 0, n FROM generate_series(1, {ROWS}) AS n; \
+         INSERT INTO messages (key, message, chain, height, block, tx, position, sender, recipient, nonce, \
+         ordered, deadline, bytes, evidence, stage, seen_at, updated_at) SELECT 'k' || n, int8send(n), \
+         'eip155:' || n % 10, n, '', '', 0, '', '', n, 0, 0, 0, '', 'delivered', n, n \
+         FROM generate_series(1, {ROWS}) AS n;"
     );
     server.sql(name, &fill).unwrap();
     server.sql(name, "VACUUM ANALYZE").unwrap();

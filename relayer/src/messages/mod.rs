@@ -1,0 +1,168 @@
+//! Carries messages from sources to the main chain.
+//!
+//! Blocks of a source are searched for messages as they come. A message gets a row at once; it is delivered when the main chain
+//! has confirmed its block: proven, tried out without cost, and handed in as an item by the one owner of the key's nonces. Every
+//! round compares the rows with the main chain, so that a message that another relayer delivered, or one whose block went away,
+//! is noticed without being told.
+//!
+//! # Invariants
+//! - A row is there before its item, and the item before a transaction: a stop between any two loses nothing.
+//! - Nothing is paid for what the main chain would refuse now. That it takes effect once is the main chain's business.
+//! - `plan` decides, and asks nobody. One message that is refused holds up no other one.
+
+mod deliver;
+mod plan;
+mod prove;
+mod round;
+
+use core::time::Duration;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
+
+use grid_adapters::message::MessageChain;
+use grid_core::{ChainId, modules::gas};
+use tokio::{sync::Mutex, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+pub use plan::Filter;
+
+use crate::{
+    evidence::byte_gas,
+    lane::{Parts, Shared},
+    supervise::Pulse,
+};
+
+/// The queue's name: in the form of a chain's id, and none that a chain can have.
+static QUEUE: LazyLock<ChainId> =
+    LazyLock::new(|| "grid:messages".parse().expect("a constant in the form of CAIP-2"));
+
+/// Where deliveries stand among the items: beside the headers of the sources, and in no order with them.
+#[must_use]
+pub fn queue() -> &'static ChainId {
+    &QUEUE
+}
+
+/// A chain whose messages are carried to the main chain.
+#[derive(Clone)]
+pub struct MessageSource {
+    /// The chain.
+    pub chain: ChainId,
+    /// Its nodes, best first. What they say is verified against the main chain's index, so that any of them will do.
+    pub nodes: Vec<Arc<dyn MessageChain>>,
+    /// Which of its messages.
+    pub filter: Filter,
+    /// Confirmed blocks that the first search of the chain takes in.
+    pub lookback: u64,
+}
+
+impl core::fmt::Debug for MessageSource {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { chain, filter, lookback, .. } = self;
+        f.debug_struct("MessageSource")
+            .field("chain", chain)
+            .field("filter", filter)
+            .field("lookback", lookback)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which messages are carried.
+#[derive(Debug, Clone)]
+pub struct MessagesConfig {
+    /// Time between two looks at each chain.
+    pub poll: Duration,
+    /// The chains; nothing is carried where there is none.
+    pub sources: Vec<MessageSource>,
+}
+
+impl Default for MessagesConfig {
+    fn default() -> Self {
+        Self { poll: Duration::from_secs(1), sources: Vec::new() }
+    }
+}
+
+impl MessagesConfig {
+    /// Whether anything is carried.
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        !self.sources.is_empty()
+    }
+}
+
+/// Gas that a delivery may use, and a quarter more. What is not used is not paid.
+#[must_use]
+pub fn gas_limit(call: &[u8]) -> u64 {
+    let bytes = u64::try_from(call.len()).unwrap_or(u64::MAX);
+    let proof = gas::PROOF.saturating_add(bytes.saturating_mul(gas::PROOF_BYTE));
+    let fixed = 21_000 + gas::CALL + 24 * gas::READ + 16 * gas::WRITE;
+    let sum = byte_gas(call.len()).saturating_add(proof).saturating_add(fixed);
+    sum.saturating_add(sum / 4)
+}
+
+/// What carries messages.
+pub(crate) struct Messages {
+    parts: Parts,
+    shared: Arc<Shared>,
+    sources: BTreeMap<ChainId, MessageSource>,
+    /// One at a time hands items in.
+    door: Mutex<()>,
+}
+
+/// Looks for messages until a stop. Each chain has rounds of its own: a slow one delays no other one.
+pub(crate) async fn run(
+    messages: Arc<Messages>,
+    poll: Duration,
+    pulse: Pulse,
+    cancel: CancellationToken,
+) {
+    let mut timer = tokio::time::interval(poll);
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let busy: BTreeMap<ChainId, Arc<Mutex<()>>> =
+        messages.sources.keys().map(|chain| (chain.clone(), Arc::default())).collect();
+    let mut rounds = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => break,
+            Some(_ended) = rounds.join_next(), if !rounds.is_empty() => {}
+            _ = timer.tick() => {
+                pulse.beat();
+                for (chain, busy) in &busy {
+                    // The round before is not over.
+                    let Ok(turn) = busy.clone().try_lock_owned() else { continue };
+                    let (messages, chain) = (messages.clone(), chain.clone());
+                    rounds.spawn(async move {
+                        messages.visit(&chain).await;
+                        drop(turn);
+                    });
+                }
+                pulse.progress();
+            }
+        }
+    }
+    // A round ends at its next await when it is aborted, and every step between two awaits is atomic.
+    rounds.shutdown().await;
+}
+
+impl Messages {
+    pub(crate) fn new(shared: Arc<Shared>, parts: Parts, config: &MessagesConfig) -> Self {
+        let sources = config.sources.iter().cloned();
+        let sources = sources.map(|source| (source.chain.clone(), source)).collect();
+        Self { parts, shared, sources, door: Mutex::new(()) }
+    }
+
+    /// One round of one chain, and what came of it.
+    async fn visit(&self, chain: &ChainId) {
+        let Some(source) = self.sources.get(chain) else { return };
+        let round = tokio::time::timeout(self.parts.deadline, self.round(chain, source));
+        let failure = match round.await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_elapsed) => format!("not over after {} s", self.parts.deadline.as_secs()),
+        };
+        self.parts.metrics.message_failures.with_label_values(&[chain.as_str()]).inc();
+        tracing::warn!(%chain, error = failure, "messages not looked for; tried again");
+    }
+}
