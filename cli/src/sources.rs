@@ -96,8 +96,8 @@ fn block_nodes(
                 Arc::new(core_source(chain, endpoint, chain.rest, group)?.0)
             }
             ChainKind::Ethereum | ChainKind::Grid => {
-                let (endpoint, follow) = (endpoint.in_group(group), chain.follow.parse()?);
-                Arc::new(EthereumSource::new(chain.id.clone(), endpoint, follow)?)
+                let (endpoint, follow) = (endpoint.in_group(group), &chain.follow);
+                Arc::new(EthereumSource::new(chain.id.clone(), endpoint, follow.parse()?)?)
             }
         });
     }

@@ -188,7 +188,7 @@ impl BitcoinSource {
             .ok_or_else(|| self.bad_answer("getblockheader", "no header".into()))
     }
 
-    async fn block(&self, hash: &B256) -> Result<RawBlock, AdapterError> {
+    pub(super) async fn block(&self, hash: &B256) -> Result<RawBlock, AdapterError> {
         let hex = match self.rpc.call_as::<String>("getblock", json!([shown(hash), 0])).await {
             Err(RpcError::Server { code: MISC, message, .. }) => {
                 return Err(AdapterError::Unavailable {

@@ -65,7 +65,7 @@ async fn open(home: &Home, rpc: &GridRpc, args: &EscrowOpenArgs, out: Output) ->
 fn opened(receipt: &Value) -> Option<B256> {
     let first = Escrow::Opened::SIGNATURE_HASH.to_string();
     let topics = receipt["logs"].as_array()?.iter().map(|log| &log["topics"]);
-    let mut ours = topics.filter(|topics| topics[0].as_str() == Some(&first));
+    let mut ours = topics.filter(|topics| topics[0].as_str() == Some(first.as_str()));
     ours.next()?[1].as_str()?.parse().ok()
 }
 

@@ -17,8 +17,7 @@ use crate::{
 
 /// Why a message was not proven now.
 #[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ProveError {
+pub(super) enum ProveError {
     /// The source failed.
     #[error(transparent)]
     Source(#[from] AdapterError),

@@ -111,19 +111,11 @@ impl Messages {
     ) -> Result<(), ProveError> {
         let tip = node.tip().await?;
         let searched = self.parts.store.searched(chain).await?;
-        let block = async |height: Option<u64>| match height.filter(|height| *height <= tip.height)
-        {
-            Some(height) => {
-                let headers = node.headers(height, 1).await?;
-                Ok(headers.first().map(|header| header.compat.blockHash))
-            }
-            None => Ok::<_, AdapterError>(None),
-        };
         let reach = Reach {
             searched,
-            still: block(searched.map(|at| at.height)).await?,
+            still: hash_at(node, tip.height, searched).await?,
             confirmed: info.confirmed,
-            agreed: block(info.confirmed.map(|at| at.height)).await?,
+            agreed: hash_at(node, tip.height, info.confirmed).await?,
             first: info.first_height,
             lookback: source.lookback,
         };
@@ -163,7 +155,7 @@ impl Messages {
             Verdict::Carried => return Ok(()),
             Verdict::Wait(reason) => stay(reason),
             Verdict::End(stage, reason) => {
-                tracing::info!(message = %row.id, chain = %row.chain, %stage, reason, "message at its end");
+                tracing::info!(id = %row.id, chain = %row.chain, %stage, %reason, "message at its end");
                 self.parts.store.finish_item(&item_key(&row.id), now).await?;
                 MessageStep { stage, reason: Some(reason), attempt: row.attempt, next_at: 0 }
             }
@@ -256,4 +248,15 @@ impl Messages {
         }
         Err(failure.map_or(ProveError::Moved(row.block.height), ProveError::Source))
     }
+}
+
+/// The node's block at the height of another; `None` above its tip.
+async fn hash_at(
+    node: &dyn MessageChain,
+    tip: u64,
+    block: Option<BlockRef>,
+) -> Result<Option<B256>, AdapterError> {
+    let Some(block) = block.filter(|block| block.height <= tip) else { return Ok(None) };
+    let headers = node.headers(block.height, 1).await?;
+    Ok(headers.first().map(|header| header.compat.blockHash))
 }

@@ -5,14 +5,17 @@ use std::{cell::RefCell, fmt, future::Future, path::Path, time::Instant};
 use grid_core::ethereum::sync::NetworkConfig;
 use grid_test_nodes::{
     Anvil, AnvilConfig, BeaconConfig, BeaconSim, Bitcoind, BitcoindConfig, Grid, GridConfig,
-    NodeError, Token,
+    Mailbox, NodeError, Token,
     beacon::{Clock, development, network::now},
 };
 use serde_json::json;
 
 use crate::{
     screen,
-    settings::{BEACON_PRESET, BITCOIN_RULE, ETHEREUM_ID, ETHEREUM_INTERVAL, Ports, Settings},
+    settings::{
+        BEACON_PRESET, BITCOIN_CHAIN, BITCOIN_RULE, ETHEREUM_ID, ETHEREUM_INTERVAL, GRID_ID, Ports,
+        Settings,
+    },
     traffic::{self, Counters},
 };
 
@@ -130,7 +133,9 @@ impl Network {
         let beacon = start_beacon(&settings, &anvil).await?;
         let token = token(&settings, &anvil).await?;
         println!("devnet: token contract at {}", token.address);
-        settings.write_commands(&token.address, bitcoind.address())?;
+        let mailbox = mailbox(&settings, &anvil).await?;
+        println!("devnet: mailbox contract at {mailbox}");
+        settings.write_commands((token.address.as_str(), mailbox.as_str()), bitcoind.address())?;
         if !known {
             println!("devnet: creating the Grid chain and its configuration");
             init(&settings, &bitcoind, &beacon).await?;
@@ -144,6 +149,9 @@ impl Network {
             env: Vec::new(),
         })
         .await?;
+        if !known {
+            open_routes(&settings, &mailbox).await?;
+        }
         println!("devnet: grid runs; everything started in {:.1?}", started.elapsed());
         let (_beacon, successor) = (beacon, RefCell::default());
         Ok(Self { settings, bitcoind, anvil, _beacon, token, grid, successor, daemon })
@@ -274,6 +282,31 @@ async fn token(settings: &Settings, anvil: &Anvil) -> Result<Token, Failure> {
     let token = Token::deploy(anvil).await?;
     settings.write(&settings.token(), &token.address)?;
     Ok(token)
+}
+
+/// The address of the mailbox of an earlier run if the chain still has it, or of a new one. No light client of the Grid chain is
+/// on anvil's, so it sends only.
+async fn mailbox(settings: &Settings, anvil: &Anvil) -> Result<String, Failure> {
+    const NO_CLIENT: &str = "0x0000000000000000000000000000000000000001";
+    if let Ok(address) = std::fs::read_to_string(settings.mailbox()) {
+        let address = address.trim().to_owned();
+        let code = anvil.call("eth_getCode", json!([address, "latest"])).await?;
+        if code.as_str().is_some_and(|code| code.len() > 2) {
+            return Ok(address);
+        }
+    }
+    let mailbox = Mailbox::deploy(anvil, NO_CLIENT, GRID_ID).await?;
+    settings.write(&settings.mailbox(), &mailbox.address)?;
+    Ok(mailbox.address)
+}
+
+/// Lets messages of both chains pass to the Grid chain.
+async fn open_routes(settings: &Settings, mailbox: &str) -> Result<(), Failure> {
+    let ethereum = format!("eip155:{ETHEREUM_ID}");
+    Grid::run(&settings.home(), &["message", "route", BITCOIN_CHAIN]).await?;
+    let route = ["message", "route", &ethereum, "--mailbox", mailbox];
+    Grid::run(&settings.home(), &route).await?;
+    Ok(())
 }
 
 async fn init(settings: &Settings, bitcoind: &Bitcoind, sim: &BeaconSim) -> Result<(), Failure> {

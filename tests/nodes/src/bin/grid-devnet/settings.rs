@@ -17,6 +17,10 @@ pub(crate) const BITCOIN_INTERVAL: Duration = Duration::from_secs(5);
 pub(crate) const ETHEREUM_INTERVAL: u64 = 2;
 /// Chain id of the Ethereum chain: anvil's own.
 pub(crate) const ETHEREUM_ID: u64 = 31_337;
+/// The number of the Grid chain, as `grid init` chooses it.
+pub(crate) const GRID_ID: u64 = 4_700_000;
+/// The id of regtest.
+pub(crate) const BITCOIN_CHAIN: &str = "bip122:0f9188f13cb7b2c71f2a335e3a4fc328";
 /// Confirmations and age after which a Bitcoin header is indexed.
 pub(crate) const BITCOIN_RULE: (&str, &str) = ("6", "20");
 /// The beacon chain's sizes: epochs of two slots of a second, so that a block is final some six seconds
@@ -141,9 +145,18 @@ impl Settings {
         self.folder.join("token")
     }
 
+    /// The mailbox's address.
+    pub(crate) fn mailbox(&self) -> PathBuf {
+        self.folder.join("mailbox")
+    }
+
     /// Writes `bin/`, small commands that know this network, and `env`, which puts them first on the
     /// search path of a shell that sources it.
-    pub(crate) fn write_commands(&self, token: &str, miner: &str) -> Result<(), Failure> {
+    pub(crate) fn write_commands(
+        &self,
+        (token, mailbox): (&str, &str),
+        miner: &str,
+    ) -> Result<(), Failure> {
         let Ports { bitcoin, ethereum, beacon, grid, .. } = self.ports;
         let cli = programs::bitcoin_cli()?;
         let data = self.bitcoin();
@@ -158,6 +171,9 @@ impl Settings {
         let double_spend = include_str!("double-spend.sh");
         let double_spend = double_spend.replace("@KEY@", WALLET_KEY).replace("@ADDRESS@", miner);
         self.executable("double-spend", &double_spend)?;
+        let pay = include_str!("pay-and-say.sh");
+        let pay = pay.replace("@KEY@", WALLET_KEY).replace("@ADDRESS@", miner);
+        self.executable("pay-and-say", &pay)?;
         let text = format!(
             "# The development network's commands and addresses: `. {folder}/env`\n\
              export PATH='{folder}/bin':\"$PATH\"\n\
@@ -166,7 +182,8 @@ impl Settings {
              export ANVIL_RPC=http://127.0.0.1:{ethereum}\n\
              export BEACON_API=http://127.0.0.1:{beacon}\n\
              export MINER={miner}\n\
-             export TOKEN={token}\n",
+             export TOKEN={token}\n\
+             export MAILBOX={mailbox}\n",
             folder = self.folder.display(),
             home = self.home().display(),
         );
