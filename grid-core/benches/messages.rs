@@ -7,7 +7,6 @@ mod support;
 
 use std::{collections::HashMap, hint::black_box, time::Duration};
 
-use alloy_consensus::TxReceipt as _;
 use alloy_primitives::{Address, B256};
 use alloy_sol_types::SolCall;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
