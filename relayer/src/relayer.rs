@@ -21,7 +21,6 @@ use crate::{
     http::{Routes, Server},
     lane::{Parts, Shared},
     main_chain::MainChain,
-    messages::{self, Messages, MessagesConfig},
     metrics::Metrics,
     problem::{self, Look, MAIN_SILENT},
     reload::{Change, Control, Reload},
