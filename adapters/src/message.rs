@@ -28,8 +28,6 @@ pub struct Sighting {
     pub tx: B256,
     /// The number of the output, or of the log in the transaction's receipt, from 0.
     pub position: u64,
-    /// What a delivery needs beside the proof.
-    pub evidence: Bytes,
 }
 
 /// A chain on which messages are sent.
@@ -41,6 +39,14 @@ pub trait MessageChain: SourceChain {
     /// # Errors
     /// When the source does not have the block, or not all of it.
     async fn messages(&self, block: B256, wanted: &Wanted) -> Result<Vec<Sighting>, AdapterError>;
+
+    /// What a delivery of a message needs beside the proof: nothing where it is an event. Both hashes in internal byte order.
+    ///
+    /// # Errors
+    /// When the source does not have it.
+    async fn evidence(&self, _block: B256, _tx: B256) -> Result<Bytes, AdapterError> {
+        Ok(Bytes::new())
+    }
 }
 
 /// What proves the message at a place of a chain. A log is looked for by its transaction, wherever that is by now.

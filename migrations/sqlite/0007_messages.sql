@@ -13,7 +13,6 @@ CREATE TABLE messages (
     ordered     BIGINT  NOT NULL,
     deadline    BIGINT  NOT NULL,             -- seconds since 1970; 0: none
     bytes       BIGINT  NOT NULL,             -- length of the payload
-    evidence    BLOB    NOT NULL,             -- what a delivery needs beside the proof
     stage       TEXT    NOT NULL CHECK (stage IN ('waiting', 'delivering', 'delivered', 'expired', 'filtered', 'orphaned')),
     reason      TEXT,                         -- why it is where it is
     attempt     BIGINT  NOT NULL DEFAULT 0,   -- refusals so far
@@ -22,13 +21,15 @@ CREATE TABLE messages (
     updated_at  BIGINT  NOT NULL
 );
 CREATE INDEX messages_by_id ON messages (message);
-CREATE INDEX messages_open ON messages (chain, stage, height) WHERE stage IN ('waiting', 'delivering');
+CREATE INDEX messages_open ON messages (chain, attempt, height, position, next_at, stage) WHERE stage IN ('waiting', 'delivering');
+CREATE INDEX messages_ordered ON messages (chain, sender, nonce) WHERE ordered = 1 AND stage IN ('waiting', 'delivering');
 CREATE INDEX messages_by_age ON messages (updated_at) WHERE stage IN ('delivered', 'expired', 'filtered', 'orphaned');
 CREATE INDEX messages_recent ON messages (seen_at, key);
 
--- The last block of a source that was searched for messages.
+-- The last blocks of each source that were searched for messages.
 CREATE TABLE message_scans (
-    chain  TEXT   PRIMARY KEY,
+    chain  TEXT   NOT NULL,
     height BIGINT NOT NULL,
-    hash   BLOB   NOT NULL
+    hash   BLOB   NOT NULL,
+    PRIMARY KEY (chain, height)
 );

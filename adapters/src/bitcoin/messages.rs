@@ -1,12 +1,13 @@
 //! Messages in `OP_RETURN` outputs.
 
-use alloy_primitives::{B256, Bytes, hex};
+use std::collections::BTreeMap;
+
+use alloy_primitives::{B256, Bytes, hex, keccak256};
 use async_trait::async_trait;
-use bitcoin::hashes::Hash as _;
 use grid_core::{
     ChainKey,
-    bitcoin::{output, spv::BlockTxs, tx::Tx},
-    message::{BitcoinNote, MAGIC, sender_of},
+    bitcoin::{output, tx::Tx},
+    message::{BitcoinNote, MAGIC},
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -23,20 +24,31 @@ struct Spends {
     tx: Vec<SpendingTx>,
 }
 
+/// A transaction there, and in `getrawtransaction` with verbosity 2.
 #[derive(Debug, Deserialize)]
 struct SpendingTx {
     txid: String,
     vin: Vec<Spent>,
 }
 
+/// An input. That of a coinbase has none of these.
 #[derive(Debug, Deserialize)]
 struct Spent {
+    txid: Option<String>,
     prevout: Option<Prevout>,
 }
 
+/// The output that an input spends, from what the node keeps to undo blocks.
 #[derive(Debug, Deserialize)]
 struct Prevout {
     height: u64,
+    #[serde(rename = "scriptPubKey")]
+    script: Script,
+}
+
+#[derive(Debug, Deserialize)]
+struct Script {
+    hex: String,
 }
 
 #[async_trait]
@@ -45,31 +57,34 @@ impl MessageChain for BitcoinSource {
         use crate::SourceChain as _;
         self.ensure_network().await?;
         let txs = self.noted(self.block(&block).await)?.txs;
-        let mut found = Vec::new();
+        let mut noted = Vec::new();
         for (id, raw) in txs.stripped() {
             let notes = notes(raw, wanted.destination);
-            let Some(tx) = notes.first().and_then(|_| Tx::from_stripped(raw).ok()) else {
-                continue;
-            };
             // A coinbase spends nothing: nobody sent it.
-            if tx.is_coinbase() {
-                continue;
-            }
-            let evidence = self.noted(self.spent(&block, &tx, &txs).await)?;
-            let Ok(sender) = sender_of(&tx, &evidence) else {
-                let reason = format!("not what {} spends", header::shown(id));
-                return Err(self.bad_answer("getrawtransaction", reason));
-            };
-            let source = self.id().key();
-            for (position, note) in notes {
-                let Ok(message) = note.message(source, sender, wanted.destination) else {
-                    continue;
-                };
-                let (evidence, position) = (evidence.clone(), position.into());
-                found.push(Sighting { message, tx: *id, position, evidence });
+            if !notes.is_empty() && Tx::from_stripped(raw).is_ok_and(|tx| !tx.is_coinbase()) {
+                noted.push((*id, notes));
             }
         }
+        if noted.is_empty() {
+            return Ok(Vec::new());
+        }
+        // One question for all of them, however many there are.
+        let senders = self.noted(self.senders(&block).await)?;
+        let source = self.id().key();
+        let mut found = Vec::new();
+        for (tx, notes) in noted {
+            let sender = *senders.get(&header::shown(&tx)).ok_or_else(|| self.no_undo(&tx))?;
+            let message = |note: BitcoinNote| note.message(source, sender, wanted.destination);
+            found.extend(notes.into_iter().filter_map(|(position, note)| {
+                let message = message(note).ok()?;
+                Some(Sighting { message, tx, position: position.into() })
+            }));
+        }
         Ok(found)
+    }
+
+    async fn evidence(&self, block: B256, tx: B256) -> Result<Bytes, AdapterError> {
+        self.noted(self.spent(&block, &tx).await)
     }
 }
 
@@ -89,49 +104,48 @@ fn notes(raw: &[u8], destination: ChainKey) -> Vec<(u32, BitcoinNote)> {
 }
 
 impl BitcoinSource {
+    /// Who sent the transactions of a block, by their ids as people write them: `keccak256` of the script that the first input
+    /// spends. It is not proven here; a delivery is refused where the node has lied.
+    async fn senders(&self, block: &B256) -> Result<BTreeMap<String, B256>, AdapterError> {
+        let params = json!([header::shown(block), 3]);
+        let Spends { tx } = self.rpc.call_as("getblock", params).await?;
+        let sender = |tx: SpendingTx| {
+            let prevout = tx.vin.into_iter().next()?.prevout?;
+            let script = hex::decode(prevout.script.hex).ok()?;
+            Some((tx.txid, keccak256(script)))
+        };
+        Ok(tx.into_iter().filter_map(sender).collect())
+    }
+
     /// The transaction that the first input of a transaction of a block spends, without witness.
-    async fn spent(&self, block: &B256, tx: &Tx, txs: &BlockTxs) -> Result<Bytes, AdapterError> {
-        let input = tx.inner().input.first();
-        let spent = input.map(|input| B256::new(input.previous_output.txid.to_byte_array()));
-        let spent = spent.ok_or_else(|| self.bad_answer("getblock", "no input".into()))?;
-        if let Some((_, raw)) = txs.stripped().find(|(id, _)| **id == spent) {
-            return Ok(raw.clone());
-        }
-        let shown = header::shown(&spent);
-        let hex: Result<String, _> =
-            self.rpc.call_as("getrawtransaction", json!([shown, false])).await;
+    async fn spent(&self, block: &B256, tx: &B256) -> Result<Bytes, AdapterError> {
+        let method = "getrawtransaction";
+        let params = json!([header::shown(tx), 2, header::shown(block)]);
+        let SpendingTx { vin, .. } = self.rpc.call_as(method, params).await?;
+        let Some(Spent { txid: Some(spent), prevout }) = vin.into_iter().next() else {
+            return Err(self.bad_answer(method, format!("no first input of {}", header::shown(tx))));
+        };
+        let hex: Result<String, _> = self.rpc.call_as(method, json!([spent, false])).await;
         let hex = match hex {
             // Without a transaction index the node finds it by its block.
             Err(RpcError::Server { code: NOT_FOUND, .. }) => {
-                let home = self.home_of_spent(block, &tx.id()).await?;
-                let params = json!([shown, false, header::shown(&home)]);
-                self.rpc.call_as("getrawtransaction", params).await?
+                let height = prevout.ok_or_else(|| self.no_undo(tx))?.height;
+                let home: String = self.rpc.call_as("getblockhash", json!([height])).await?;
+                self.rpc.call_as(method, json!([spent, false, home])).await?
             }
             hex => hex?,
         };
         let raw = hex::decode(&hex).ok().and_then(|raw| Tx::strip(&raw).ok());
-        let unusable = || self.bad_answer("getrawtransaction", "expected a transaction".into());
+        let unusable = || self.bad_answer(method, "expected a transaction".into());
         raw.map(Bytes::from).ok_or_else(unusable)
     }
 
-    /// The block of the output that the first input of a transaction spends: what the node keeps to undo blocks tells it.
-    async fn home_of_spent(&self, block: &B256, txid: &B256) -> Result<B256, AdapterError> {
-        let params = json!([header::shown(block), 3]);
-        let Spends { tx } = self.rpc.call_as("getblock", params).await?;
-        let id = header::shown(txid);
-        let first =
-            tx.into_iter().find(|tx| tx.txid == id).and_then(|tx| tx.vin.into_iter().next());
-        let Some(height) = first.and_then(|spent| spent.prevout).map(|out| out.height) else {
-            return Err(AdapterError::Unavailable {
-                endpoint: self.rpc.endpoint().into(),
-                what: format!("what transaction {id} spends"),
-                reason: "the node keeps no undo data of its block and has no transaction index; use a node that \
-                         is not pruned, of Bitcoin Core 25 or later, or set txindex=1"
-                    .into(),
-            });
-        };
-        let hash: String = self.rpc.call_as("getblockhash", json!([height])).await?;
-        self.hash("getblockhash", &hash)
+    fn no_undo(&self, tx: &B256) -> AdapterError {
+        AdapterError::Unavailable {
+            endpoint: self.rpc.endpoint().into(),
+            what: format!("what transaction {} spends", header::shown(tx)),
+            reason: "the node does not say it; use Bitcoin Core 25 or later that has not pruned the block".into(),
+        }
     }
 }
 

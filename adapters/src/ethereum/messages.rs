@@ -1,6 +1,6 @@
 //! Messages in the events of a mailbox contract.
 
-use alloy_primitives::{B256, BloomInput, Bytes, keccak256};
+use alloy_primitives::{B256, BloomInput, keccak256};
 use async_trait::async_trait;
 use grid_core::{
     ethereum::{
@@ -42,7 +42,7 @@ impl EthereumSource {
                 if message.source != self.id().key().0 {
                     continue;
                 }
-                found.push(Sighting { message, tx: hash, position, evidence: Bytes::new() });
+                found.push(Sighting { message, tx: hash, position });
             }
         }
         Ok(found)

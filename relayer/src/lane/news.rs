@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::collections::BTreeSet;
 
 use grid_core::ChainId;
+use tokio::sync::watch;
 
 use super::Shared;
 
@@ -28,6 +29,8 @@ pub(super) struct News {
     /// Transactions of it have come to an end, so that there is room for others and the main chain has moved; or
     /// what the last visit left is due.
     settled: AtomicBool,
+    /// Either of both since whoever works beside the lanes has looked.
+    beside: AtomicBool,
     /// When its last visit wants another one, milliseconds since 1970; 0 for not before the next round.
     again_at: AtomicU64,
 }
@@ -42,6 +45,16 @@ impl News {
         self.again_at.store(0, Ordering::Release);
         self.settled.store(false, Ordering::Release);
         self.source.swap(false, Ordering::AcqRel)
+    }
+
+    fn source_told(&self) {
+        self.source.store(true, Ordering::Release);
+        self.beside.store(true, Ordering::Release);
+    }
+
+    fn settled_told(&self) {
+        self.settled.store(true, Ordering::Release);
+        self.beside.store(true, Ordering::Release);
     }
 
     /// Something is left to do from `time` on, milliseconds since 1970.
@@ -65,7 +78,7 @@ impl Shared {
     /// A chain's source has news.
     pub(crate) fn wake(&self, chain: &ChainId) {
         if let Some(entry) = self.chains().get(chain) {
-            entry.news.source.store(true, Ordering::Release);
+            entry.news.source_told();
         }
         self.tell();
     }
@@ -79,7 +92,7 @@ impl Shared {
         self.settled_at.store(self.clock.now_ms(), Ordering::Release);
         let mut told = false;
         for (_, entry) in self.chains().iter().filter(|(id, _)| chains.contains(id)) {
-            entry.news.settled.store(true, Ordering::Release);
+            entry.news.settled_told();
             told = true;
         }
         if told {
@@ -99,6 +112,18 @@ impl Shared {
     /// Whether a chain has news that no visit has taken up.
     pub(super) fn has_news(&self) -> bool {
         self.chains().values().any(|entry| entry.news.any())
+    }
+
+    /// Tells that a chain may have news, for whoever works beside the lanes.
+    pub(crate) fn listen(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    /// The chains that have had news since this was last asked. One asker takes them all.
+    pub(crate) fn take_news(&self) -> Vec<ChainId> {
+        let chains = self.chains();
+        let told = chains.iter().filter(|(_, one)| one.news.beside.swap(false, Ordering::AcqRel));
+        told.map(|(id, _)| id.clone()).collect()
     }
 
     fn tell(&self) {

@@ -16,6 +16,9 @@ use crate::{
 /// Deliveries that are handed in at once.
 const BATCH: u32 = 32;
 
+/// Places among the key's open transactions that deliveries leave free: however many messages there are, headers go on.
+const LEFT_FREE: u32 = 96;
+
 /// The item of a message: one for all of its places.
 fn item(id: &B256, payload: Bytes) -> NewItem {
     let (last, chain) = (BlockRef { height: 0, hash: *id }, queue().clone());
@@ -43,7 +46,7 @@ impl Messages {
     pub(super) async fn hand_in(&self, view: &MainView) -> Result<(), ProveError> {
         let Parts { store, crew, clock, submitter, submit, .. } = &self.parts;
         let _one = self.door.lock().await;
-        let (most, now) = (submitter.room().min(BATCH), clock.now_ms());
+        let (most, now) = (submitter.room().saturating_sub(LEFT_FREE).min(BATCH), clock.now_ms());
         if most == 0 || store.items(queue(), Stage::Planned, 1).await?.is_empty() {
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! Carries messages from sources to the main chain.
 //!
-//! Blocks of a source are searched for messages as they come. A message gets a row at once; it is delivered when the main chain
-//! has confirmed its block: proven, tried out without cost, and handed in as an item by the one owner of the key's nonces. Every
+//! Blocks of a source are searched for messages as they come, and again where a reorganisation has replaced them. A message gets
+//! a row at once; it is delivered when the main chain has confirmed its block deep enough for the route: proven, tried out without cost, and handed in as an item by the one owner of the key's nonces. Every
 //! round compares the rows with the main chain, so that a message that another relayer delivered, or one whose block went away,
 //! is noticed without being told.
 //!
@@ -11,16 +11,19 @@
 //! - `plan` decides, and asks nobody. One message that is refused holds up no other one.
 
 mod deliver;
+mod look;
 mod plan;
 mod prove;
 mod round;
+mod search;
 
 use core::time::Duration;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, LazyLock},
 };
 
+use alloy_primitives::hex;
 use grid_adapters::message::MessageChain;
 use grid_core::{ChainId, modules::gas};
 use tokio::{sync::Mutex, task::JoinSet};
@@ -42,6 +45,15 @@ static QUEUE: LazyLock<ChainId> =
 #[must_use]
 pub fn queue() -> &'static ChainId {
     &QUEUE
+}
+
+/// What is held while a chain's messages are carried: another thing than the chain itself, whose headers may be another
+/// relayer's work.
+#[must_use]
+pub fn hold(chain: &ChainId) -> ChainId {
+    let key = chain.key().0;
+    let start: [u8; 12] = core::array::from_fn(|at| key[at]);
+    format!("grid:msg-{}", hex::encode(start)).parse().unwrap_or_else(|_| queue().clone())
 }
 
 /// A chain whose messages are carried to the main chain.
@@ -110,7 +122,8 @@ pub(crate) struct Messages {
     door: Mutex<()>,
 }
 
-/// Looks for messages until a stop. Each chain has rounds of its own: a slow one delays no other one.
+/// Looks for messages until a stop: at the chains that have news, and at all of them with the timer. Each chain has rounds of
+/// its own: a slow one delays no other one.
 pub(crate) async fn run(
     messages: Arc<Messages>,
     poll: Duration,
@@ -119,28 +132,34 @@ pub(crate) async fn run(
 ) {
     let mut timer = tokio::time::interval(poll);
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut news = messages.shared.listen();
     let busy: BTreeMap<ChainId, Arc<Mutex<()>>> =
         messages.sources.keys().map(|chain| (chain.clone(), Arc::default())).collect();
-    let mut rounds = JoinSet::new();
+    let (mut due, mut rounds) = (BTreeSet::new(), JoinSet::new());
     loop {
         tokio::select! {
             biased;
             () = cancel.cancelled() => break,
+            // What has become due meanwhile begins.
             Some(_ended) = rounds.join_next(), if !rounds.is_empty() => {}
             _ = timer.tick() => {
                 pulse.beat();
-                for (chain, busy) in &busy {
-                    // The round before is not over.
-                    let Ok(turn) = busy.clone().try_lock_owned() else { continue };
-                    let (messages, chain) = (messages.clone(), chain.clone());
-                    rounds.spawn(async move {
-                        messages.visit(&chain).await;
-                        drop(turn);
-                    });
-                }
                 pulse.progress();
+                due.extend(busy.keys().cloned());
             }
+            Ok(()) = news.changed() => due.extend(messages.shared.take_news()),
         }
+        due.retain(|chain| {
+            let Some(busy) = busy.get(chain) else { return false };
+            // The round before is not over.
+            let Ok(turn) = busy.clone().try_lock_owned() else { return true };
+            let (messages, chain) = (messages.clone(), chain.clone());
+            rounds.spawn(async move {
+                messages.visit(&chain).await;
+                drop(turn);
+            });
+            false
+        });
     }
     // A round ends at its next await when it is aborted, and every step between two awaits is atomic.
     rounds.shutdown().await;
@@ -156,13 +175,8 @@ impl Messages {
     /// One round of one chain, and what came of it.
     async fn visit(&self, chain: &ChainId) {
         let Some(source) = self.sources.get(chain) else { return };
-        let round = tokio::time::timeout(self.parts.deadline, self.round(chain, source));
-        let failure = match round.await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(_elapsed) => format!("not over after {} s", self.parts.deadline.as_secs()),
-        };
+        let Err(error) = self.round(chain, source).await else { return };
         self.parts.metrics.message_failures.with_label_values(&[chain.as_str()]).inc();
-        tracing::warn!(%chain, error = failure, "messages not looked for; tried again");
+        tracing::warn!(%chain, %error, "messages not looked for; tried again");
     }
 }

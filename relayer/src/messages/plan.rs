@@ -22,78 +22,52 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Why a message is not carried; `None` where it is.
-    fn refusal(&self, row: &MessageRow) -> Option<String> {
+    /// Why a message with a payload of so many bytes is not carried; `None` where it is.
+    pub(super) fn refusal(&self, sender: &B256, recipient: &B256, bytes: u64) -> Option<String> {
         let misses = |list: &BTreeSet<B256>, one| !list.is_empty() && !list.contains(one);
-        if misses(&self.senders, &row.sender) {
-            return Some(format!("this relayer's list of senders does not have {}", row.sender));
+        if misses(&self.senders, sender) {
+            return Some(format!("this relayer's list of senders does not have {sender}"));
         }
-        if misses(&self.recipients, &row.recipient) {
-            let recipient = row.recipient;
+        if misses(&self.recipients, recipient) {
             return Some(format!("this relayer's list of recipients does not have {recipient}"));
         }
-        let (bytes, most) = (row.bytes, self.max_payload);
+        let most = self.max_payload;
         (bytes > most)
             .then(|| format!("the payload has {bytes} bytes, this relayer carries at most {most}"))
     }
 }
 
-/// What is known of a source before it is searched.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Reach {
-    /// The last block that was searched.
-    pub(super) searched: Option<BlockRef>,
-    /// The source's block at that height now.
-    pub(super) still: Option<B256>,
-    /// The last block that the main chain has confirmed.
-    pub(super) confirmed: Option<BlockRef>,
-    /// The source's block at that height now.
-    pub(super) agreed: Option<B256>,
-    /// The first height of the main chain's index.
-    pub(super) first: u64,
-    /// Confirmed blocks that a first search takes in.
-    pub(super) lookback: u64,
+/// Which of so many searched blocks, the newest first, are compared with the source's: a search goes on above the first one
+/// that the source still has. They lie ever further apart: too low a start costs a search of what is known already.
+pub(super) fn probes(count: usize) -> impl Iterator<Item = usize> {
+    let next = |at: &usize| Some(at.saturating_mul(2).saturating_add(1));
+    let all = core::iter::successors(Some(0), next).take_while(move |at| *at < count);
+    let last = count.checked_sub(1).filter(|last| !(last + 1).is_power_of_two());
+    all.chain(last)
 }
 
-/// Where a search begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Search {
-    /// At this height.
-    From(u64),
-    /// Nowhere: the main chain and the source follow different branches, and what lies below is not known before they agree.
-    Wait,
+/// Where the first search of a chain begins.
+pub(super) fn first_search(first: u64, confirmed: Option<BlockRef>, lookback: u64) -> u64 {
+    let above = confirmed.map_or(first, |at| at.height.saturating_add(1));
+    above.saturating_sub(lookback).max(first)
 }
 
-/// Where the search of a source goes on. After a reorganisation it begins again above what is confirmed: nothing of the
-/// branch that was left is below that.
-pub(super) fn search(reach: &Reach) -> Search {
-    let Reach { searched, still, confirmed, agreed, first, lookback } = *reach;
-    let Some(searched) = searched else {
-        let tip = confirmed.map_or(first, |at| at.height.saturating_add(1));
-        return Search::From(tip.saturating_sub(lookback).max(first));
-    };
-    if still == Some(searched.hash) {
-        return Search::From(searched.height.saturating_add(1));
-    }
-    match confirmed {
-        None => Search::From(first),
-        Some(at) if agreed == Some(at.hash) => Search::From(at.height.saturating_add(1)),
-        Some(_) => Search::Wait,
-    }
-}
-
-/// What is known of a message beside its row.
+/// What is known of a message beside its row, once its block is deep enough on the main chain.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Facts {
-    /// The last height that the main chain has confirmed.
-    pub(super) confirmed: Option<u64>,
-    /// The block that it has confirmed at the message's height.
+    /// The block that the main chain has confirmed at the message's height.
     pub(super) indexed: Option<B256>,
     /// How the message stands there, and whether the block that it took effect by is gone.
     pub(super) standing: Option<(State, bool)>,
     /// The item that carries it.
     pub(super) item: Option<Stage>,
-    /// Seconds since 1970.
+    /// The most bytes of a payload on the route.
+    pub(super) max_payload: u64,
+    /// Whether the route lets the sender's messages, and those to the recipient, pass.
+    pub(super) listed: (bool, bool),
+    /// The number of the sender's next ordered message, where this one is ordered.
+    pub(super) next_nonce: Option<u64>,
+    /// The main chain's time, seconds since 1970.
     pub(super) now: u64,
 }
 
@@ -102,8 +76,8 @@ pub(super) struct Facts {
 pub(super) enum Verdict {
     /// It is at its end.
     End(MessageStage, String),
-    /// It waits, for this reason.
-    Wait(String),
+    /// It is looked at again after a pause, for this reason.
+    Pause(String),
     /// Its item is on its way.
     Carried,
     /// Prove it and hand it in.
@@ -112,8 +86,7 @@ pub(super) enum Verdict {
 
 /// Judges an open message.
 pub(super) fn judge(row: &MessageRow, filter: &Filter, facts: &Facts) -> Verdict {
-    let Facts { confirmed, indexed, standing, item, now } = *facts;
-    match standing {
+    match facts.standing {
         Some((State::Delivered, false)) => {
             return Verdict::End(MessageStage::Delivered, "it took effect".into());
         }
@@ -123,17 +96,17 @@ pub(super) fn judge(row: &MessageRow, filter: &Filter, facts: &Facts) -> Verdict
         }
         _ => {}
     }
-    let carried = matches!(item, Some(Stage::Planned | Stage::Sent | Stage::Included));
+    let carried = matches!(facts.item, Some(Stage::Planned | Stage::Sent | Stage::Included));
     if row.stage == MessageStage::Delivering && carried {
         return Verdict::Carried;
     }
-    if let Some(reason) = filter.refusal(row) {
+    if let Some(reason) = filter.refusal(&row.sender, &row.recipient, row.bytes) {
         return Verdict::End(MessageStage::Filtered, reason);
     }
-    let (height, deadline) = (row.block.height, row.deadline);
+    let late = row.deadline != 0 && facts.now > row.deadline;
     // An ordered one is shown all the same: those behind it wait for it.
-    if deadline != 0 && now > deadline && !row.ordered {
-        let reason = format!("its deadline, {deadline}, was over before it could be delivered");
+    if late && !row.ordered {
+        let reason = format!("its deadline, {}, was over before it could be delivered", row.deadline);
         return Verdict::End(MessageStage::Expired, reason);
     }
     if row.attempt >= MOST_REFUSALS {
@@ -141,26 +114,40 @@ pub(super) fn judge(row: &MessageRow, filter: &Filter, facts: &Facts) -> Verdict
         let reason = format!("given up after {MOST_REFUSALS} refusals, the last: {last}");
         return Verdict::End(MessageStage::Filtered, reason);
     }
-    let Some(confirmed) = confirmed.filter(|confirmed| *confirmed >= height) else {
-        let have = confirmed.map_or_else(|| "nothing".into(), |at| format!("block {at}"));
-        return Verdict::Wait(format!(
-            "block {height} is not confirmed on the main chain, which has confirmed {have}"
-        ));
-    };
-    match indexed {
+    let height = row.block.height;
+    match facts.indexed {
         Some(found) if found != row.block.hash => {
             let reason = format!("the main chain has confirmed block {found} at height {height}");
             Verdict::End(MessageStage::Orphaned, reason)
         }
-        None => Verdict::Wait(format!(
-            "the main chain's index has no block {height}, although it has confirmed block {confirmed}"
-        )),
-        Some(_) if item == Some(Stage::Parked) => Verdict::Wait(
+        None => Verdict::Pause(format!("the main chain's index has no block {height} now")),
+        Some(_) if facts.item == Some(Stage::Parked) => Verdict::Pause(
             "its item is parked: look at it with `grid relayer explain`, then `grid relayer retry`"
                 .into(),
         ),
-        Some(_) => Verdict::Deliver,
+        Some(_) => held_up(row, facts, late).map_or(Verdict::Deliver, Verdict::Pause),
     }
+}
+
+/// Why the main chain would refuse a message now, as far as that can be told without a proof.
+fn held_up(row: &MessageRow, facts: &Facts, late: bool) -> Option<String> {
+    let turn = facts.next_nonce.filter(|next| *next < row.nonce);
+    if let Some(next) = turn {
+        return Some(format!("the sender's next ordered message has nonce {next}, this one {}", row.nonce));
+    }
+    if late {
+        // It only becomes expired, whoever it is of.
+        return None;
+    }
+    let (sender, recipient) = facts.listed;
+    if !sender {
+        return Some(format!("sender {} is not on the route's list", row.sender));
+    }
+    if !recipient {
+        return Some(format!("recipient {} is not on the route's list", row.recipient));
+    }
+    let (bytes, most) = (row.bytes, facts.max_payload);
+    (bytes > most).then(|| format!("the payload has {bytes} bytes, the route takes {most}"))
 }
 
 #[cfg(test)]
@@ -205,52 +192,63 @@ mod tests {
     }
 
     fn facts() -> Facts {
-        Facts { confirmed: Some(12), indexed: Some(hash(2)), standing: None, item: None, now: 100 }
-    }
-
-    #[test]
-    fn a_search_goes_on_where_it_ended_and_begins_anew_above_what_is_confirmed() {
-        let reach = Reach {
-            searched: Some(at(20, 7)),
-            still: Some(hash(7)),
-            confirmed: Some(at(15, 5)),
-            agreed: Some(hash(5)),
-            first: 3,
-            lookback: 10,
-        };
-        assert_eq!(search(&reach), Search::From(21));
-        let new = Reach { searched: None, ..reach };
-        assert_eq!(search(&new), Search::From(6));
-        assert_eq!(search(&Reach { lookback: 100, ..new }), Search::From(3));
-        assert_eq!(search(&Reach { confirmed: None, ..new }), Search::From(3));
-        for still in [None, Some(hash(8))] {
-            let left = Reach { still, ..reach };
-            assert_eq!(search(&left), Search::From(16));
-            // The reorganisation goes below what is confirmed: the main chain has not seen it yet.
-            for agreed in [None, Some(hash(6))] {
-                assert_eq!(search(&Reach { agreed, ..left }), Search::Wait);
-            }
-            assert_eq!(search(&Reach { confirmed: None, ..left }), Search::From(3));
+        Facts {
+            indexed: Some(hash(2)),
+            standing: None,
+            item: None,
+            max_payload: 64,
+            listed: (true, true),
+            next_nonce: None,
+            now: 100,
         }
     }
 
+    /// Where a search goes on that was in `searched`, the newest first.
+    fn resume(searched: &[BlockRef], has: impl Fn(&BlockRef) -> bool) -> Option<u64> {
+        let known = probes(searched.len()).map(|at| &searched[at]).find(|block| has(block))?;
+        Some(known.height + 1)
+    }
+
     #[test]
-    fn a_message_waits_for_its_block_and_is_delivered_once_it_is_confirmed() {
+    fn a_first_search_takes_in_some_of_what_is_confirmed() {
+        let confirmed = Some(at(15, 5));
+        assert_eq!(first_search(3, confirmed, 10), 6);
+        assert_eq!(first_search(3, confirmed, 100), 3);
+        assert_eq!(first_search(3, None, 10), 3);
+    }
+
+    #[test]
+    fn a_message_of_a_confirmed_block_is_delivered_and_one_of_another_block_is_not() {
         let judge = |facts| judge(&row(), &everything(), &facts);
-        for confirmed in [None, Some(9)] {
-            let verdict = judge(Facts { confirmed, indexed: None, ..facts() });
-            assert!(matches!(&verdict, Verdict::Wait(why) if why.contains("not confirmed")));
-        }
         assert_eq!(judge(facts()), Verdict::Deliver);
         let other = judge(Facts { indexed: Some(hash(9)), ..facts() });
         assert!(matches!(other, Verdict::End(MessageStage::Orphaned, _)));
-        assert!(matches!(judge(Facts { indexed: None, ..facts() }), Verdict::Wait(_)));
+        assert!(matches!(judge(Facts { indexed: None, ..facts() }), Verdict::Pause(_)));
         let parked = Facts { item: Some(Stage::Parked), ..facts() };
-        assert!(matches!(judge(parked), Verdict::Wait(why) if why.contains("parked")));
+        assert!(matches!(judge(parked), Verdict::Pause(why) if why.contains("parked")));
         // Breached, or about to be: shown in another block it stands again.
         for state in [(State::Breached, false), (State::Delivered, true)] {
             assert_eq!(judge(Facts { standing: Some(state), ..facts() }), Verdict::Deliver);
         }
+    }
+
+    #[test]
+    fn what_the_route_refuses_is_not_proven() {
+        let held = |row: &MessageRow, facts| match judge(row, &everything(), &facts) {
+            Verdict::Pause(why) => why,
+            other => panic!("{other:?}"),
+        };
+        assert!(held(&row(), Facts { listed: (false, true), ..facts() }).contains("sender"));
+        assert!(held(&row(), Facts { listed: (true, false), ..facts() }).contains("recipient"));
+        assert!(held(&row(), Facts { max_payload: 31, ..facts() }).contains("32 bytes"));
+        let third = MessageRow { ordered: true, nonce: 2, deadline: 200, ..row() };
+        let behind = Facts { next_nonce: Some(1), ..facts() };
+        assert!(held(&third, behind).contains("nonce 1"));
+        // After its deadline only its turn counts.
+        let late = MessageRow { deadline: 99, ..third };
+        assert!(held(&late, behind).contains("nonce 1"));
+        let turn = Facts { next_nonce: Some(2), listed: (false, false), max_payload: 0, ..facts() };
+        assert_eq!(judge(&late, &everything(), &turn), Verdict::Deliver);
     }
 
     #[test]
@@ -293,22 +291,39 @@ mod tests {
     }
 
     proptest! {
-        /// What took effect is never handed in again, and nothing is handed in before it is confirmed or while it is under way.
+        /// A search goes on above a block that both have, and above the newest one unless the source has left it.
+        #[test]
+        fn a_search_goes_on_above_what_the_source_still_has(
+            count in 0..1_100usize, kept in 0..1_100usize,
+        ) {
+            // Heights 1 to `count`, of which the source still has the lowest `kept`.
+            let heights = (1..=u64::try_from(count).unwrap()).rev();
+            let searched: Vec<_> = heights.map(|height| at(height, 1)).collect();
+            let kept = u64::try_from(kept.min(count)).unwrap();
+            let from = resume(&searched, |block| block.height <= kept);
+            prop_assert_eq!(from.is_none(), kept == 0 || count == 0);
+            prop_assert!(from.is_none_or(|from| from <= kept + 1));
+            if kept > 0 && usize::try_from(kept).unwrap() == count {
+                prop_assert_eq!(from, Some(kept + 1));
+            }
+            prop_assert!(probes(count).count() <= 12);
+        }
+
+        /// What took effect is never handed in again, and nothing is handed in of another block or while it is under way.
         #[test]
         fn nothing_is_delivered_that_should_not_be(
             state in proptest::option::of((1..5u8, any::<bool>())),
             item in stages(),
-            confirmed in proptest::option::of(0..20u64),
             indexed in proptest::option::of(1..4u8),
             delivering in any::<bool>(),
         ) {
             let stage = if delivering { MessageStage::Delivering } else { MessageStage::Waiting };
             let row = MessageRow { stage, ..row() };
             let standing = state.and_then(|(code, broken)| Some((State::from_code(code)?, broken)));
-            let facts = Facts { confirmed, indexed: indexed.map(hash), standing, item, now: 0 };
+            let facts = Facts { indexed: indexed.map(hash), standing, item, ..facts() };
             if judge(&row, &everything(), &facts) == Verdict::Deliver {
                 prop_assert!(!matches!(standing, Some((State::Delivered, false) | (State::Expired, _))));
-                prop_assert!(confirmed.is_some_and(|at| at >= 10) && indexed == Some(2));
+                prop_assert_eq!(indexed, Some(2));
                 let under_way = matches!(item, Some(Stage::Planned | Stage::Sent | Stage::Included));
                 prop_assert!(!(delivering && under_way));
             }

@@ -2,12 +2,16 @@
 
 use core::{fmt, str::FromStr};
 
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::B256;
 use grid_adapters::message::Sighting;
 use grid_core::{ChainId, api::BlockRef};
 use serde::{Deserialize, Serialize};
 
-use super::{Row, Store, StoreError, db::sql, item::parse_chain};
+use super::{
+    Row, Store, StoreError,
+    db::{Tx, sql},
+    item::parse_chain,
+};
 
 /// Where a message stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -71,7 +75,7 @@ impl FromStr for MessageStage {
     }
 }
 
-/// A message in one place of a source, without what delivers it.
+/// A message in one place of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageRow {
@@ -168,29 +172,73 @@ fn read_message(row: &Row) -> Result<MessageRow, StoreError> {
     })
 }
 
-/// The name of a place.
-fn key(chain: &ChainId, block: &B256, sighting: &Sighting) -> String {
-    format!("{chain}:{block:x}:{:x}:{}", sighting.tx, sighting.position)
+/// Searched blocks that are remembered of each chain: a reorganisation that is deeper makes a search begin anew.
+pub const SEARCHED: u32 = 1_024;
+
+const STORING: &str = "storing the messages of a block";
+
+/// A row for a message in a block, where there is none.
+async fn insert(
+    tx: &mut Tx,
+    (chain, block): (&ChainId, BlockRef),
+    Sighting { message, tx: hash, position }: &Sighting,
+    refused: Option<&str>,
+    now: u64,
+) -> Result<(), StoreError> {
+    let key = format!("{chain}:{:x}:{hash:x}:{position}", block.hash);
+    let bytes = u64::try_from(message.payload.len()).unwrap_or(u64::MAX);
+    let waits = format!("the main chain has not confirmed block {} yet", block.height);
+    let (stage, reason) = refused
+        .map_or((MessageStage::Waiting, waits.as_str()), |why| (MessageStage::Filtered, why));
+    let insert = sql(
+        STORING,
+        "INSERT INTO messages (key, message, chain, height, block, tx, position, sender, recipient, \
+         nonce, ordered, deadline, bytes, stage, reason, seen_at, updated_at) VALUES ($1, $2, $3, \
+         $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16) \
+         ON CONFLICT (key) DO UPDATE SET stage = excluded.stage, reason = excluded.reason, attempt = 0, \
+         next_at = 0, updated_at = excluded.updated_at WHERE messages.stage = 'orphaned'",
+    );
+    let id = message.id();
+    let insert = insert
+        .bind(&key)
+        .bind(&id)
+        .bind(chain.as_str())
+        .bind(block.height)
+        .bind(&block.hash)
+        .bind(hash)
+        .bind(*position)
+        .bind(&message.sender)
+        .bind(&message.recipient)
+        .bind(message.nonce)
+        .bind(message.ordered)
+        .bind(message.deadline)
+        .bind(bytes)
+        .bind(stage.as_str())
+        .bind(reason)
+        .bind(now);
+    tx.run(insert).await.map(drop)
 }
 
+/// What a block has, and for each message why this relayer does not carry it, if it does not.
+pub type Sightings = [(Sighting, Option<String>)];
+
 impl Store {
-    /// The last block of a source that was searched.
+    /// The last blocks of a source that were searched, the newest first.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn searched(&self, chain: &ChainId) -> Result<Option<BlockRef>, StoreError> {
+    pub async fn searched(&self, chain: &ChainId, most: u32) -> Result<Vec<BlockRef>, StoreError> {
         let look = sql(
             "reading how far a chain was searched",
-            "SELECT height, hash FROM message_scans WHERE chain = $1",
+            "SELECT height, hash FROM message_scans WHERE chain = $1 ORDER BY height DESC LIMIT $2",
         );
-        let row = self.read_one(look.bind(chain.as_str())).await?;
         let read =
-            |row: Row| Ok(BlockRef { height: row.number(0)?, hash: row.hash(1, "a block hash")? });
-        row.map(read).transpose()
+            |row: &Row| Ok(BlockRef { height: row.number(0)?, hash: row.hash(1, "a block hash")? });
+        self.read(look.bind(chain.as_str()).bind(most)).await?.iter().map(read).collect()
     }
 
     /// A block was searched, and this was found: all of it is stored or nothing. What is known already stays as it is; what
-    /// was orphaned waits again.
+    /// was orphaned waits again. Blocks above it that were searched are on a branch that the source has left.
     ///
     /// # Errors
     /// When the database fails.
@@ -198,80 +246,49 @@ impl Store {
         &self,
         chain: &ChainId,
         block: BlockRef,
-        found: &[Sighting],
+        found: &Sightings,
         now: u64,
     ) -> Result<(), StoreError> {
-        const WHAT: &str = "storing the messages of a block";
         let mut tx = self.begin().await?;
-        for sighting in found {
-            let (key, message) = (key(chain, &block.hash, sighting), &sighting.message);
-            let bytes = u64::try_from(message.payload.len()).unwrap_or(u64::MAX);
-            let insert = sql(
-                WHAT,
-                "INSERT INTO messages (key, message, chain, height, block, tx, position, sender, recipient, \
-                 nonce, ordered, deadline, bytes, evidence, stage, seen_at, updated_at) VALUES ($1, $2, $3, \
-                 $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'waiting', $15, $15) \
-                 ON CONFLICT (key) DO UPDATE SET stage = 'waiting', reason = NULL, attempt = 0, next_at = 0, \
-                 updated_at = excluded.updated_at WHERE messages.stage = 'orphaned'",
-            );
-            let id = message.id();
-            let insert = insert
-                .bind(&key)
-                .bind(&id)
-                .bind(chain.as_str())
-                .bind(block.height)
-                .bind(&block.hash)
-                .bind(&sighting.tx)
-                .bind(sighting.position)
-                .bind(&message.sender)
-                .bind(&message.recipient)
-                .bind(message.nonce)
-                .bind(message.ordered)
-                .bind(message.deadline)
-                .bind(bytes)
-                .bind(sighting.evidence.as_ref())
-                .bind(now);
-            tx.run(insert).await?;
+        for (sighting, refused) in found {
+            insert(&mut tx, (chain, block), sighting, refused.as_deref(), now).await?;
         }
         let done = sql(
-            WHAT,
+            STORING,
             "INSERT INTO message_scans (chain, height, hash) VALUES ($1, $2, $3) \
-             ON CONFLICT (chain) DO UPDATE SET height = excluded.height, hash = excluded.hash",
+             ON CONFLICT (chain, height) DO UPDATE SET hash = excluded.hash",
         );
         tx.run(done.bind(chain.as_str()).bind(block.height).bind(&block.hash)).await?;
+        let forget = sql(
+            STORING,
+            "DELETE FROM message_scans WHERE chain = $1 AND (height > $2 OR height < $3)",
+        );
+        let old = block.height.saturating_sub(u64::from(SEARCHED) - 1);
+        tx.run(forget.bind(chain.as_str()).bind(block.height).bind(old)).await?;
         tx.commit().await
     }
 
-    /// A chain's open messages that are due, lowest first, at most `limit`.
+    /// A chain's open messages up to a height that are due, at most `limit`: those that were never refused first, so that
+    /// the others hold up nobody, and the lowest of them first.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn open_messages(
         &self,
         chain: &ChainId,
+        height: u64,
         now: u64,
         limit: u32,
     ) -> Result<Vec<MessageRow>, StoreError> {
         const OPEN: &str = concat!(
             "SELECT ",
             columns!(),
-            " FROM messages WHERE chain = $1 AND stage IN ('waiting', 'delivering') AND next_at <= $2 \
-             ORDER BY height, position LIMIT $3"
+            " FROM messages WHERE chain = $1 AND stage IN ('waiting', 'delivering') AND height <= $2 \
+             AND next_at <= $3 ORDER BY attempt, height, position LIMIT $4"
         );
         let open = sql("reading open messages", OPEN);
-        let rows = self.read(open.bind(chain.as_str()).bind(now).bind(limit)).await?;
+        let rows = self.read(open.bind(chain.as_str()).bind(height).bind(now).bind(limit)).await?;
         rows.iter().map(read_message).collect()
-    }
-
-    /// What a delivery needs beside the proof.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn evidence(&self, key: &str) -> Result<Bytes, StoreError> {
-        let look =
-            sql("reading a message's evidence", "SELECT evidence FROM messages WHERE key = $1");
-        let row = self.read_one(look.bind(key)).await?;
-        row.map_or_else(|| Ok(Bytes::new()), |row| Ok(row.get::<Vec<u8>>(0)?.into()))
     }
 
     /// Moves an open message on. Does nothing to one that is at its end.
@@ -298,17 +315,22 @@ impl Store {
         self.write(update).await.map(drop)
     }
 
-    /// The ordered messages of a sender are looked at at once: one before them came to its end.
+    /// A sender's ordered message with this number is looked at at once: the one before it came to its end.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn wake_ordered(&self, chain: &ChainId, sender: &B256) -> Result<(), StoreError> {
+    pub async fn wake_ordered(
+        &self,
+        chain: &ChainId,
+        sender: &B256,
+        nonce: u64,
+    ) -> Result<(), StoreError> {
         let wake = sql(
-            "waking ordered messages",
+            "waking an ordered message",
             "UPDATE messages SET next_at = 0 WHERE chain = $1 AND stage IN ('waiting', 'delivering') \
-             AND sender = $2 AND ordered = 1",
+             AND sender = $2 AND nonce = $3 AND ordered = 1",
         );
-        self.write(wake.bind(chain.as_str()).bind(sender)).await.map(drop)
+        self.write(wake.bind(chain.as_str()).bind(sender).bind(nonce)).await.map(drop)
     }
 
     /// The places of a message, the newest first.
@@ -371,8 +393,8 @@ pub(crate) fn sighting(number: u64) -> Sighting {
         recipient: B256::repeat_byte(4),
         deadline: 0,
         ordered: false,
-        payload: Bytes::from_static(b"hi"),
+        payload: b"hi".into(),
     };
     let tx = alloy_primitives::keccak256(number.to_be_bytes());
-    Sighting { message, tx, position: 0, evidence: Bytes::from_static(b"spent") }
+    Sighting { message, tx, position: 0 }
 }

@@ -53,7 +53,7 @@ pub use leases::{Holding, RelayerRow};
 pub use location::{PostgresConfig, StoreLocation};
 #[cfg(test)]
 pub(crate) use messages::sighting;
-pub use messages::{MessageCount, MessageRow, MessageStage, MessageStep};
+pub use messages::{MessageCount, MessageRow, MessageStage, MessageStep, SEARCHED, Sightings};
 pub use nonces::{LiveNonce, NewTransaction, TransactionRow};
 pub use pauses::Pause;
 pub use settle::{Inclusion, Retry};

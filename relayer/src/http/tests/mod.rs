@@ -150,7 +150,7 @@ async fn every_real_answer_is_what_the_document_says() {
     let (key, hash) = (done.key.clone(), done.tx_hash.unwrap());
     let sighting = crate::store::sighting(4);
     let message = sighting.message.id();
-    bench.relayer.store().search_done(&chain, done.last, &[sighting], 7).await.unwrap();
+    bench.relayer.store().search_done(&chain, done.last, &[(sighting, None)], 7).await.unwrap();
     let cases = [
         ("/livez", "/livez".into()),
         ("/readyz", "/readyz".into()),

@@ -22,14 +22,13 @@ const WALKS: [&str; 8] = [
 async fn everything_of_messages(store: &Store, height: u64) {
     let (sighting, at) =
         (sighting(height), BlockRef { height, hash: alloy_primitives::B256::ZERO });
-    store.search_done(&chain(), at, core::slice::from_ref(&sighting), height).await.unwrap();
-    store.searched(&chain()).await.unwrap();
-    store.open_messages(&chain(), height, 10).await.unwrap();
+    store.search_done(&chain(), at, &[(sighting.clone(), None)], height).await.unwrap();
+    store.searched(&chain(), 10).await.unwrap();
+    store.open_messages(&chain(), height, height, 10).await.unwrap();
     store.recent_messages(10).await.unwrap();
     store.message_counts().await.unwrap();
-    store.wake_ordered(&chain(), &sighting.message.sender).await.unwrap();
+    store.wake_ordered(&chain(), &sighting.message.sender, height).await.unwrap();
     let row = store.message(&sighting.message.id()).await.unwrap().remove(0);
-    store.evidence(&row.key).await.unwrap();
     let (stage, reason) = (MessageStage::Delivered, None);
     let end = MessageStep { stage, reason, attempt: 0, next_at: 0 };
     store.step_message(&row.key, &end, height).await.unwrap();
@@ -164,8 +163,8 @@ async fn no_statement_walks_through_a_table_of_a_server() {
          INSERT INTO attestations (signer, chain, height, hash, final_head, signed_at) \
          SELECT '\\x{signer}', 'x', n, '', 0, n FROM generate_series(1, {ROWS}) AS n; \
          INSERT INTO messages (key, message, chain, height, block, tx, position, sender, recipient, nonce, \
-         ordered, deadline, bytes, evidence, stage, seen_at, updated_at) SELECT 'k' || n, int8send(n), \
-         'eip155:' || n % 10, n, '', '', 0, '', '', n, 0, 0, 0, '', 'delivered', n, n \
+         ordered, deadline, bytes, stage, seen_at, updated_at) SELECT 'k' || n, int8send(n), \
+         'eip155:' || n % 10, n, '', '', 0, '', '', n, 0, 0, 0, 'delivered', n, n \
          FROM generate_series(1, {ROWS}) AS n;"
     );
     server.sql(name, &fill).unwrap();
