@@ -25,8 +25,9 @@ fn item(id: &B256, payload: Bytes) -> NewItem {
     NewItem { kind: Kind::Message, chain, from: 0, parent: B256::ZERO, last, payload }
 }
 
-/// Its name.
-pub(super) fn item_key(id: &B256) -> String {
+/// The name of the item that carries a message.
+#[must_use]
+pub fn item_key(id: &B256) -> String {
     item(id, Bytes::new()).key()
 }
 

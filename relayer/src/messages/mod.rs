@@ -29,6 +29,7 @@ use grid_core::{ChainId, modules::gas};
 use tokio::{sync::Mutex, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
+pub use deliver::item_key;
 pub use plan::Filter;
 
 use crate::{

@@ -2,6 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use alloy_primitives::Bytes;
+use alloy_sol_types::SolEvent as _;
+use grid_core::modules::abi::{LIGHT_CLIENTS, LightClients};
 use grid_test_nodes::{Bitcoind, Grid, Mailbox, Outgoing, wait_for};
 use serde_json::{Value, json};
 
@@ -83,6 +86,27 @@ impl Fixture {
         logs.as_array().expect("logs").len() - 1
     }
 
+    /// Grid blocks from the one that confirmed a delivered message's block to the one that delivered it.
+    async fn delay(&self, chain: &str, id: &str) -> u64 {
+        let said = self.json(&["message", "explain", id]).await;
+        let known = |what: &str| said["known"][what].as_u64().unwrap_or_else(|| panic!("{said}"));
+        let (height, delivered) = (known("height"), known("gridHeight"));
+        let chain: grid_core::ChainId = chain.parse().expect("chain");
+        let topics = json!([LightClients::Indexed::SIGNATURE_HASH, chain.key().0]);
+        let filter = json!([{
+            "address": LIGHT_CLIENTS, "topics": topics, "fromBlock": "0x0", "toBlock": "latest",
+        }]);
+        let logs = self.grid.call("eth_getLogs", filter).await.expect("logs");
+        let confirmed = logs.as_array().expect("logs").iter().filter_map(|log| {
+            let data: Bytes = log["data"].as_str()?.parse().ok()?;
+            let indexed = LightClients::Indexed::abi_decode_data(&data).expect("an event");
+            (indexed.0..=indexed.1).contains(&height).then(|| number(&log["blockNumber"]))
+        });
+        // A reorganisation may have confirmed the height before.
+        let confirmed = confirmed.max().and_then(|at| u64::try_from(at).ok()).expect("confirmed");
+        delivered.checked_sub(confirmed).expect("delivered before it was confirmed")
+    }
+
     /// Locks 5 GRID for a payment to a script; the escrow's id.
     async fn escrow(&self, script: &str) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("time").as_secs();
@@ -147,6 +171,9 @@ async fn a_bitcoin_payment_releases_an_escrow_once_although_its_block_is_orphane
     let id = seen["id"].as_str().expect("id").to_owned();
     let waiting = world.explained(&id, "waiting", "not confirmed").await;
     assert_eq!(waiting["state"], json!("unknown"), "{waiting}");
+    let place = &waiting["seen"][0];
+    assert_eq!(place["needed"], place["block"]["height"], "{waiting}");
+    assert!(place["confirmed"].as_u64() < place["needed"].as_u64(), "{waiting}");
 
     // The block loses against an empty one; the payment is in the next.
     bitcoind.invalidate_block(&orphan).await.expect("invalidate");
@@ -155,6 +182,9 @@ async fn a_bitcoin_payment_releases_an_escrow_once_although_its_block_is_orphane
     let delivered = world.explained(&id, "delivered", "took effect").await;
     assert_eq!(delivered["state"], json!("delivered"), "{delivered}");
     assert_ne!(delivered["seen"][0]["block"]["hash"], json!(internal(&orphan)));
+    assert_eq!(delivered["delivery"]["stage"], json!("done"), "{delivered}");
+    let delay = world.delay(BITCOIN, &id).await;
+    println!("delivered {delay} Grid blocks after the confirmation");
     assert_eq!(world.status(&escrow).await, json!("released"));
     assert_eq!(world.balance(PAYEE).await, 5 * GRID);
 
@@ -227,5 +257,7 @@ async fn messages_of_a_contract_on_ethereum_reach_an_account_in_their_order() {
     for message in messages {
         let id = message["id"].as_str().expect("id");
         world.explained(id, "delivered", "took effect").await;
+        let delay = world.delay(ETHEREUM, id).await;
+        println!("message {}: {delay} Grid blocks after the confirmation", message["nonce"]);
     }
 }

@@ -7,11 +7,17 @@ use grid_core::{
     message::State,
     modules::abi::{MAILBOX, Mailbox},
 };
-use grid_relayer::store::MessageRow;
+use grid_relayer::{
+    http::ItemDetail,
+    messages,
+    store::{Item, MessageRow},
+};
 use serde::Serialize;
 
-use super::{chains, seen};
-use crate::{args::MessageExplainArgs, home::Home, main_chain::GridRpc, output::Output};
+use super::{chains, list::route, seen};
+use crate::{
+    api::RelayerApi, args::MessageExplainArgs, home::Home, main_chain::GridRpc, output::Output,
+};
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,7 +30,22 @@ struct Explained {
     next: &'static str,
     /// Where the relayer has seen it, the newest place first; absent where the relayer does not answer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    seen: Option<Vec<MessageRow>>,
+    seen: Option<Vec<Placed>>,
+    /// The relayer's delivery, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<Item>,
+}
+
+/// A place where the relayer has seen a message, and what the main chain says of its block.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Placed {
+    #[serde(flatten)]
+    row: MessageRow,
+    /// The highest block of the source that the main chain has confirmed.
+    confirmed: Option<u64>,
+    /// The height that it must have confirmed for a delivery from here; absent where no route is open.
+    needed: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,9 +91,33 @@ pub(super) async fn run(
         cut,
     });
     let name = state.map_or_else(|| "unknown".to_owned(), |state| state.to_string());
-    let seen = seen(home, &format!("/{id}")).await;
+    let seen = match seen(home, &format!("/{id}")).await {
+        Some(rows) => Some(placed(rpc, own, rows).await?),
+        None => None,
+    };
+    let delivery = delivery(home, &id).await;
     let next = next(state, cut.is_some());
-    out.show(&Explained { id, state: name, known, next, seen }, people)
+    out.show(&Explained { id, state: name, known, next, seen, delivery }, people)
+}
+
+/// The places with what the main chain says of them.
+async fn placed(rpc: &GridRpc, own: &ChainId, rows: Vec<MessageRow>) -> Result<Vec<Placed>> {
+    let chains = if rows.is_empty() { Vec::new() } else { rpc.chains().await? };
+    let mut all = Vec::with_capacity(rows.len());
+    for row in rows {
+        let info = chains.iter().find(|info| info.id == row.chain);
+        let confirmed = info.and_then(|info| info.confirmed).map(|at| at.height);
+        let route = route(rpc, &row.chain, own).await?.filter(|route| route.open);
+        let needed = route.map(|route| row.block.height.saturating_add(route.min_depth));
+        all.push(Placed { row, confirmed, needed });
+    }
+    Ok(all)
+}
+
+/// The item that carries a message; `None` where there is none, or the relayer does not answer.
+async fn delivery(home: &Home, id: &B256) -> Option<Item> {
+    let path = format!("/v1/items/{}", messages::item_key(id));
+    Some(RelayerApi::of(home).ok()?.get::<ItemDetail>(&path).await.ok()?.item)
 }
 
 const fn next(state: Option<State>, lost: bool) -> &'static str {
@@ -108,24 +153,36 @@ fn people(explained: &Explained) -> String {
     text.push_str(explained.next);
     text.push('\n');
     text.push_str(&on_its_way(explained.seen.as_deref()));
+    if let Some(Item { stage, attempt, reason, tx_hash, .. }) = &explained.delivery {
+        let sent = tx_hash.map_or_else(|| "not sent".into(), |hash| format!("transaction {hash}"));
+        let reason = reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        text.push_str(&format!("delivery     {stage}, {sent}, {attempt} failures{reason}\n"));
+    }
     text
 }
 
-fn on_its_way(seen: Option<&[MessageRow]>) -> String {
+fn on_its_way(seen: Option<&[Placed]>) -> String {
     let Some(seen) = seen else {
         return "relayer      does not answer: what it has seen is not known\n".into();
     };
     if seen.is_empty() {
         return "relayer      has not seen it on any chain that it follows\n".into();
     }
-    let place = |row: &MessageRow| {
-        let MessageRow { chain, block, tx, position, stage, .. } = row;
-        let (height, reason) = (block.height, row.reason.as_deref().unwrap_or("nothing to tell"));
-        format!(
-            "relayer      {stage}: {reason}\n             seen in block {height} of {chain}, transaction {tx}, {position}\n"
-        )
-    };
     seen.iter().map(place).collect()
+}
+
+fn place(Placed { row, confirmed, needed }: &Placed) -> String {
+    let MessageRow { chain, block, tx, position, stage, .. } = row;
+    let (height, reason) = (block.height, row.reason.as_deref().unwrap_or("nothing to tell"));
+    let has = confirmed.map_or_else(|| "no block".into(), |at| format!("block {at}"));
+    let depth = needed.map_or_else(
+        || "no route is open: the governor opens one with `grid message route`".into(),
+        |needed| format!("the main chain has confirmed {has} of it, a delivery needs block {needed}"),
+    );
+    format!(
+        "relayer      {stage}: {reason}\n             seen in block {height} of {chain}, transaction {tx}, {position}\n             \
+         {depth}\n"
+    )
 }
 
 #[cfg(test)]
@@ -156,7 +213,9 @@ mod tests {
         };
         let (id, state) = (B256::ZERO, "delivered".to_owned());
         let lost = next(Some(State::Delivered), true);
-        let text = people(&Explained { id, state, known: Some(known), next: lost, seen: None });
+        let (seen, delivery) = (None, None);
+        let text =
+            people(&Explained { id, state, known: Some(known), next: lost, seen, delivery });
         assert!(text.contains("below height 8 in Grid block 50"), "{text}");
     }
 }

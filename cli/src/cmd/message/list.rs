@@ -21,14 +21,14 @@ use crate::{
 /// A route that was set.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Shown {
+pub(super) struct Shown {
     source: ChainId,
     destination: ChainId,
-    open: bool,
+    pub(super) open: bool,
     listed_senders: bool,
     listed_recipients: bool,
     max_payload: u32,
-    min_depth: u64,
+    pub(super) min_depth: u64,
     mailbox: Address,
 }
 
@@ -60,7 +60,12 @@ pub(super) async fn run(
     })
 }
 
-async fn route(rpc: &GridRpc, source: &ChainId, destination: &ChainId) -> Result<Option<Shown>> {
+/// The route between two chains; `None` where none was set.
+pub(super) async fn route(
+    rpc: &GridRpc,
+    source: &ChainId,
+    destination: &ChainId,
+) -> Result<Option<Shown>> {
     let call = Mailbox::routeOfCall { source: source.key().0, destination: destination.key().0 };
     let found = rpc.view(MAILBOX, &call).await?;
     let has = |bit| found.policy & bit != 0;
