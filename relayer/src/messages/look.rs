@@ -38,7 +38,11 @@ impl Messages {
         let step = match judge(row, &place.source.filter, &facts) {
             Verdict::Carried => return Ok(()),
             Verdict::Pause(reason) => pause(row, reason, now),
-            Verdict::End(stage, reason) => self.end(row, stage, reason, now).await?,
+            Verdict::End(stage, reason) => {
+                let known =
+                    matches!(facts.standing, Some((State::Delivered, false) | (State::Expired, _)));
+                self.end(row, known, (stage, reason), now).await?
+            }
             Verdict::Deliver => self.deliver(row, place, now).await?,
         };
         self.parts.store.step_message(&row.key, &step, now).await?;
@@ -53,13 +57,14 @@ impl Messages {
     async fn end(
         &self,
         row: &MessageRow,
-        stage: MessageStage,
-        reason: String,
+        known: bool,
+        (stage, reason): (MessageStage, String),
         now: u64,
     ) -> Result<MessageStep, StoreError> {
         tracing::info!(id = %row.id, chain = %row.chain, %stage, %reason, "message at its end");
         let (store, key) = (&self.parts.store, item_key(&row.id));
-        if stage == MessageStage::Delivered {
+        if known {
+            // The main chain has what the item brings.
             store.finish_item(&key, now).await?;
         } else if row.stage == MessageStage::Delivering {
             store.drop_item(&key, &reason, now).await?;

@@ -87,6 +87,10 @@ pub(super) enum Verdict {
 /// Judges an open message.
 pub(super) fn judge(row: &MessageRow, filter: &Filter, facts: &Facts) -> Verdict {
     match facts.standing {
+        // Its transaction is still to be settled.
+        Some((State::Delivered, false) | (State::Expired, _)) if facts.item == Some(Stage::Sent) => {
+            return Verdict::Carried;
+        }
         Some((State::Delivered, false)) => {
             return Verdict::End(MessageStage::Delivered, "it took effect".into());
         }
@@ -229,6 +233,21 @@ mod tests {
         // Breached, or about to be: shown in another block it stands again.
         for state in [(State::Breached, false), (State::Delivered, true)] {
             assert_eq!(judge(Facts { standing: Some(state), ..facts() }), Verdict::Deliver);
+        }
+    }
+
+    #[test]
+    fn what_took_effect_is_at_its_end_once_its_transaction_is_settled() {
+        for (standing, end) in [
+            ((State::Delivered, false), MessageStage::Delivered),
+            ((State::Expired, false), MessageStage::Expired),
+        ] {
+            for item in [None].into_iter().chain(Stage::ALL.map(Some)) {
+                let facts = Facts { standing: Some(standing), item, ..facts() };
+                let verdict = judge(&row(), &everything(), &facts);
+                let ended = matches!(verdict, Verdict::End(stage, _) if stage == end);
+                assert_eq!(ended, item != Some(Stage::Sent), "{item:?}: {verdict:?}");
+            }
         }
     }
 
