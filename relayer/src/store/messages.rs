@@ -8,8 +8,8 @@ use grid_core::{ChainId, api::BlockRef};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Row, Store, StoreError,
-    db::{Tx, sql},
+    BATCH, Row, Store, StoreError, Tx,
+    db::{Value, sql, sql_rows},
     item::parse_chain,
 };
 
@@ -175,48 +175,51 @@ fn read_message(row: &Row) -> Result<MessageRow, StoreError> {
 /// Searched blocks that are remembered of each chain: a reorganisation that is deeper makes a search begin anew.
 pub const SEARCHED: u32 = 1_024;
 
+/// Values of a new row.
+const COLUMNS: usize = 17;
+
 const STORING: &str = "storing the messages of a block";
 
-/// A row for a message in a block, where there is none.
+/// Rows for messages in a block, where there are none.
 async fn insert(
     tx: &mut Tx,
     (chain, block): (&ChainId, BlockRef),
-    Sighting { message, tx: hash, position }: &Sighting,
-    refused: Option<&str>,
+    found: &Sightings,
     now: u64,
 ) -> Result<(), StoreError> {
-    let key = format!("{chain}:{:x}:{hash:x}:{position}", block.hash);
-    let bytes = u64::try_from(message.payload.len()).unwrap_or(u64::MAX);
     let waits = format!("the main chain has not confirmed block {} yet", block.height);
-    let (stage, reason) = refused
-        .map_or((MessageStage::Waiting, waits.as_str()), |why| (MessageStage::Filtered, why));
-    let insert = sql(
-        STORING,
-        "INSERT INTO messages (key, message, chain, height, block, tx, position, sender, recipient, \
-         nonce, ordered, deadline, bytes, stage, reason, seen_at, updated_at) VALUES ($1, $2, $3, \
-         $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16) \
-         ON CONFLICT (key) DO UPDATE SET stage = excluded.stage, reason = excluded.reason, attempt = 0, \
-         next_at = 0, updated_at = excluded.updated_at WHERE messages.stage = 'orphaned'",
-    );
-    let id = message.id();
-    let insert = insert
-        .bind(&key)
-        .bind(&id)
-        .bind(chain.as_str())
-        .bind(block.height)
-        .bind(&block.hash)
-        .bind(hash)
-        .bind(*position)
-        .bind(&message.sender)
-        .bind(&message.recipient)
-        .bind(message.nonce)
-        .bind(message.ordered)
-        .bind(message.deadline)
-        .bind(bytes)
-        .bind(stage.as_str())
-        .bind(reason)
-        .bind(now);
-    tx.run(insert).await.map(drop)
+    let ids: Vec<B256> = found.iter().map(|(sighting, _)| sighting.message.id()).collect();
+    let mut values = Vec::with_capacity(found.len() * COLUMNS);
+    for ((Sighting { message, tx, position }, refused), id) in found.iter().zip(&ids) {
+        let bytes = u64::try_from(message.payload.len()).unwrap_or(u64::MAX);
+        let (stage, reason) = refused
+            .as_deref()
+            .map_or((MessageStage::Waiting, waits.as_str()), |why| (MessageStage::Filtered, why));
+        values.extend([
+            Value::from(format!("{chain}:{:x}:{tx:x}:{position}", block.hash)),
+            id.into(),
+            chain.as_str().into(),
+            block.height.into(),
+            (&block.hash).into(),
+            tx.into(),
+            (*position).into(),
+            (&message.sender).into(),
+            (&message.recipient).into(),
+            message.nonce.into(),
+            message.ordered.into(),
+            message.deadline.into(),
+            bytes.into(),
+            stage.as_str().into(),
+            reason.into(),
+            now.into(),
+            now.into(),
+        ]);
+    }
+    let text = "INSERT INTO messages (key, message, chain, height, block, tx, position, sender, recipient, \
+                nonce, ordered, deadline, bytes, stage, reason, seen_at, updated_at) VALUES {rows} \
+                ON CONFLICT (key) DO UPDATE SET stage = excluded.stage, reason = excluded.reason, attempt = 0, \
+                next_at = 0, updated_at = excluded.updated_at WHERE messages.stage = 'orphaned'";
+    tx.run(sql_rows(STORING, text, found.len(), COLUMNS).bind_all(values)).await.map(drop)
 }
 
 /// What a block has, and for each message why this relayer does not carry it, if it does not.
@@ -250,8 +253,8 @@ impl Store {
         now: u64,
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        for (sighting, refused) in found {
-            insert(&mut tx, (chain, block), sighting, refused.as_deref(), now).await?;
+        for some in found.chunks(BATCH) {
+            insert(&mut tx, (chain, block), some, now).await?;
         }
         let done = sql(
             STORING,
