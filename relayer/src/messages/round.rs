@@ -21,6 +21,9 @@ const MESSAGES: u32 = 128;
 /// The age of the main chain's view that a round can do with.
 const FRESH: Duration = Duration::from_millis(500);
 
+/// The status of a chain whose evidence is accepted.
+const ACTIVE: &str = "active";
+
 /// What one round has to go by.
 pub(super) struct Place<'a> {
     pub(super) chain: &'a ChainId,
@@ -71,7 +74,10 @@ impl Messages {
 
     /// Looks at the messages that are due, until it is time for something else.
     async fn look_at_all(&self, place: &Place<'_>, until: Instant) -> Result<(), ProveError> {
-        let Some(ripe) = place.ripe() else { return Ok(()) };
+        // A chain that is suspended or frozen delivers nothing; its messages wait without being refused.
+        let Some(ripe) = place.ripe().filter(|_| place.info.status == ACTIVE) else {
+            return Ok(());
+        };
         let now = self.parts.clock.now_ms();
         for row in self.parts.store.open_messages(place.chain, ripe, now, MESSAGES).await? {
             self.look(&row, place).await?;

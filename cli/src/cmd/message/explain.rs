@@ -42,6 +42,8 @@ struct Explained {
 struct Placed {
     #[serde(flatten)]
     row: MessageRow,
+    /// The source's status on the main chain.
+    status: String,
     /// The highest block of the source that the main chain has confirmed.
     confirmed: Option<u64>,
     /// The height that it must have confirmed for a delivery from here; absent where no route is open.
@@ -109,7 +111,8 @@ async fn placed(rpc: &GridRpc, own: &ChainId, rows: Vec<MessageRow>) -> Result<V
         let confirmed = info.and_then(|info| info.confirmed).map(|at| at.height);
         let route = route(rpc, &row.chain, own).await?.filter(|route| route.open);
         let needed = route.map(|route| row.block.height.saturating_add(route.min_depth));
-        all.push(Placed { row, confirmed, needed });
+        let status = info.map_or_else(|| "not registered".into(), |info| info.status.clone());
+        all.push(Placed { row, status, confirmed, needed });
     }
     Ok(all)
 }
@@ -171,13 +174,17 @@ fn on_its_way(seen: Option<&[Placed]>) -> String {
     seen.iter().map(place).collect()
 }
 
-fn place(Placed { row, confirmed, needed }: &Placed) -> String {
+fn place(Placed { row, status, confirmed, needed }: &Placed) -> String {
     let MessageRow { chain, block, tx, position, stage, .. } = row;
     let (height, reason) = (block.height, row.reason.as_deref().unwrap_or("nothing to tell"));
     let has = confirmed.map_or_else(|| "no block".into(), |at| format!("block {at}"));
     let depth = needed.map_or_else(
         || "no route is open: the governor opens one with `grid message route`".into(),
-        |needed| format!("the main chain has confirmed {has} of it, a delivery needs block {needed}"),
+        |needed| {
+            format!(
+                "on the main chain it is {status}, {has} is confirmed, a delivery needs block {needed}"
+            )
+        },
     );
     format!(
         "relayer      {stage}: {reason}\n             seen in block {height} of {chain}, transaction {tx}, {position}\n             \
