@@ -27,7 +27,7 @@ impl Messages {
                 done => return done,
             }
         }
-        failure.map_or(Ok(()), |error| Err(error.into()))
+        failure.map_or(Ok(()), |error| Err(ProveError::Source(error)))
     }
 
     async fn search_at(
