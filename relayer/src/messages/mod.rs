@@ -16,6 +16,8 @@ mod plan;
 mod prove;
 mod round;
 mod search;
+#[cfg(test)]
+mod tests;
 
 use core::time::Duration;
 use std::{

@@ -13,7 +13,7 @@ use grid_core::{
 use tokio::time::{Instant, timeout};
 
 use super::{MessageSource, Messages, hold, prove::ProveError};
-use crate::main_chain::{MainError, MainView};
+use crate::main_chain::MainError;
 
 /// Messages that one round looks at.
 const MESSAGES: u32 = 128;
