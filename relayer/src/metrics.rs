@@ -4,6 +4,7 @@
 //! label value when the relayer starts, so that a rate over the first event is right.
 
 mod make;
+mod modules;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +21,7 @@ use crate::{
     clock::now_ms,
     main_chain::Refusal,
     status::{ChainStatus, MainStatus, WalletStatus},
-    store::{ChainState, MessageCount, MessageStage, Stage},
+    store::{ChainState, MessageStage, Stage},
 };
 
 /// What is known of a metric without running anything.
@@ -474,40 +475,6 @@ impl Metrics {
     /// A task was started again.
     pub fn restarted(&self, name: &str) {
         self.task_restarts.with_label_values(&[name]).inc();
-    }
-
-    /// The numbers of the open messages, of all chains.
-    pub fn messages(&self, chains: &[ChainId], counts: &[MessageCount]) {
-        for chain in chains {
-            for stage in MessageStage::OPEN {
-                let mine = |count: &&MessageCount| count.chain == *chain && count.stage == stage;
-                let count = counts.iter().find(mine).map_or(0, |count| count.count);
-                self.messages
-                    .with_label_values(&[chain.as_str(), stage.as_str()])
-                    .set(gauge(count));
-            }
-        }
-    }
-
-    /// What the pool of guarantees has, and what it has paid, smallest unit of GRID.
-    pub fn pool(&self, free: U256, locked: U256, paid: U256) {
-        self.guarantee_pool.with_label_values(&["free"]).set(grid(free));
-        self.guarantee_pool.with_label_values(&["locked"]).set(grid(locked));
-        self.guarantee_paid.set(grid(paid));
-    }
-
-    /// How many guarantees of a chain are open, and can be ended.
-    pub fn guarantees(&self, chain: &ChainId, open: usize, due: usize) {
-        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.guarantee_open.with_label_values(&[chain.as_str()]).set(count(open));
-        self.guarantee_due.with_label_values(&[chain.as_str()]).set(count(due));
-    }
-
-    /// What guarantees of a chain cover of what they may, by one limit, smallest unit of GRID.
-    pub fn exposure(&self, chain: &ChainId, limit: &str, cover: U256, capacity: U256) {
-        let labels = [chain.as_str(), limit];
-        self.guarantee_cover.with_label_values(&labels).set(grid(cover));
-        self.guarantee_capacity.with_label_values(&labels).set(grid(capacity));
     }
 
     /// The registry, for metrics of the embedding program.
