@@ -160,6 +160,12 @@ impl Bitcoind {
         self.text("getblockhash", json!([height])).await
     }
 
+    /// An address of the same wallet that mining and change do not go to.
+    #[must_use]
+    pub fn other_address(&self) -> &str {
+        &self.wallet.other_address
+    }
+
     /// The development key's address.
     #[must_use]
     pub fn address(&self) -> &str {

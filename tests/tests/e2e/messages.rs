@@ -149,7 +149,7 @@ fn number(value: &Value) -> u128 {
 
 /// An address of the node's, and the script that it stands for.
 async fn address(bitcoind: &Bitcoind) -> (String, String) {
-    let address = bitcoind.address().to_owned();
+    let address = bitcoind.other_address().to_owned();
     let checked = bitcoind.call("validateaddress", json!([address])).await.expect("address");
     let script = checked["scriptPubKey"].as_str().expect("script").to_owned();
     (address, script)
@@ -247,7 +247,7 @@ async fn messages_of_a_contract_on_ethereum_reach_an_account_in_their_order() {
     anvil.mine(ETHEREUM_DEPTH).await.expect("mine");
     wait_for("three deliveries", LIMIT, || async {
         let count = world.deliveries().await;
-        if count == 3 { Ok(()) } else { Err(format!("{count} are delivered")) }
+        if count == 3 { Ok(()) } else { Err(world.json(&["message", "list"]).await.to_string()) }
     })
     .await
     .unwrap_or_else(|error| panic!("{error}; end of the log:\n{}", log(&world.grid)));
