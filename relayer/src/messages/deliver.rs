@@ -43,12 +43,16 @@ impl Messages {
         Ok(())
     }
 
-    /// Gives planned deliveries their transactions.
+    /// Gives planned deliveries their transactions, whichever relayer of this database has planned them.
     pub(super) async fn hand_in(&self, view: &MainView) -> Result<(), ProveError> {
         let Parts { store, crew, clock, submitter, submit, .. } = &self.parts;
         let _one = self.door.lock().await;
         let (most, now) = (submitter.room().saturating_sub(LEFT_FREE).min(BATCH), clock.now_ms());
         if most == 0 || store.items(queue(), Stage::Planned, 1).await?.is_empty() {
+            return Ok(());
+        }
+        if crew.hold(queue(), now).await?.is_none() {
+            // Another relayer hands in.
             return Ok(());
         }
         let claims = store.claim(crew.owner(), queue(), most, now, submit.lease).await?;

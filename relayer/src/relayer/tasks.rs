@@ -54,7 +54,9 @@ pub(super) fn all(
     }));
     let (crew, waked) = (inner.crew.clone(), shared.clone());
     let guarantees = config.guarantee.map(|_| guarantee::queue().clone());
-    let messages = config.messages.sources.iter().map(|source| messages::hold(&source.chain));
+    let deliveries = config.messages.is_on().then(|| messages::queue().clone());
+    let carried = config.messages.sources.iter().map(|source| messages::hold(&source.chain));
+    let messages = deliveries.into_iter().chain(carried);
     let queues: Vec<ChainId> = guarantees.into_iter().chain(messages).collect();
     let late = LATE.max(3 * config.submit.lease);
     specs.push(TaskSpec::new("lease", late, move |pulse, cancel| {
