@@ -307,7 +307,7 @@ impl Store {
         let update = sql(
             "moving a message on",
             "UPDATE messages SET stage = $1, reason = $2, attempt = $3, next_at = $4, updated_at = $5 \
-             WHERE key = $6 AND stage IN ('waiting', 'delivering')",
+             WHERE key = $6 AND (stage IN ('waiting', 'delivering')) IS TRUE",
         )
         .bind(step.stage.as_str())
         .bind(step.reason.as_deref())
