@@ -17,6 +17,8 @@ const BITCOIN: &str = "bip122:0f9188f13cb7b2c71f2a335e3a4fc328";
 const ETHEREUM: &str = "eip155:31337";
 /// The escrow contract.
 const ESCROW: &str = "0x0000000000000000000000000000000000001008";
+/// Grid blocks from the confirmation of a message's block to its delivery.
+const MOST_DELAY: u64 = 3;
 /// Who gets the GRID.
 const PAYEE: &str = "0x000000000000000000000000000000000000be4e";
 /// What the payment is.
@@ -185,6 +187,7 @@ async fn a_bitcoin_payment_releases_an_escrow_once_although_its_block_is_orphane
     assert_eq!(delivered["delivery"]["stage"], json!("done"), "{delivered}");
     let delay = world.delay(BITCOIN, &id).await;
     println!("delivered {delay} Grid blocks after the confirmation");
+    assert!(delay <= MOST_DELAY, "{delivered}");
     assert_eq!(world.status(&escrow).await, json!("released"));
     assert_eq!(world.balance(PAYEE).await, 5 * GRID);
 
@@ -259,5 +262,7 @@ async fn messages_of_a_contract_on_ethereum_reach_an_account_in_their_order() {
         world.explained(id, "delivered", "took effect").await;
         let delay = world.delay(ETHEREUM, id).await;
         println!("message {}: {delay} Grid blocks after the confirmation", message["nonce"]);
+        // The others wait for those before them.
+        assert!(delay <= MOST_DELAY || message["nonce"] != json!(0), "{message}");
     }
 }
