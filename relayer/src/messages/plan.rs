@@ -88,7 +88,9 @@ pub(super) enum Verdict {
 pub(super) fn judge(row: &MessageRow, filter: &Filter, facts: &Facts) -> Verdict {
     match facts.standing {
         // Its transaction is still to be settled.
-        Some((State::Delivered, false) | (State::Expired, _)) if facts.item == Some(Stage::Sent) => {
+        Some((State::Delivered, false) | (State::Expired, _))
+            if facts.item == Some(Stage::Sent) =>
+        {
             return Verdict::Carried;
         }
         Some((State::Delivered, false)) => {
@@ -110,7 +112,8 @@ pub(super) fn judge(row: &MessageRow, filter: &Filter, facts: &Facts) -> Verdict
     let late = row.deadline != 0 && facts.now > row.deadline;
     // An ordered one is shown all the same: those behind it wait for it.
     if late && !row.ordered {
-        let reason = format!("its deadline, {}, was over before it could be delivered", row.deadline);
+        let reason =
+            format!("its deadline, {}, was over before it could be delivered", row.deadline);
         return Verdict::End(MessageStage::Expired, reason);
     }
     if row.attempt >= MOST_REFUSALS {
@@ -137,7 +140,10 @@ pub(super) fn judge(row: &MessageRow, filter: &Filter, facts: &Facts) -> Verdict
 fn held_up(row: &MessageRow, facts: &Facts, late: bool) -> Option<String> {
     let turn = facts.next_nonce.filter(|next| *next < row.nonce);
     if let Some(next) = turn {
-        return Some(format!("the sender's next ordered message has nonce {next}, this one {}", row.nonce));
+        return Some(format!(
+            "the sender's next ordered message has nonce {next}, this one {}",
+            row.nonce
+        ));
     }
     if late {
         // It only becomes expired, whoever it is of.

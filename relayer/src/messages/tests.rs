@@ -162,12 +162,14 @@ impl MainChain for World {
         assert_eq!(*to, MAILBOX);
         let state = self.0.lock().unwrap();
         let answer = match Calls::abi_decode(input).unwrap() {
-            Calls::routeOf(_) => Mailbox::routeOfCall::abi_encode_returns(&Mailbox::routeOfReturn {
-                policy: state.policy,
-                maxPayload: 64,
-                minDepth: state.min_depth,
-                mailbox: Address::ZERO,
-            }),
+            Calls::routeOf(_) => {
+                Mailbox::routeOfCall::abi_encode_returns(&Mailbox::routeOfReturn {
+                    policy: state.policy,
+                    maxPayload: 64,
+                    minDepth: state.min_depth,
+                    mailbox: Address::ZERO,
+                })
+            }
             Calls::isListed(_) => Mailbox::isListedCall::abi_encode_returns(&false),
             Calls::messageOf(_) => {
                 Mailbox::messageOfCall::abi_encode_returns(&Mailbox::messageOfReturn {

@@ -221,8 +221,7 @@ mod tests {
         let (id, state) = (B256::ZERO, "delivered".to_owned());
         let lost = next(Some(State::Delivered), true);
         let (seen, delivery) = (None, None);
-        let text =
-            people(&Explained { id, state, known: Some(known), next: lost, seen, delivery });
+        let text = people(&Explained { id, state, known: Some(known), next: lost, seen, delivery });
         assert!(text.contains("below height 8 in Grid block 50"), "{text}");
     }
 }

@@ -66,7 +66,10 @@ async fn an_orphaned_message_waits_again_when_its_block_comes_back(place: Place)
     has(&store, at(5), &[1], 10).await;
     let rows = open(&store, 10).await;
     assert_eq!(rows.len(), 2);
-    assert_eq!((rows[0].key.clone(), rows[0].attempt, rows[0].stage), (key, 0, MessageStage::Waiting));
+    assert_eq!(
+        (rows[0].key.clone(), rows[0].attempt, rows[0].stage),
+        (key, 0, MessageStage::Waiting)
+    );
 }
 
 async fn a_message_at_its_end_stays_there(place: Place) {
