@@ -21,7 +21,7 @@ use grid_core::{
     },
 };
 
-use super::*;
+use super::{prove::ProveError, *};
 use crate::{
     attest::{AttestConfig, Attester, Collector},
     clock::Clock,
