@@ -4,6 +4,7 @@ use core::{future::Future, time::Duration};
 
 use alloy_primitives::Address;
 use alloy_sol_types::SolCall;
+use futures::future::{BoxFuture, FutureExt as _};
 use grid_core::{
     ChainId,
     api::ChainInfo,
@@ -110,9 +111,9 @@ impl Messages {
 }
 
 /// A part of a round that ends in time. Every step between two awaits is atomic.
-async fn within(
+fn within<'a>(
     limit: Duration,
-    part: impl Future<Output = Result<(), ProveError>>,
-) -> Result<(), ProveError> {
-    timeout(limit, part).await.unwrap_or(Err(ProveError::Late(limit)))
+    part: impl Future<Output = Result<(), ProveError>> + Send + 'a,
+) -> BoxFuture<'a, Result<(), ProveError>> {
+    async move { timeout(limit, part).await.unwrap_or(Err(ProveError::Late(limit))) }.boxed()
 }
