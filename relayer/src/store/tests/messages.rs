@@ -44,7 +44,7 @@ async fn what_a_block_has_is_stored_with_the_search_or_not_at_all(place: Place) 
     assert_eq!((row.id, row.block, row.tx), (one.message.id(), at(5), one.tx));
     assert_eq!((row.stage, row.bytes, row.seen_at), (MessageStage::Waiting, 2, 7));
     assert!(row.reason.as_deref().is_some_and(|why| why.contains("not confirmed block 5")));
-    assert_eq!(store.message(&row.id).await.unwrap(), [row.clone()]);
+    assert_eq!(store.message(&row.id).await.unwrap(), core::slice::from_ref(row));
     assert_eq!(store.recent_messages(1).await.unwrap().len(), 1);
     // The same block again, as after a stop in the middle.
     has(&store, at(5), &[1], 9).await;
