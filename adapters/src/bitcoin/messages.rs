@@ -154,8 +154,8 @@ mod tests {
     use alloy_primitives::Address;
     use bitcoin::{
         Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness,
-        absolute::LockTime, consensus::serialize, opcodes::all::OP_RETURN, script::PushBytesBuf,
-        transaction::Version,
+        absolute::LockTime, consensus::serialize, hashes::Hash as _, opcodes::all::OP_RETURN,
+        script::PushBytesBuf, transaction::Version,
     };
     use grid_core::ChainId;
 
