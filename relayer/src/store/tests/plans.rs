@@ -148,7 +148,7 @@ async fn no_statement_walks_through_a_table_of_a_server() {
     let name = name.rsplit('/').next().unwrap();
     let store = place.open().await;
     // The one that `everything` signs with.
-    let signer = "01".repeat(20);
+    let (signer, hash) = ("01".repeat(20), "02".repeat(32));
     let fill = format!(
         "INSERT INTO items (chain, kind, key, stage, from_height, to_height, parent_hash, last_hash, \
          payload, created_at, updated_at) SELECT 'eip155:' || n % 10, 'headers', 'k' || n, 'planned', n, n, \
@@ -163,8 +163,9 @@ async fn no_statement_walks_through_a_table_of_a_server() {
          INSERT INTO attestations (signer, chain, height, hash, final_head, signed_at) \
          SELECT '\\x{signer}', 'x', n, '', 0, n FROM generate_series(1, {ROWS}) AS n; \
          INSERT INTO messages (key, message, chain, height, block, tx, position, sender, recipient, nonce, \
-         ordered, deadline, bytes, stage, seen_at, updated_at) SELECT 'k' || n, int8send(n), \
-         'eip155:' || n % 10, n, '', '', 0, '', '', n, 0, 0, 0, 'delivered', n, n \
+         ordered, deadline, bytes, stage, seen_at, updated_at) SELECT 'k' || n, \
+         decode(lpad(to_hex(n), 64, '0'), 'hex'), 'eip155:' || n % 10, n, '\\x{hash}', '\\x{hash}', 0, \
+         '\\x{hash}', '\\x{hash}', n, 0, 0, 0, 'delivered', n, n \
          FROM generate_series(1, {ROWS}) AS n;"
     );
     server.sql(name, &fill).unwrap();
