@@ -13,6 +13,17 @@ pub enum EscrowError {
     /// Nothing to lock, or nothing asked for it.
     #[error("an escrow needs GRID to lock and an amount above 0 to wait for")]
     Nothing,
+    /// A premium, or a request for a guarantee, without a cover.
+    #[error("a guaranteed escrow needs a cover above 0: use open for confirmed payments only")]
+    Cover,
+    /// The value does not hold the premium.
+    #[error("the value {value} must be above the premium {premium}: it is taken out of it")]
+    Premium {
+        /// What was sent.
+        value: u128,
+        /// The premium.
+        premium: u128,
+    },
     /// More GRID than 128 bits count.
     #[error("the amount does not fit 128 bits")]
     Amount,

@@ -9,7 +9,8 @@ use super::{
 use crate::{
     ChainKey, Family,
     bitcoin::tx::Tx,
-    message::Message,
+    guarantee::Guarantee,
+    message::{Ask, Message},
     modules::{
         self,
         abi::{ESCROW, SYSTEM_CONTRACTS},
@@ -27,12 +28,35 @@ pub(crate) struct Terms {
     pub(crate) script: Bytes,
     pub(crate) amount: u64,
     pub(crate) deadline: u64,
+    /// The least cover and the most of its premium, where a guarantee may stand in for confirmations.
+    pub(crate) guaranteed: Option<(U256, U256)>,
+}
+
+/// What is locked: for the payee, and for a premium; and the least cover.
+struct Locked {
+    value: u128,
+    premium: u128,
+    cover: u128,
 }
 
 impl Terms {
-    fn validate(&self, state: &dyn StateRead, now: u64) -> Result<u128, EscrowError> {
-        let value = u128::try_from(self.value).map_err(|_| EscrowError::Amount)?;
-        if value == 0 || self.amount == 0 {
+    fn locked(&self) -> Result<Locked, EscrowError> {
+        let narrow = |number: U256| u128::try_from(number).map_err(|_| EscrowError::Amount);
+        let value = narrow(self.value)?;
+        let Some((cover, premium)) = self.guaranteed else {
+            return Ok(Locked { value, premium: 0, cover: 0 });
+        };
+        let (cover, premium) = (narrow(cover)?, narrow(premium)?);
+        if cover == 0 {
+            return Err(EscrowError::Cover);
+        }
+        let left = value.checked_sub(premium).filter(|left| *left > 0);
+        Ok(Locked { value: left.ok_or(EscrowError::Premium { value, premium })?, premium, cover })
+    }
+
+    fn validate(&self, state: &dyn StateRead, now: u64) -> Result<Locked, EscrowError> {
+        let locked = self.locked()?;
+        if locked.value == 0 || self.amount == 0 {
             return Err(EscrowError::Nothing);
         }
         if self.payee.is_zero() || SYSTEM_CONTRACTS.contains(&self.payee) {
@@ -46,22 +70,22 @@ impl Terms {
         }
         let record = modules::read_record(state, self.chain)?;
         match record.filter(|record| record.family == Family::Bitcoin) {
-            Some(_) => Ok(value),
+            Some(_) => Ok(locked),
             None => Err(EscrowError::Chain(self.chain.0)),
         }
     }
 }
 
-/// Locks GRID; returns the escrow's id.
+/// Locks GRID; returns the escrow and its id.
 pub(crate) fn open(
     overlay: &mut Overlay<'_>,
     terms: &Terms,
     now: u64,
-) -> Result<B256, EscrowError> {
-    let value = terms.validate(overlay, now)?;
+) -> Result<(B256, Escrow), EscrowError> {
+    let Locked { value, premium, cover } = terms.validate(overlay, now)?;
     let owner = terms.owner;
     if !Account::transfer(overlay, &owner, &ESCROW, terms.value)? {
-        return Err(EscrowError::Funds { account: owner, amount: value });
+        return Err(EscrowError::Funds { account: owner, amount: value.saturating_add(premium) });
     }
     let id = escrow_id(&owner, records::count(overlay)?);
     let escrow = Escrow {
@@ -73,9 +97,11 @@ pub(crate) fn open(
         script_hash: keccak256(&terms.script),
         amount: terms.amount,
         deadline: terms.deadline,
+        cover,
+        premium,
     };
     records::store(overlay, &id, &escrow);
-    Ok(id)
+    Ok((id, escrow))
 }
 
 fn need_open(state: &dyn StateRead, id: &B256) -> Result<Escrow, EscrowError> {
@@ -86,31 +112,61 @@ fn need_open(state: &dyn StateRead, id: &B256) -> Result<Escrow, EscrowError> {
     }
 }
 
+fn pay(overlay: &mut Overlay<'_>, to: &Address, amount: u128) -> Result<(), StorageError> {
+    if Account::transfer(overlay, &ESCROW, to, U256::from(amount))? {
+        return Ok(());
+    }
+    Err(StorageError::new("the escrow contract holds less than it owes"))
+}
+
+/// What an escrow pays when it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Payout {
+    pub(crate) id: B256,
+    /// Who gets the value.
+    pub(crate) to: Address,
+    pub(crate) value: u128,
+    /// Who gets back a part of the premium that he paid for the guarantee, and how much.
+    pub(crate) premium: Option<(Address, u128)>,
+}
+
 /// Ends an escrow, once.
 fn end(
     overlay: &mut Overlay<'_>,
     id: &B256,
     escrow: &Escrow,
     status: Status,
-) -> Result<(), EscrowError> {
-    let to = if status == Status::Released { escrow.payee } else { escrow.owner };
-    if !Account::transfer(overlay, &ESCROW, &to, U256::from(escrow.value))? {
-        return Err(StorageError::new("the escrow contract holds less than it owes").into());
+    guarantee: Option<&Guarantee>,
+) -> Result<Payout, EscrowError> {
+    let Escrow { owner, payee, value, premium: aside, .. } = *escrow;
+    let to = if status == Status::Released { payee } else { owner };
+    let premium = guarantee.map(|found| (found.payer, found.premium.min(aside)));
+    let back = premium.map_or(0, |(_, back)| back);
+    pay(overlay, &to, value)?;
+    if let Some((payer, back)) = premium {
+        pay(overlay, &payer, back)?;
     }
+    pay(overlay, &owner, aside.saturating_sub(back))?;
     records::store(overlay, id, &Escrow { status, ..*escrow });
-    Ok(())
+    Ok(Payout { id: *id, to, value, premium: premium.filter(|(_, back)| *back > 0) })
 }
 
-/// Takes a message, in the transaction that it came with: releases the escrow that it names.
-pub(crate) fn receive(
-    overlay: &mut Overlay<'_>,
+/// An output of a transaction.
+struct Spent {
+    txid: B256,
+    output: u32,
+}
+
+/// The open escrow that a message releases, and the output of its transaction that pays for it.
+fn paid(
+    state: &dyn StateRead,
     message: &Message,
     tx: Option<&Tx>,
     now: u64,
-) -> Result<(B256, Escrow), EscrowError> {
+) -> Result<(B256, Escrow, Spent), EscrowError> {
     let id = B256::try_from(message.payload.as_ref())
         .map_err(|_| EscrowError::Payload(message.payload.len()))?;
-    let escrow = need_open(overlay, &id)?;
+    let escrow = need_open(state, &id)?;
     if escrow.chain.0 != message.source {
         return Err(EscrowError::Source { expected: escrow.chain.0, found: message.source });
     }
@@ -119,10 +175,34 @@ pub(crate) fn receive(
     }
     let unpaid = EscrowError::Unpaid { amount: escrow.amount };
     let tx = tx.ok_or_else(|| unpaid.clone())?;
-    let output = payment(overlay, &escrow, tx)?.ok_or(unpaid)?;
-    overlay.set(keys::escrow_spent(escrow.chain, &tx.id(), output), vec![1]);
-    end(overlay, &id, &escrow, Status::Released)?;
-    Ok((id, escrow))
+    let output = payment(state, &escrow, tx)?.ok_or(unpaid)?;
+    Ok((id, escrow, Spent { txid: tx.id(), output }))
+}
+
+/// The guarantee under which the escrow that a message names would take its payment before it is confirmed; `None` where it
+/// takes it under none. Refused as by [`receive`].
+pub(crate) fn ask(
+    state: &dyn StateRead,
+    message: &Message,
+    tx: Option<&Tx>,
+    now: u64,
+) -> Result<Option<Ask>, EscrowError> {
+    let (_, Escrow { cover, owner, premium, .. }, _) = paid(state, message, tx, now)?;
+    Ok((cover > 0).then_some(Ask { cover, beneficiary: owner, premium }))
+}
+
+/// Takes a message, in the transaction that it came with, and the guarantee where it is not confirmed: releases the escrow that
+/// it names.
+pub(crate) fn receive(
+    overlay: &mut Overlay<'_>,
+    message: &Message,
+    tx: Option<&Tx>,
+    guarantee: Option<&Guarantee>,
+    now: u64,
+) -> Result<Payout, EscrowError> {
+    let (id, escrow, spent) = paid(overlay, message, tx, now)?;
+    overlay.set(keys::escrow_spent(escrow.chain, &spent.txid, spent.output), vec![1]);
+    end(overlay, &id, &escrow, Status::Released, guarantee)
 }
 
 /// The first output that pays for an escrow and has released none.
@@ -144,11 +224,10 @@ pub(crate) fn refund(
     overlay: &mut Overlay<'_>,
     id: &B256,
     now: u64,
-) -> Result<Escrow, EscrowError> {
+) -> Result<Payout, EscrowError> {
     let escrow = need_open(overlay, id)?;
     if now <= escrow.deadline {
         return Err(EscrowError::NotOver { deadline: escrow.deadline, now });
     }
-    end(overlay, id, &escrow, Status::Refunded)?;
-    Ok(escrow)
+    end(overlay, id, &escrow, Status::Refunded, None)
 }

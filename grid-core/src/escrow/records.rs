@@ -68,6 +68,10 @@ pub struct Escrow {
     pub amount: u64,
     /// The last second in which the payment may be shown, since 1970.
     pub deadline: u64,
+    /// The least cover, for the owner, under which a payment counts that is not confirmed; 0 where none does.
+    pub cover: u128,
+    /// What is locked beside the value: the most of a guarantee's premium that is given back to who paid it.
+    pub premium: u128,
 }
 
 /// `keccak256(abi.encode(address owner, uint64 number))`: the number counts all escrows, from 0.
@@ -89,6 +93,8 @@ pub(crate) fn read(state: &dyn StateRead, id: &B256) -> Result<Option<Escrow>, S
         script_hash: fields.b256()?,
         amount: fields.u64()?,
         deadline: fields.u64()?,
+        cover: fields.u128()?,
+        premium: fields.u128()?,
     };
     fields.end()?;
     Ok(Some(escrow))
@@ -103,6 +109,8 @@ pub(super) fn store(overlay: &mut Overlay<'_>, id: &B256, escrow: &Escrow) {
     value.extend(escrow.script_hash);
     value.extend(escrow.amount.to_be_bytes());
     value.extend(escrow.deadline.to_be_bytes());
+    value.extend(escrow.cover.to_be_bytes());
+    value.extend(escrow.premium.to_be_bytes());
     overlay.set(keys::escrow(id), value);
 }
 

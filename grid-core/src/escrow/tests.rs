@@ -10,6 +10,7 @@ use crate::{
     ChainId, ChainKey, Family, Level, Security,
     bitcoin::{NetworkParams, tx::Tx},
     confirm::ConfirmationRule,
+    guarantee::{self, Guarantee},
     message::Message,
     modules::{ChainRecord, ChainStatus, ClientParams, abi::ESCROW, store_new_record},
     state::{Account, MemoryState, Overlay},
@@ -17,6 +18,7 @@ use crate::{
 
 const SELLER: Address = Address::repeat_byte(0x5e);
 const BUYER: Address = Address::repeat_byte(0xb0);
+const RELAYER: Address = Address::repeat_byte(0x4e);
 const RICH: u128 = 1_000_000;
 const START: u64 = 1_000;
 const SCRIPT: [u8; 3] = [0x51, 0x52, 0xae];
@@ -51,6 +53,7 @@ fn terms(chain: ChainKey, value: u128, amount: u64, deadline: u64) -> Terms {
         script: SCRIPT.to_vec().into(),
         amount,
         deadline,
+        guaranteed: None,
     }
 }
 
@@ -75,6 +78,22 @@ fn payment(number: u8, amounts: &[u64]) -> Tx {
     Tx::from_stripped(&serialize(&transaction)).unwrap()
 }
 
+/// A guarantee that cost so much.
+fn guarantee(premium: u128) -> Guarantee {
+    Guarantee {
+        status: guarantee::Status::Guaranteed,
+        chain: record().key(),
+        txid: B256::ZERO,
+        block: B256::ZERO,
+        height: 8,
+        deadline: 20,
+        cover: 50,
+        premium,
+        beneficiary: SELLER,
+        payer: RELAYER,
+    }
+}
+
 fn message(source: ChainKey, payload: &[u8]) -> Message {
     Message {
         source: source.0,
@@ -90,17 +109,20 @@ fn message(source: ChainKey, payload: &[u8]) -> Message {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Open { value: u128, amount: u64, secs: u64 },
-    Pay { escrow: usize, payment: usize },
+    Open { value: u128, amount: u64, secs: u64, guaranteed: Option<(u128, u128)> },
+    Pay { escrow: usize, payment: usize, premium: Option<u128> },
     Refund { escrow: usize },
     Pass { secs: u64 },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        2 => (1..RICH / 4, 1..60u64, 1..40u64)
-            .prop_map(|(value, amount, secs)| Step::Open { value, amount, secs }),
-        4 => (0..12usize, 0..4usize).prop_map(|(escrow, payment)| Step::Pay { escrow, payment }),
+        2 => (1..RICH / 4, 1..60u64, 1..40u64, proptest::option::of((0..3u128, 0..RICH / 8)))
+            .prop_map(|(value, amount, secs, guaranteed)| {
+                Step::Open { value, amount, secs, guaranteed }
+            }),
+        4 => (0..12usize, 0..4usize, proptest::option::of(0..RICH / 8))
+            .prop_map(|(escrow, payment, premium)| Step::Pay { escrow, payment, premium }),
         2 => (0..12usize).prop_map(|escrow| Step::Refund { escrow }),
         1 => (1..20u64).prop_map(|secs| Step::Pass { secs }),
     ];
@@ -124,21 +146,33 @@ proptest! {
         ];
         let outputs: usize = payments.iter().map(|tx| tx.inner().output.len()).sum();
         let (mut ids, mut now, mut released) = (Vec::new(), START, 0);
+        let mut premiums = 0;
         for step in steps {
             let before = overlay.checkpoint();
             let known = |at: usize| ids.get(at).copied().unwrap_or(B256::ZERO);
             let done = match step {
-                Step::Open { value, amount, secs } => {
-                    let opened = open(&mut overlay, &terms(chain, value, amount, now + secs), now);
-                    opened.map(|id| ids.push(id)).is_ok()
+                Step::Open { value, amount, secs, guaranteed } => {
+                    let guaranteed = guaranteed.map(|(cover, premium)| (U256::from(cover), U256::from(premium)));
+                    let terms = Terms { guaranteed, ..terms(chain, value, amount, now + secs) };
+                    let opened = open(&mut overlay, &terms, now);
+                    opened.map(|(id, _)| ids.push(id)).is_ok()
                 }
-                Step::Pay { escrow, payment } => {
+                Step::Pay { escrow, payment, premium } => {
                     let id = known(escrow);
                     let was = read_escrow(&overlay, &id).unwrap();
                     let found = message(chain, id.as_slice());
-                    let paid = receive(&mut overlay, &found, Some(&payments[payment]), now);
-                    if paid.is_ok() {
+                    let tx = Some(&payments[payment]);
+                    let guarantee = premium.map(guarantee);
+                    let asked = ask(&overlay, &found, tx, now);
+                    let paid = receive(&mut overlay, &found, tx, guarantee.as_ref(), now);
+                    prop_assert_eq!(asked.is_ok(), paid.is_ok());
+                    if let Ok(paid) = &paid {
                         let was = was.unwrap();
+                        let cover = asked.unwrap().map_or(0, |ask| ask.cover);
+                        prop_assert_eq!(cover, was.cover);
+                        let back = premium.map_or(0, |premium| premium.min(was.premium));
+                        prop_assert_eq!(paid.premium.map_or(0, |(_, back)| back), back);
+                        premiums += back;
                         prop_assert_eq!(was.status, Status::Open);
                         prop_assert!(now <= was.deadline);
                         released += 1;
@@ -161,15 +195,17 @@ proptest! {
             if !done {
                 overlay.rollback(before);
             }
-            let mut sums = [0u128; 3];
+            let (mut sums, mut held) = ([0u128; 3], 0);
             for id in &ids {
                 let escrow = read_escrow(&overlay, id).unwrap().unwrap();
                 sums[escrow.status as usize - 1] += escrow.value;
+                held += if escrow.status == Status::Open { escrow.value + escrow.premium } else { 0 };
             }
             let balance = |account| Account::read(&overlay, &account).unwrap().balance;
-            prop_assert_eq!(balance(ESCROW), U256::from(sums[0]));
+            prop_assert_eq!(balance(ESCROW), U256::from(held));
             prop_assert_eq!(balance(BUYER), U256::from(sums[1]));
-            prop_assert_eq!(balance(SELLER), U256::from(RICH - sums[0] - sums[1]));
+            prop_assert_eq!(balance(RELAYER), U256::from(premiums));
+            prop_assert_eq!(balance(SELLER), U256::from(RICH - held - sums[1] - premiums));
         }
         prop_assert!(released <= outputs);
     }
@@ -182,9 +218,9 @@ fn a_message_releases_by_its_chain_its_payload_and_its_payment_only() {
     let chain = record().key();
     store_new_record(&mut overlay, &record()).unwrap();
     Account { nonce: 0, balance: U256::from(RICH) }.store(&mut overlay, &SELLER);
-    let id = open(&mut overlay, &terms(chain, 7, 20, START), START - 1).unwrap();
+    let (id, _) = open(&mut overlay, &terms(chain, 7, 20, START), START - 1).unwrap();
     let mut receive = |source, payload: &[u8], tx: Option<&Tx>, now| {
-        super::receive(&mut overlay, &message(source, payload), tx, now).map(drop)
+        super::receive(&mut overlay, &message(source, payload), tx, None, now).map(drop)
     };
     let good = payment(1, &[20]);
     let (other, unpaid) = (ChainId::eip155(1).key(), EscrowError::Unpaid { amount: 20 });
@@ -211,6 +247,10 @@ fn bad_terms_lock_nothing() {
     store_new_record(&mut overlay, &record()).unwrap();
     Account { nonce: 0, balance: U256::from(RICH) }.store(&mut overlay, &SELLER);
     let good = || terms(chain, 7, 20, START + 1);
+    let guaranteed = |value, cover, premium| Terms {
+        guaranteed: Some((U256::from(cover), U256::from(premium))),
+        ..terms(chain, value, 20, START + 1)
+    };
     let other = ChainId::eip155(1).key();
     let cases = [
         (Terms { value: U256::ZERO, ..good() }, EscrowError::Nothing),
@@ -225,6 +265,10 @@ fn bad_terms_lock_nothing() {
             Terms { deadline: START, ..good() },
             EscrowError::Deadline { deadline: START, now: START },
         ),
+        (guaranteed(7, 0, 0), EscrowError::Cover),
+        (guaranteed(7, 9, 7), EscrowError::Premium { value: 7, premium: 7 }),
+        (guaranteed(7, 9, 8), EscrowError::Premium { value: 7, premium: 8 }),
+        (Terms { guaranteed: Some((U256::MAX, U256::ZERO)), ..good() }, EscrowError::Amount),
         (Terms { owner: BUYER, ..good() }, EscrowError::Funds { account: BUYER, amount: 7 }),
     ];
     for (terms, expected) in cases {

@@ -48,8 +48,8 @@ pub use records::{Guarantee, Holding, Status, guarantee_id};
 
 pub(crate) use genesis::apply as apply_genesis;
 pub(crate) use ops::{
-    Caller, Order, Source, chain_of, claim, deposit, leave, quote, request, set_terms, settle,
-    settle_in, withdraw,
+    Caller, Order, Source, chain_of, claim, covering, deposit, leave, quote, request, set_terms,
+    settle, settle_in, withdraw,
 };
 pub(crate) use params::read as read_params;
 pub(crate) use records::{read_book, read_guarantee, read_holding, read_open, read_terms};

@@ -389,6 +389,18 @@ pub(crate) fn claim(
     end(overlay, guarantee, Status::Defaulted)
 }
 
+/// A guarantee that is open, and whose block is on the best branch and not confirmed: who acts on its transaction now is covered.
+pub(crate) fn covering(
+    state: &dyn StateRead,
+    source: &Source<'_>,
+    id: &B256,
+    now_ms: u64,
+) -> Result<Guarantee, GuaranteeError> {
+    let guarantee = need_open(state, id)?;
+    covered(source, &need(state)?, &guarantee.block, now_ms)?;
+    Ok(guarantee)
+}
+
 /// The chain of an open guarantee.
 pub(crate) fn chain_of(state: &dyn StateRead, id: &B256) -> Result<ChainKey, GuaranteeError> {
     need_open(state, id).map(|guarantee| guarantee.chain)

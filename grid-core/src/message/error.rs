@@ -4,7 +4,7 @@ use alloy_primitives::{Address, B256};
 use thiserror::Error;
 
 use super::{bitcoin::HEADER_BYTES, records::State};
-use crate::state::StorageError;
+use crate::{guarantee::GuaranteeError, state::StorageError};
 
 /// Why a message is not sent or delivered. Unless it says so, the same call may succeed later.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -147,7 +147,7 @@ pub enum MessageError {
     /// An ordered message without an end would hold up those after it for ever.
     #[error("an ordered message needs a deadline")]
     NoDeadline,
-    /// Too late to be sent.
+    /// Too late to be sent, or to be delivered under a guarantee.
     #[error("the deadline {deadline} is over, it is {now}")]
     Deadline {
         /// The deadline, seconds since 1970.
@@ -175,6 +175,58 @@ pub enum MessageError {
     /// More than can be counted.
     #[error("the sender has no nonce left")]
     Nonce,
+    /// The route takes confirmed messages only.
+    #[error(
+        "the route from chain {source_key} takes no guaranteed deliveries: wait until the block is confirmed, or ask the governor for policy bit 8"
+    )]
+    Unconfirmed {
+        /// From.
+        source_key: B256,
+    },
+    /// The recipient takes confirmed messages only.
+    #[error(
+        "{0} takes this message from a confirmed block only: wait until it is, and deliver it by a proof"
+    )]
+    Unasked(B256),
+    /// The guarantee is not the one that the recipient asks for.
+    #[error(
+        "the recipient asks for a cover of {least} or more, paid to {expected}; the guarantee covers {found}, paid to {beneficiary}"
+    )]
+    Cover {
+        /// The least cover, smallest unit of GRID.
+        least: u128,
+        /// Who must be the beneficiary.
+        expected: Address,
+        /// The guarantee's cover.
+        found: u128,
+        /// Its beneficiary.
+        beneficiary: Address,
+    },
+    /// The guarantee is for something else.
+    #[error(
+        "the guarantee is for transaction {expected} of chain {covered}, the message is in {found} of chain {shown} (internal byte order)"
+    )]
+    OtherTransaction {
+        /// The chain of the guarantee.
+        covered: B256,
+        /// Its transaction.
+        expected: B256,
+        /// The chain of the message.
+        shown: B256,
+        /// Its transaction.
+        found: B256,
+    },
+    /// The guarantee stands behind another message.
+    #[error("guarantee {guarantee} stands behind message {message} already: one for each message")]
+    Used {
+        /// The guarantee.
+        guarantee: B256,
+        /// Its message.
+        message: B256,
+    },
+    /// The guarantee does not cover it, or not any more.
+    #[error("no delivery under this guarantee: {0}")]
+    Guarantee(#[from] GuaranteeError),
     /// No verdict.
     #[error(transparent)]
     Storage(#[from] StorageError),

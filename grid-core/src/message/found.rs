@@ -9,8 +9,8 @@ use super::{
     types::Message,
 };
 use crate::{
-    ChainId, ChainKey,
-    bitcoin::tx::Tx,
+    ChainKey,
+    bitcoin::{output::data, tx::Tx},
     modules::abi::Mailbox::Dispatched,
     proof::{Claim, CrossChainProof, Inclusion, ProvenLog},
 };
@@ -40,12 +40,8 @@ pub(crate) fn find(
         claim => claim,
     };
     let found = match (claim, &proof.inclusion) {
-        (Claim::BitcoinData { data, .. }, Inclusion::BitcoinData { tx, .. }) => {
-            let tx =
-                Tx::from_stripped(&tx.raw).map_err(|error| MessageError::Log(error.to_string()))?;
-            let sender = sender_of(&tx, evidence)?;
-            let message = spoken(data, sender, &proof.source, own)?;
-            Found { id: message.id(), message, emitter: None, tx: Some(tx) }
+        (Claim::BitcoinData { output, .. }, Inclusion::BitcoinData { tx, .. }) => {
+            return find_in((proof.source.key(), &tx.raw, *output), evidence, own);
         }
         (Claim::Receipt { log: Some(log), .. }, _) if evidence.is_empty() => emitted(log)?,
         (Claim::Receipt { log: Some(_), .. }, _) => {
@@ -63,14 +59,20 @@ pub(crate) fn find(
     Ok(found)
 }
 
-/// The message of an `OP_RETURN` output.
-fn spoken(
-    data: &[u8],
-    sender: B256,
-    source: &ChainId,
+/// The message in an output of a transaction without witness, of a chain of Bitcoin's family.
+///
+/// # Errors
+/// As [`find`].
+pub(crate) fn find_in(
+    (source, raw, output): (ChainKey, &[u8], u32),
+    evidence: &[u8],
     own: ChainKey,
-) -> Result<Message, MessageError> {
-    BitcoinNote::decode(data)?.message(source.key(), sender, own)
+) -> Result<Found, MessageError> {
+    let fault = |error: &dyn core::fmt::Display| MessageError::Log(error.to_string());
+    let tx = Tx::from_stripped(raw).map_err(|error| fault(&error))?;
+    let data = data(&tx, output).map_err(|error| fault(&error))?;
+    let message = BitcoinNote::decode(&data)?.message(source, sender_of(&tx, evidence)?, own)?;
+    Ok(Found { id: message.id(), message, emitter: None, tx: Some(tx) })
 }
 
 impl BitcoinNote {

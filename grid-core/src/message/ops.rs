@@ -92,6 +92,7 @@ pub(crate) fn send(
         block: B256::ZERO,
         anchor: here.height,
         at: here.height,
+        guarantee: None,
     };
     records::store(overlay, &message.id(), &record);
     Ok(message)
@@ -120,13 +121,9 @@ pub(crate) fn deliver(
         None if expired => (State::Expired, Outcome::Expired),
         None => (State::Delivered, Outcome::Delivered),
     };
-    if message.ordered && outcome != Outcome::Reaffirmed {
-        let lane = Lane::of(message);
-        let expected = records::next_nonce(overlay, &lane)?;
-        if message.nonce != expected {
-            return Err(MessageError::Order { expected, found: message.nonce });
-        }
-        records::advance(overlay, &lane, message.nonce)?;
+    if outcome != Outcome::Reaffirmed {
+        check_turn(overlay, message)?;
+        advance(overlay, message)?;
     }
     if outcome == Outcome::Delivered {
         route.check(overlay, message)?;
@@ -142,9 +139,27 @@ pub(crate) fn deliver(
         block: evidence.block,
         anchor: evidence.anchor,
         at: here.height,
+        guarantee: None,
     };
     records::store(overlay, id, &record);
     Ok(outcome)
+}
+
+/// Refuses an ordered message that is not its sender's next one.
+pub(super) fn check_turn(state: &dyn StateRead, message: &Message) -> Result<(), MessageError> {
+    if !message.ordered {
+        return Ok(());
+    }
+    let (expected, found) = (records::next_nonce(state, &Lane::of(message))?, message.nonce);
+    if found == expected { Ok(()) } else { Err(MessageError::Order { expected, found }) }
+}
+
+/// After an ordered message it is the next one's turn.
+pub(super) fn advance(overlay: &mut Overlay<'_>, message: &Message) -> Result<(), MessageError> {
+    if message.ordered {
+        records::advance(overlay, &Lane::of(message), message.nonce)?;
+    }
+    Ok(())
 }
 
 fn check_emitter(found: &Found, mailbox: Address) -> Result<(), MessageError> {
@@ -169,7 +184,7 @@ fn is_loose(state: &dyn StateRead, record: &Record) -> Result<bool, MessageError
     Ok(match record.state {
         State::Breached => true,
         State::Delivered => broken(state, record)?.is_some(),
-        State::Sent | State::Expired => false,
+        State::Sent | State::Expired | State::Guaranteed => false,
     })
 }
 
@@ -188,7 +203,7 @@ pub(crate) fn report(overlay: &mut Overlay<'_>, id: &B256) -> Result<(Record, Cu
     let cut = match state {
         State::Delivered => broken(overlay, &record)?,
         State::Breached => return Err(MessageError::Known),
-        State::Sent | State::Expired => None,
+        State::Sent | State::Expired | State::Guaranteed => None,
     };
     let cut = cut.ok_or(MessageError::NotBroken { id: *id, state })?;
     records::store(overlay, id, &Record { state: State::Breached, ..record });

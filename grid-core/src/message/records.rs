@@ -22,6 +22,8 @@ pub enum State {
     Expired = 3,
     /// Took effect here, and lost the block that it stood on.
     Breached = 4,
+    /// Took effect here before its block was confirmed, under a guarantee.
+    Guaranteed = 5,
 }
 
 impl State {
@@ -33,6 +35,7 @@ impl State {
             2 => Some(Self::Delivered),
             3 => Some(Self::Expired),
             4 => Some(Self::Breached),
+            5 => Some(Self::Guaranteed),
             _ => None,
         }
     }
@@ -45,11 +48,13 @@ impl fmt::Display for State {
             Self::Delivered => "delivered",
             Self::Expired => "expired",
             Self::Breached => "breached",
+            Self::Guaranteed => "guaranteed",
         })
     }
 }
 
-/// What is kept of a message. Of one that was sent from here the block is this chain's, without its hash.
+/// What is kept of a message. Of one that was sent from here the block is this chain's, without its hash; of a guaranteed one
+/// it is the one that its transaction was covered in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record {
     /// How it stands.
@@ -62,10 +67,12 @@ pub struct Record {
     pub height: u64,
     /// Hash of that block, internal byte order.
     pub block: B256,
-    /// The Grid block whose index showed that block.
+    /// The Grid block whose index showed that block; of a guaranteed one the Grid block in which this was recorded.
     pub anchor: u64,
     /// The Grid block in which this was recorded.
     pub at: u64,
+    /// The guarantee that a guaranteed one took effect under.
+    pub guarantee: Option<B256>,
 }
 
 /// A message's record.
@@ -82,6 +89,7 @@ pub(crate) fn read(state: &dyn StateRead, id: &B256) -> Result<Option<Record>, S
         block: fields.b256()?,
         anchor: fields.u64()?,
         at: fields.u64()?,
+        guarantee: if fields.is_empty() { None } else { Some(fields.b256()?) },
     };
     fields.end()?;
     Ok(Some(record))
@@ -95,7 +103,25 @@ pub(super) fn store(overlay: &mut Overlay<'_>, id: &B256, record: &Record) {
     value.extend(record.block);
     value.extend(record.anchor.to_be_bytes());
     value.extend(record.at.to_be_bytes());
+    value.extend(record.guarantee.iter().flatten());
     overlay.set(keys::message(id), value);
+}
+
+/// The message that a guarantee stands behind.
+pub(super) fn covered(
+    state: &dyn StateRead,
+    guarantee: &B256,
+) -> Result<Option<B256>, StorageError> {
+    let Some(bytes) = state.read(&keys::message_cover(guarantee))? else { return Ok(None) };
+    let mut fields = Fields::new(&bytes, "message of a guarantee");
+    let id = fields.b256()?;
+    fields.end()?;
+    Ok(Some(id))
+}
+
+/// Uses a guarantee up for a message.
+pub(super) fn cover(overlay: &mut Overlay<'_>, guarantee: &B256, message: &B256) {
+    overlay.set(keys::message_cover(guarantee), message.to_vec());
 }
 
 /// The messages that are numbered together.

@@ -11,11 +11,12 @@ use crate::state::{Fields, Overlay, StateRead, StorageError, keys};
 /// The rules of a route. One of the two chains is the main chain itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Route {
-    /// Bit 0: open. Bit 1: listed senders only. Bit 2: listed recipients only.
+    /// Bit 0: open. Bit 1: listed senders only. Bit 2: listed recipients only. Bit 3: guaranteed deliveries too.
     pub policy: u8,
     /// The most bytes of a payload.
     pub max_payload: u32,
-    /// Confirmed headers above the message's block that a delivery needs, on top of the chain's own rule.
+    /// Confirmed headers above the message's block that a delivery needs, on top of the chain's own rule. A guaranteed one
+    /// needs none.
     pub min_depth: u64,
     /// The contract whose events are messages; zero where the source is a chain of Bitcoin's family, and for sending.
     pub mailbox: Address,
@@ -55,6 +56,9 @@ impl Route {
     /// To listed recipients only.
     pub const LISTED_RECIPIENTS: u8 = 4;
 
+    /// Also from blocks that are not confirmed, to recipients that accept a guarantee for it.
+    pub const GUARANTEED: u8 = 8;
+
     /// Whether anything passes.
     #[must_use]
     pub const fn is_open(&self) -> bool {
@@ -62,8 +66,9 @@ impl Route {
     }
 
     fn validate(&self) -> Result<(), MessageError> {
-        if self.policy > Self::OPEN | Self::LISTED_SENDERS | Self::LISTED_RECIPIENTS {
-            return Err(MessageError::Route("the policy is 0 to 7"));
+        let bits = Self::OPEN | Self::LISTED_SENDERS | Self::LISTED_RECIPIENTS | Self::GUARANTEED;
+        if self.policy > bits {
+            return Err(MessageError::Route("the policy is 0 to 15"));
         }
         if usize::try_from(self.max_payload).is_ok_and(|most| most <= MAX_PAYLOAD) {
             return Ok(());

@@ -11,6 +11,7 @@ use super::*;
 use crate::{
     ChainId, ChainKey,
     bitcoin::tx::Tx,
+    guarantee::{Guarantee, Status},
     state::{MemoryState, Overlay},
 };
 
@@ -69,10 +70,50 @@ fn try_deliver(
     result
 }
 
+/// Height of the block that all guarantees are for.
+const COVERED_AT: u64 = 30;
+/// Who pays for a guarantee that covers too little.
+const POOR: u8 = 4;
+
+/// A guarantee of every message's transaction.
+fn guarantee(by: u8) -> Guarantee {
+    Guarantee {
+        status: Status::Guaranteed,
+        chain: source(),
+        txid: B256::ZERO,
+        block: B256::repeat_byte(0xb1),
+        height: COVERED_AT,
+        deadline: 99,
+        cover: if by == POOR { 4 } else { 5 },
+        premium: 1,
+        beneficiary: Address::repeat_byte(0xbe),
+        payer: Address::repeat_byte(by),
+    }
+}
+
+fn try_covered(
+    overlay: &mut Overlay<'_>,
+    here: &Here,
+    message: &Message,
+    by: u8,
+) -> Result<(), MessageError> {
+    let before = overlay.checkpoint();
+    let ask = Ask { cover: 5, beneficiary: Address::repeat_byte(0xbe), premium: 0 };
+    let found = found(message);
+    let result = check_covered(overlay, here, &found)
+        .and_then(|()| deliver_covered(overlay, here, &found, (&guarantee(by), &ask)));
+    if result.is_err() {
+        overlay.rollback(before);
+    }
+    result
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     /// Somebody delivers a message, found at a height, by a proof of an older Grid block.
     Deliver { which: usize, height: u64, back: u64 },
+    /// Somebody delivers a message under a guarantee of its transaction.
+    Covered { which: usize, by: u8 },
     /// The source's index is cut back.
     Cut { from: u64 },
     /// Somebody reports a message.
@@ -85,6 +126,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => (0..MESSAGES, 0..20u64, 1..6u64)
             .prop_map(|(which, height, back)| Step::Deliver { which, height, back }),
+        3 => (0..MESSAGES, 0..5u8).prop_map(|(which, by)| Step::Covered { which, by }),
         1 => (0..20u64).prop_map(|from| Step::Cut { from }),
         1 => (0..MESSAGES).prop_map(|which| Step::Report { which }),
         2 => (1..4u64, 0..40u64).prop_map(|(blocks, secs)| Step::Pass { blocks, secs }),
@@ -99,6 +141,8 @@ struct Model {
     states: BTreeMap<usize, (State, u64, u64)>,
     effects: Vec<usize>,
     next: u64,
+    /// Which message each guarantee stands behind.
+    covers: BTreeMap<u8, usize>,
 }
 
 impl Model {
@@ -143,6 +187,25 @@ impl Model {
         self.effects.push(which);
         Some(Outcome::Delivered)
     }
+
+    /// Whether a delivery under a guarantee is taken. Expired messages are for confirmed blocks to show.
+    fn covered(
+        &mut self,
+        (which, message): (usize, &Message),
+        by: u8,
+        (at, now): (u64, u64),
+    ) -> bool {
+        let turn = !message.ordered || message.nonce == self.next;
+        let known = self.states.contains_key(&which) || self.covers.contains_key(&by);
+        if known || message.is_expired(now) || !turn || by == POOR {
+            return false;
+        }
+        self.next += u64::from(message.ordered);
+        self.states.insert(which, (State::Guaranteed, at, COVERED_AT));
+        self.effects.push(which);
+        self.covers.insert(by, which);
+        true
+    }
 }
 
 proptest! {
@@ -154,7 +217,8 @@ proptest! {
     fn every_message_takes_effect_once(steps in steps()) {
         let state = MemoryState::new();
         let mut overlay = Overlay::new(&state);
-        store_route(&mut overlay, source().0, own().0, &open_route()).unwrap();
+        let route = Route { policy: Route::OPEN | Route::GUARANTEED, ..open_route() };
+        store_route(&mut overlay, source().0, own().0, &route).unwrap();
         // Half of them ordered; some with an end, all the ordered ones.
         let messages: Vec<_> = (0..MESSAGES)
             .map(|at| {
@@ -174,6 +238,12 @@ proptest! {
                     let done =
                         try_deliver(&mut overlay, &here(height, now), &messages[which], &evidence);
                     prop_assert_eq!(done.clone().ok(), expected, "{:?}", done);
+                }
+                Step::Covered { which, by } => {
+                    let at = (height, now);
+                    let expected = model.covered((which, &messages[which]), by, at);
+                    let done = try_covered(&mut overlay, &here(height, now), &messages[which], by);
+                    prop_assert_eq!(done.is_ok(), expected, "{:?}", done);
                 }
                 Step::Cut { from } => {
                     model.cuts.push((height, from));
@@ -205,6 +275,10 @@ proptest! {
             let record = read_message(&overlay, &message.id()).unwrap();
             let found = record.map(|record| (record.state, record.anchor, record.height));
             prop_assert_eq!(found, model.states.get(&at).copied());
+            let covers: Vec<_> = model.covers.iter().filter(|(_, which)| **which == at).collect();
+            let cover = record.and_then(|record| record.guarantee);
+            prop_assert_eq!(cover, covers.first().map(|(by, _)| guarantee(**by).id()));
+            prop_assert!(covers.len() < 2);
             let known = is_known(&overlay, &message.id()).unwrap();
             prop_assert_eq!(known, model.states.contains_key(&at) && !model.loose(at));
         }
@@ -327,7 +401,7 @@ fn routes_filter_before_anything_is_written() {
         assert!(matches!(go(Some(listed), at), Err(MessageError::NotListed { .. })));
     }
     assert!(
-        store_route(&mut overlay, ends.0, ends.1, &Route { policy: 8, ..open_route() }).is_err()
+        store_route(&mut overlay, ends.0, ends.1, &Route { policy: 16, ..open_route() }).is_err()
     );
     let large = Route { max_payload: 4_097, ..open_route() };
     assert!(store_route(&mut overlay, ends.0, ends.1, &large).is_err());

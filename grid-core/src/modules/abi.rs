@@ -133,6 +133,8 @@ sol! {
         event Breached(bytes32 indexed id, bytes32 indexed source, uint64 height, bytes32 blockHash, uint64 fromHeight, uint64 depth, bytes32 tipHash, uint64 gridHeight);
         /// A message that had lost its block stands on another one.
         event Reaffirmed(bytes32 indexed id, bytes32 indexed source, uint64 height, bytes32 blockHash);
+        /// A message takes effect before its block is confirmed, under a guarantee; `Delivered` is emitted too.
+        event Guaranteed(bytes32 indexed id, bytes32 indexed source, bytes32 indexed guarantee, uint64 height, bytes32 blockHash);
         /// What may pass between two chains changed.
         event RouteChanged(bytes32 indexed source, bytes32 indexed destination, uint8 policy, uint32 maxPayload, uint64 minDepth, address mailbox);
         /// An account was put on a route's list of senders (or of recipients), or taken off it.
@@ -143,9 +145,16 @@ sol! {
         /// Delivers the message that a proof in its binary form shows. For a message of a Bitcoin transaction `evidence` is the
         /// transaction that its first input spends, without witness; otherwise it is empty.
         function deliver(bytes proof, bytes evidence) external returns (bytes32 id, uint8 state);
+        /// Delivers the message in an output of a Bitcoin transaction, without witness, whose block is tracked and not confirmed,
+        /// under an open guarantee of that transaction; `evidence` as in `deliver`.
+        function deliverGuaranteed(bytes32 guarantee, bytes transaction, uint32 output, bytes evidence) external returns (bytes32 id);
+        /// The guarantee under which such a message would be taken now: the least cover, who must be its beneficiary, and the most of
+        /// the premium that its payer gets back; refused where no guarantee is enough.
+        function askOf(bytes32 source, bytes transaction, uint32 output, bytes evidence) external view returns (bytes32 id, uint256 cover, address beneficiary, uint256 premium);
         /// Marks a message that took effect and lost its block.
         function report(bytes32 id) external;
-        /// Sets what may pass; the governor only. Bits of the policy: 1 open, 2 listed senders only, 4 listed recipients only.
+        /// Sets what may pass; the governor only. Bits of the policy: 1 open, 2 listed senders only, 4 listed recipients
+        /// only, 8 guaranteed deliveries too.
         function setRoute(bytes32 source, bytes32 destination, uint8 policy, uint32 maxPayload, uint64 minDepth, address mailbox) external;
         /// Puts an account on a route's list of senders (or of recipients), or takes it off; the governor only.
         function setListed(bytes32 source, bytes32 destination, bytes32 account, bool sender, bool listed) external;
@@ -155,10 +164,10 @@ sol! {
         function isListed(bytes32 source, bytes32 destination, bytes32 account, bool sender) external view returns (bool listed);
         /// The number of a sender's next message: of one to be sent from here, or of an ordered one to take effect here.
         function nextNonce(bytes32 source, bytes32 destination, bytes32 sender, bool ordered) external view returns (uint64 nonce);
-        /// How a message stands (0 unknown, 1 sent, 2 delivered, 3 expired, 4 breached), the source's block with it, the Grid block
-        /// whose index showed that block, the one that recorded the message, and, where it took effect and its block is gone, the
-        /// lowest height that was cut off and the Grid block that did it.
-        function messageOf(bytes32 id) external view returns (uint8 state, bytes32 source, bytes32 destination, uint64 height, bytes32 blockHash, uint64 anchor, uint64 gridHeight, uint64 brokenFrom, uint64 brokenAt);
+        /// How a message stands (0 unknown, 1 sent, 2 delivered, 3 expired, 4 breached, 5 guaranteed), the source's block with it, the
+        /// Grid block whose index showed that block, the one that recorded the message; where it took effect and its block is gone, the
+        /// lowest height that was cut off and the Grid block that did it; of a guaranteed one the guarantee, and that one's status.
+        function messageOf(bytes32 id) external view returns (uint8 state, bytes32 source, bytes32 destination, uint64 height, bytes32 blockHash, uint64 anchor, uint64 gridHeight, uint64 brokenFrom, uint64 brokenAt, bytes32 guarantee, uint8 guaranteeStatus);
     }
 
     /// Cover for transactions of slow chains that are not confirmed yet. Amounts are in the smallest unit of GRID,
@@ -284,6 +293,11 @@ sol! {
     interface Escrow {
         /// GRID was locked.
         event Opened(bytes32 indexed id, address indexed owner, address indexed payee, uint256 value, bytes32 chain, bytes script, uint64 amount, uint64 deadline);
+        /// The escrow takes a payment that is not confirmed under a guarantee of at least `cover` for its owner, and gives up to
+        /// `premium` back to who paid for it.
+        event Asked(bytes32 indexed id, uint256 cover, uint256 premium);
+        /// Who paid for the guarantee of a payment that was not confirmed has that much of its premium back.
+        event PremiumPaid(bytes32 indexed id, address indexed payer, uint256 premium);
         /// The payment was shown by a message: the payee has the GRID.
         event Released(bytes32 indexed id, address indexed payee, bytes32 indexed message, uint256 value);
         /// The deadline passed: the owner has the GRID back.
@@ -292,9 +306,12 @@ sol! {
         /// Locks the value for a payee, until a message from a chain of Bitcoin's family names the escrow in a transaction that
         /// pays at least `amount` satoshis to `script`, at most until `deadline`, in seconds since 1970.
         function open(bytes32 chain, bytes script, uint64 amount, address payee, uint64 deadline) external payable returns (bytes32 id);
+        /// As `open`, and takes a payment that is not confirmed under a guarantee of at least `cover` with the caller as beneficiary.
+        /// `premium` is taken out of the value; as much of it as the guarantee cost goes to who paid for it, the rest back to the caller.
+        function openGuaranteed(bytes32 chain, bytes script, uint64 amount, address payee, uint64 deadline, uint256 cover, uint256 premium) external payable returns (bytes32 id);
         /// Gives an escrow back to its owner after the deadline; anybody may call.
         function refund(bytes32 id) external;
         /// How an escrow stands (0 unknown, 1 open, 2 released, 3 refunded), and its terms.
-        function escrowOf(bytes32 id) external view returns (uint8 status, address owner, address payee, uint256 value, bytes32 chain, bytes32 scriptHash, uint64 amount, uint64 deadline);
+        function escrowOf(bytes32 id) external view returns (uint8 status, address owner, address payee, uint256 value, bytes32 chain, bytes32 scriptHash, uint64 amount, uint64 deadline, uint256 cover, uint256 premium);
     }
 }

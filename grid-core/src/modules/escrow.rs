@@ -1,6 +1,6 @@
 //! `Escrow`: GRID that a Bitcoin payment releases. The rules are [`crate::escrow`]'s.
 
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::{SolCall, SolInterface};
 
 use super::{
@@ -14,7 +14,8 @@ use super::{
 use crate::{
     ChainKey,
     escrow::{self, EscrowError, Terms, read_escrow},
-    message::Found,
+    guarantee::Guarantee,
+    message::{Ask, Found},
     state::{StateRead, keys},
 };
 
@@ -32,7 +33,7 @@ impl Module for EscrowModule {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn prefix(&self) -> u8 {
@@ -51,7 +52,16 @@ impl Module for EscrowModule {
         let call = Calls::abi_decode_validate(input)
             .map_err(|error| CallError::revert(format!("Escrow: bad call data: {error}")))?;
         match call {
-            Calls::open(call) => open(env, call),
+            Calls::open(call) => {
+                let Escrow::openCall { chain, script, amount, payee, deadline } = call;
+                open(env, chain, (script, amount), payee, deadline, None)
+            }
+            Calls::openGuaranteed(call) => {
+                let guaranteed = Some((call.cover, call.premium));
+                let Escrow::openGuaranteedCall { chain, script, amount, payee, deadline, .. } =
+                    call;
+                open(env, chain, (script, amount), payee, deadline, guaranteed)
+            }
             Calls::refund(call) => refund(env, call.id),
             Calls::escrowOf(call) => {
                 env.not_payable()?;
@@ -80,31 +90,35 @@ fn charge(env: &mut Env<'_, '_>, reads: usize, writes: usize) -> Result<(), Call
     env.gas.charge_each(writes, gas::WRITE)
 }
 
-/// `open`.
-fn open(env: &mut Env<'_, '_>, call: Escrow::openCall) -> Result<Vec<u8>, CallError> {
+/// `open` and `openGuaranteed`.
+fn open(
+    env: &mut Env<'_, '_>,
+    chain: B256,
+    (script, amount): (Bytes, u64),
+    payee: Address,
+    deadline: u64,
+    guaranteed: Option<(U256, U256)>,
+) -> Result<Vec<u8>, CallError> {
     charge(env, 4, 4)?;
-    let terms = Terms {
-        owner: env.caller,
-        payee: call.payee,
-        value: env.value,
-        chain: ChainKey(call.chain),
-        script: call.script,
-        amount: call.amount,
-        deadline: call.deadline,
-    };
+    let (owner, value, chain) = (env.caller, env.value, ChainKey(chain));
+    let terms = Terms { owner, payee, value, chain, script, amount, deadline, guaranteed };
     let now = now_secs(env);
-    let id = escrow::open(env.overlay, &terms, now)?;
+    let (id, opened) = escrow::open(env.overlay, &terms, now)?;
     let event = Escrow::Opened {
         id,
-        owner: terms.owner,
-        payee: terms.payee,
-        value: terms.value,
-        chain: terms.chain.0,
+        owner,
+        payee,
+        value: U256::from(opened.value),
+        chain: chain.0,
         script: terms.script,
-        amount: terms.amount,
-        deadline: terms.deadline,
+        amount,
+        deadline,
     };
     env.log(ESCROW, &event);
+    if opened.cover > 0 {
+        let (cover, premium) = (U256::from(opened.cover), U256::from(opened.premium));
+        env.log(ESCROW, &Escrow::Asked { id, cover, premium });
+    }
     Ok(Escrow::openCall::abi_encode_returns(&id))
 }
 
@@ -113,21 +127,42 @@ fn refund(env: &mut Env<'_, '_>, id: B256) -> Result<Vec<u8>, CallError> {
     env.not_payable()?;
     charge(env, 3, 3)?;
     let now = now_secs(env);
-    let ended = escrow::refund(env.overlay, &id, now)?;
-    let (owner, value) = (ended.owner, U256::from(ended.value));
+    let paid = escrow::refund(env.overlay, &id, now)?;
+    let (owner, value) = (paid.to, U256::from(paid.value));
     env.log(ESCROW, &Escrow::Refunded { id, owner, value });
     Ok(Vec::new())
 }
 
-/// Takes a message that the mailbox delivers.
-pub(super) fn receive(env: &mut Env<'_, '_>, found: &Found) -> Result<(), CallError> {
+/// Charges for what a message's transaction is searched for.
+fn charge_outputs(env: &mut Env<'_, '_>, found: &Found) -> Result<(), CallError> {
     let outputs = found.tx.as_ref().map_or(0, |tx| tx.inner().output.len());
-    charge(env, 3, 4)?;
-    env.gas.charge_each(outputs, gas::READ)?;
+    env.gas.charge_each(outputs, gas::READ)
+}
+
+/// The guarantee that an escrow asks for, to take a message before it is confirmed.
+pub(super) fn ask(env: &mut Env<'_, '_>, found: &Found) -> Result<Option<Ask>, CallError> {
+    charge(env, 1, 0)?;
+    charge_outputs(env, found)?;
     let now = now_secs(env);
-    let (id, ended) = escrow::receive(env.overlay, &found.message, found.tx.as_ref(), now)?;
-    let (payee, value, message) = (ended.payee, U256::from(ended.value), found.id);
+    Ok(escrow::ask(env.overlay, &found.message, found.tx.as_ref(), now)?)
+}
+
+/// Takes a message that the mailbox delivers, under a guarantee where it is not confirmed.
+pub(super) fn receive(
+    env: &mut Env<'_, '_>,
+    found: &Found,
+    guarantee: Option<&Guarantee>,
+) -> Result<(), CallError> {
+    charge(env, 5, 6)?;
+    charge_outputs(env, found)?;
+    let now = now_secs(env);
+    let (tx, message) = (found.tx.as_ref(), found.id);
+    let paid = escrow::receive(env.overlay, &found.message, tx, guarantee, now)?;
+    let (id, payee, value) = (paid.id, paid.to, U256::from(paid.value));
     env.log(ESCROW, &Escrow::Released { id, payee, message, value });
+    if let Some((payer, premium)) = paid.premium {
+        env.log(ESCROW, &Escrow::PremiumPaid { id, payer, premium: U256::from(premium) });
+    }
     Ok(())
 }
 
@@ -142,6 +177,8 @@ fn shown(state: &dyn StateRead, id: &B256) -> Result<Escrow::escrowOfReturn, Cal
         scriptHash: B256::ZERO,
         amount: 0,
         deadline: 0,
+        cover: U256::ZERO,
+        premium: U256::ZERO,
     };
     Ok(read_escrow(state, id)?.map_or(none, |found| Escrow::escrowOfReturn {
         status: found.status as u8,
@@ -152,5 +189,7 @@ fn shown(state: &dyn StateRead, id: &B256) -> Result<Escrow::escrowOfReturn, Cal
         scriptHash: found.script_hash,
         amount: found.amount,
         deadline: found.deadline,
+        cover: U256::from(found.cover),
+        premium: U256::from(found.premium),
     }))
 }

@@ -49,10 +49,10 @@ impl From<TxProof> for Guarantee::BitcoinTx {
 }
 
 /// Lets a function look at a chain, with the client that the block has loaded.
-fn with_source<T>(
+pub(super) fn with_source<T, E: Into<CallError>>(
     env: &mut Env<'_, '_>,
     chain: ChainKey,
-    look: impl FnOnce(&mut Overlay<'_>, &Source<'_>) -> Result<T, GuaranteeError>,
+    look: impl FnOnce(&mut Overlay<'_>, &Source<'_>) -> Result<T, E>,
 ) -> Result<T, CallError> {
     env.gas.charge(gas::CLIENT_LOAD)?;
     env.gas.charge_each(2, gas::READ)?;
@@ -63,7 +63,7 @@ fn with_source<T>(
     let source = Source { record: &record, tree: client.tree(), confirmed };
     let found = look(env.overlay, &source);
     env.clients.put(chain, client);
-    Ok(found?)
+    found.map_err(Into::into)
 }
 
 /// Charges for a chain's list of open guarantees.

@@ -10,11 +10,12 @@ use super::{
         Mailbox::{self, MailboxCalls as Calls},
         SYSTEM_CONTRACTS,
     },
-    escrow, gas, proofs,
+    covered, escrow, gas, proofs,
     registry::{only_governor, required},
 };
 use crate::{
     ChainId, ChainKey,
+    guarantee::GuaranteeError,
     message::{
         self, Evidence, Found, Here, Lane, MAX_PAYLOAD, MessageError, Order, Outcome, Party, Route,
         State, address_of,
@@ -37,7 +38,7 @@ impl Module for MailboxModule {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn prefix(&self) -> u8 {
@@ -61,6 +62,9 @@ impl Module for MailboxModule {
                 let found = message::find(&proof, &call.evidence, own)?;
                 Ok(message::is_known(state, &found.id)?)
             }
+            Calls::deliverGuaranteed(call) => {
+                covered::is_known(state, &call, own_key(Constants::read(state)?.chain_id))
+            }
             Calls::report(call) => {
                 let record = message::read_message(state, &call.id)?;
                 Ok(record.is_some_and(|record| record.state == State::Breached))
@@ -74,6 +78,7 @@ impl Module for MailboxModule {
         match decode(input)? {
             Calls::send(call) => send(env, call),
             Calls::deliver(call) => deliver(env, &call),
+            Calls::deliverGuaranteed(call) => covered::deliver(env, &call),
             Calls::report(call) => report(env, call.id),
             Calls::setRoute(call) => set_route(env, &call),
             Calls::setListed(call) => set_listed(env, &call),
@@ -85,7 +90,8 @@ impl Module for MailboxModule {
 impl From<MessageError> for CallError {
     fn from(error: MessageError) -> Self {
         match error {
-            MessageError::Storage(error) => Self::Storage(error),
+            MessageError::Storage(error)
+            | MessageError::Guarantee(GuaranteeError::Storage(error)) => Self::Storage(error),
             MessageError::Known => Self::AlreadyKnown,
             refused => Self::Revert(refused.to_string()),
         }
@@ -97,7 +103,7 @@ fn decode(input: &[u8]) -> Result<Calls, CallError> {
         .map_err(|error| CallError::revert(format!("Mailbox: bad call data: {error}")))
 }
 
-fn charge(env: &mut Env<'_, '_>, reads: usize, writes: usize) -> Result<(), CallError> {
+pub(super) fn charge(env: &mut Env<'_, '_>, reads: usize, writes: usize) -> Result<(), CallError> {
     env.gas.charge_each(reads, gas::READ)?;
     env.gas.charge_each(writes, gas::WRITE)
 }
@@ -106,7 +112,7 @@ fn own_key(chain_id: u64) -> ChainKey {
     ChainId::eip155(chain_id).key()
 }
 
-fn here(env: &Env<'_, '_>) -> Here {
+pub(super) fn here(env: &Env<'_, '_>) -> Here {
     Here {
         own: own_key(env.block.chain_id),
         height: env.block.height,
@@ -170,18 +176,7 @@ fn tell(env: &mut Env<'_, '_>, found: &Found, evidence: &Evidence, outcome: Outc
     let (id, message) = (found.id, &found.message);
     let (source, height) = (message.source, evidence.height);
     match outcome {
-        Outcome::Delivered => env.log(
-            MAILBOX,
-            &Mailbox::Delivered {
-                id,
-                source,
-                recipient: message.recipient,
-                sender: message.sender,
-                nonce: message.nonce,
-                height,
-                payload: message.payload.clone(),
-            },
-        ),
+        Outcome::Delivered => tell_delivered(env, found, height),
         Outcome::Expired => {
             env.log(MAILBOX, &Mailbox::Expired { id, source, deadline: message.deadline });
         }
@@ -191,11 +186,26 @@ fn tell(env: &mut Env<'_, '_>, found: &Found, evidence: &Evidence, outcome: Outc
     }
 }
 
+/// Tells that a message takes effect.
+pub(super) fn tell_delivered(env: &mut Env<'_, '_>, found: &Found, height: u64) {
+    let Found { id, message, .. } = found;
+    let event = Mailbox::Delivered {
+        id: *id,
+        source: message.source,
+        recipient: message.recipient,
+        sender: message.sender,
+        nonce: message.nonce,
+        height,
+        payload: message.payload.clone(),
+    };
+    env.log(MAILBOX, &event);
+}
+
 /// Gives a message to its recipient: an account learns of it from the event, a system contract acts.
 fn hand_over(env: &mut Env<'_, '_>, found: &Found) -> Result<(), CallError> {
     let recipient = found.message.recipient;
     match address_of(&recipient) {
-        Some(ESCROW) => escrow::receive(env, found),
+        Some(ESCROW) => escrow::receive(env, found, None),
         Some(address) if !SYSTEM_CONTRACTS.contains(&address) => Ok(()),
         _ => Err(MessageError::Recipient(recipient).into()),
     }
@@ -270,7 +280,7 @@ fn set_listed(env: &mut Env<'_, '_>, call: &Mailbox::setListedCall) -> Result<Ve
 /// Calls that change nothing.
 fn view(env: &mut Env<'_, '_>, call: &Calls) -> Result<Vec<u8>, CallError> {
     use Mailbox::*;
-    charge(env, 2, 0)?;
+    charge(env, 3, 0)?;
     let state: &dyn StateRead = &*env.overlay;
     Ok(match call {
         Calls::routeOf(call) => {
@@ -293,6 +303,7 @@ fn view(env: &mut Env<'_, '_>, call: &Calls) -> Result<Vec<u8>, CallError> {
             let lane = Lane { source, destination, sender, ordered };
             nextNonceCall::abi_encode_returns(&message::next_nonce(state, &lane)?)
         }
+        Calls::askOf(call) => return covered::ask_of(env, call),
         Calls::messageOf(call) => messageOfCall::abi_encode_returns(&shown(state, &call.id)?),
         _ => return Err(CallError::revert("Mailbox: not a view")),
     })
@@ -311,11 +322,14 @@ fn shown(state: &dyn StateRead, id: &B256) -> Result<Mailbox::messageOfReturn, C
             gridHeight: 0,
             brokenFrom: 0,
             brokenAt: 0,
+            guarantee: B256::ZERO,
+            guaranteeStatus: 0,
         });
     };
     let cuts = message::read_cuts(state, record.source)?;
     let took_effect = matches!(record.state, State::Delivered | State::Breached);
     let cut = cuts.broken(record.anchor, record.height).filter(|_| took_effect);
+    let (guarantee, guarantee_status) = covered::standing(state, record.guarantee)?;
     Ok(Mailbox::messageOfReturn {
         state: record.state as u8,
         source: record.source.0,
@@ -326,5 +340,7 @@ fn shown(state: &dyn StateRead, id: &B256) -> Result<Mailbox::messageOfReturn, C
         gridHeight: record.at,
         brokenFrom: cut.map_or(0, |cut| cut.from),
         brokenAt: cut.map_or(0, |cut| cut.at),
+        guarantee,
+        guaranteeStatus: guarantee_status,
     })
 }

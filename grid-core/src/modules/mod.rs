@@ -9,6 +9,7 @@
 
 pub mod abi;
 mod committee;
+mod covered;
 mod env;
 mod escrow;
 pub mod gas;

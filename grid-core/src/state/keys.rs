@@ -272,6 +272,12 @@ pub fn message_cuts(chain: ChainKey) -> Vec<u8> {
     key(MAILBOX, 0x05, &[chain.0.as_slice()])
 }
 
+/// The message that a guarantee stands behind.
+#[must_use]
+pub fn message_cover(guarantee: &B256) -> Vec<u8> {
+    key(MAILBOX, 0x06, &[guarantee.as_slice()])
+}
+
 /// An escrow.
 #[must_use]
 pub fn escrow(id: &B256) -> Vec<u8> {

@@ -9,6 +9,7 @@ mod blocks;
 mod chains;
 mod committee;
 mod contracts;
+mod covered;
 mod deep;
 mod fair;
 mod grid_chain;
