@@ -4,6 +4,7 @@ use alloy_primitives::B256;
 use eyre::Result;
 use grid_core::{
     ChainId,
+    guarantee::Status,
     message::State,
     modules::abi::{MAILBOX, Mailbox},
 };
@@ -66,6 +67,23 @@ struct Known {
     /// The lowest height that was cut off, and the Grid block that did it, where the source's block is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     cut: Option<(u64, u64)>,
+    /// What it took effect under before its block was confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guarantee: Option<Backing>,
+}
+
+/// A guarantee.
+#[derive(Debug, Serialize)]
+struct Backing {
+    id: B256,
+    status: String,
+}
+
+impl Backing {
+    fn of(id: B256, status: u8) -> Option<Self> {
+        let status = Status::from_code(status.into())?;
+        Some(Self { id, status: status.to_string() })
+    }
 }
 
 pub(super) async fn run(
@@ -91,6 +109,7 @@ pub(super) async fn run(
         anchor: found.anchor,
         grid_height: found.gridHeight,
         cut,
+        guarantee: Backing::of(found.guarantee, found.guaranteeStatus),
     });
     let name = state.map_or_else(|| "unknown".to_owned(), |state| state.to_string());
     let seen = match seen(home, &format!("/{id}")).await {
@@ -134,6 +153,9 @@ const fn next(state: Option<State>, lost: bool) -> &'static str {
             "it took effect, and its block is gone: anybody may report it, or deliver it from another block"
         }
         (Some(State::Expired), _) => "it was shown after its deadline and never takes effect",
+        (Some(State::Guaranteed), _) => {
+            "it took effect before its block was confirmed, and never will again; if its transaction is lost, the guarantee pays"
+        }
         (Some(State::Breached), _) => {
             "it took effect under a confirmation rule too weak for the reorganisation that came: shown in another confirmed block it stands again"
         }
@@ -151,6 +173,9 @@ fn people(explained: &Explained) -> String {
             text.push_str(&format!(
                 "cut          the source's index was cut back to below height {from} in Grid block {at}\n"
             ));
+        }
+        if let Some(Backing { id, status }) = &known.guarantee {
+            text.push_str(&format!("guarantee    {id}, {status}: grid guarantee explain {id}\n"));
         }
     }
     text.push_str(explained.next);
@@ -198,8 +223,9 @@ mod tests {
 
     #[test]
     fn every_state_says_what_comes_next() {
-        let states = [None, Some(State::Sent), Some(State::Expired), Some(State::Breached)];
+        let states = [State::Sent, State::Expired, State::Breached, State::Guaranteed].map(Some);
         let mut texts: Vec<_> = states.map(|state| next(state, false)).to_vec();
+        texts.push(next(None, false));
         texts.extend([false, true].map(|lost| next(Some(State::Delivered), lost)));
         let count = texts.len();
         texts.sort_unstable();
@@ -207,17 +233,34 @@ mod tests {
         assert_eq!(texts.len(), count);
     }
 
-    #[test]
-    fn a_lost_block_is_named() {
-        let known = Known {
+    fn known() -> Known {
+        Known {
             source: "bip122:1".into(),
             destination: "eip155:7".into(),
             height: 9,
             block: B256::ZERO,
             anchor: 40,
             grid_height: 41,
-            cut: Some((8, 50)),
-        };
+            cut: None,
+            guarantee: None,
+        }
+    }
+
+    #[test]
+    fn a_guarantee_is_named_with_its_status() {
+        assert!(Backing::of(B256::ZERO, 0).is_none());
+        let guarantee = Backing::of(B256::repeat_byte(7), 3);
+        let (id, state) = (B256::ZERO, State::Guaranteed.to_string());
+        let next = next(Some(State::Guaranteed), false);
+        let known = Some(Known { guarantee, ..known() });
+        let text = people(&Explained { id, state, known, next });
+        assert!(text.contains("guarantee    0x0707"), "{text}");
+        assert!(text.contains(", defaulted: grid guarantee explain 0x0707"), "{text}");
+    }
+
+    #[test]
+    fn a_lost_block_is_named() {
+        let known = Known { cut: Some((8, 50)), ..known() };
         let (id, state) = (B256::ZERO, "delivered".to_owned());
         let lost = next(Some(State::Delivered), true);
         let (seen, delivery) = (None, None);

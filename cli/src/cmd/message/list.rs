@@ -27,6 +27,8 @@ pub(super) struct Shown {
     pub(super) open: bool,
     listed_senders: bool,
     listed_recipients: bool,
+    /// Also before a block is confirmed, to recipients that ask for a guarantee.
+    guaranteed: bool,
     max_payload: u32,
     pub(super) min_depth: u64,
     mailbox: Address,
@@ -75,6 +77,7 @@ pub(super) async fn route(
         open: has(Route::OPEN),
         listed_senders: has(Route::LISTED_SENDERS),
         listed_recipients: has(Route::LISTED_RECIPIENTS),
+        guaranteed: has(Route::GUARANTEED),
         max_payload: found.maxPayload,
         min_depth: found.minDepth,
         mailbox: found.mailbox,
@@ -117,10 +120,11 @@ fn people(routes: &[Shown]) -> String {
             route.source.to_string(),
             route.destination.to_string(),
             if route.open { listed.into() } else { "closed".into() },
+            if route.open && route.guaranteed { "yes" } else { "no" }.into(),
             route.max_payload.to_string(),
             route.min_depth.to_string(),
             route.mailbox.to_string(),
         ]
     });
-    table(["FROM", "TO", "FOR", "PAYLOAD", "DEPTH", "MAILBOX"], rows)
+    table(["FROM", "TO", "FOR", "GUARANTEED", "PAYLOAD", "DEPTH", "MAILBOX"], rows)
 }
