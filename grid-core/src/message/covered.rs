@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     ChainKey,
+    bitcoin::tx::Tx,
     guarantee::Guarantee,
     state::{Overlay, StateRead},
 };
@@ -72,14 +73,9 @@ pub(crate) fn deliver(
     (guarantee, ask): (&Guarantee, &Ask),
 ) -> Result<(), MessageError> {
     let Found { message, id, tx, .. } = found;
-    let shown = tx.as_ref().map(crate::bitcoin::tx::Tx::id).unwrap_or_default();
-    if (guarantee.chain.0, guarantee.txid) != (message.source, shown) {
-        return Err(MessageError::OtherTransaction {
-            covered: guarantee.chain.0,
-            expected: guarantee.txid,
-            shown: message.source,
-            found: shown,
-        });
+    let (expected, found) = (guarantee.txid, tx.as_ref().map(Tx::id).unwrap_or_default());
+    if guarantee.chain.0 != message.source || found != expected {
+        return Err(MessageError::OtherTransaction { expected, found });
     }
     ask.check(guarantee)?;
     let cover = guarantee.id();

@@ -204,16 +204,12 @@ pub enum MessageError {
     },
     /// The guarantee is for something else.
     #[error(
-        "the guarantee is for transaction {expected} of chain {covered}, the message is in {found} of chain {shown} (internal byte order)"
+        "the guarantee is for transaction {expected}, the message is in {found} (internal byte order)"
     )]
     OtherTransaction {
-        /// The chain of the guarantee.
-        covered: B256,
-        /// Its transaction.
+        /// The one that is covered.
         expected: B256,
-        /// The chain of the message.
-        shown: B256,
-        /// Its transaction.
+        /// The one with the message.
         found: B256,
     },
     /// The guarantee stands behind another message.
