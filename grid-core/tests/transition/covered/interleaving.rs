@@ -237,7 +237,7 @@ impl Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     /// One effect at most for each message and each escrow; guaranteed messages keep their state; the books balance and the supply stays.
     #[test]
