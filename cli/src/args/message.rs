@@ -74,6 +74,9 @@ pub(crate) struct MessageRouteArgs {
     /// Only recipients that Mailbox.setListed has put on the route's list.
     #[arg(long)]
     pub(crate) listed_recipients: bool,
+    /// Also before a block is confirmed, to recipients that ask for a guarantee of the transaction.
+    #[arg(long)]
+    pub(crate) guaranteed: bool,
     /// The most bytes of a payload.
     #[arg(long, value_name = "BYTES", default_value_t = 4_096)]
     pub(crate) max_payload: u32,

@@ -39,8 +39,10 @@ impl Messages {
             Verdict::Carried => return Ok(()),
             Verdict::Pause(reason) => pause(row, reason, now),
             Verdict::End(stage, reason) => {
-                let known =
-                    matches!(facts.standing, Some((State::Delivered, false) | (State::Expired, _)));
+                let known = matches!(
+                    facts.standing,
+                    Some((State::Delivered, false) | (State::Expired | State::Guaranteed, _))
+                );
                 self.end(row, known, (stage, reason), now).await?
             }
             Verdict::Deliver => self.deliver(row, place, now).await?,

@@ -88,13 +88,19 @@ pub(super) enum Verdict {
 pub(super) fn judge(row: &MessageRow, filter: &Filter, facts: &Facts) -> Verdict {
     match facts.standing {
         // Its transaction is still to be settled.
-        Some((State::Delivered, false) | (State::Expired, _))
+        Some((State::Delivered, false) | (State::Expired | State::Guaranteed, _))
             if facts.item == Some(Stage::Sent) =>
         {
             return Verdict::Carried;
         }
         Some((State::Delivered, false)) => {
             return Verdict::End(MessageStage::Delivered, "it took effect".into());
+        }
+        Some((State::Guaranteed, _)) => {
+            return Verdict::End(
+                MessageStage::Delivered,
+                "it took effect under a guarantee".into(),
+            );
         }
         Some((State::Expired, _)) => {
             let reason = "the main chain saw it after its deadline";
@@ -337,7 +343,7 @@ mod tests {
         /// What took effect is never handed in again, and nothing is handed in of another block or while it is under way.
         #[test]
         fn nothing_is_delivered_that_should_not_be(
-            state in proptest::option::of((1..5u8, any::<bool>())),
+            state in proptest::option::of((1..6u8, any::<bool>())),
             item in stages(),
             indexed in proptest::option::of(1..4u8),
             delivering in any::<bool>(),
@@ -347,7 +353,10 @@ mod tests {
             let standing = state.and_then(|(code, broken)| Some((State::from_code(code)?, broken)));
             let facts = Facts { indexed: indexed.map(hash), standing, item, ..facts() };
             if judge(&row, &everything(), &facts) == Verdict::Deliver {
-                prop_assert!(!matches!(standing, Some((State::Delivered, false) | (State::Expired, _))));
+                prop_assert!(!matches!(
+                    standing,
+                    Some((State::Delivered, false) | (State::Expired | State::Guaranteed, _))
+                ));
                 prop_assert_eq!(indexed, Some(2));
                 let under_way = matches!(item, Some(Stage::Planned | Stage::Sent | Stage::Included));
                 prop_assert!(!(delivering && under_way));

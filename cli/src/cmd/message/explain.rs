@@ -253,7 +253,7 @@ mod tests {
         let (id, state) = (B256::ZERO, State::Guaranteed.to_string());
         let next = next(Some(State::Guaranteed), false);
         let known = Some(Known { guarantee, ..known() });
-        let text = people(&Explained { id, state, known, next });
+        let text = people(&Explained { id, state, known, next, seen: None, delivery: None });
         assert!(text.contains("guarantee    0x0707"), "{text}");
         assert!(text.contains(", defaulted: grid guarantee explain 0x0707"), "{text}");
     }

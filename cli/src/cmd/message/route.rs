@@ -44,6 +44,7 @@ fn policy(args: &MessageRouteArgs) -> u8 {
         (!args.closed, Route::OPEN),
         (args.listed_senders, Route::LISTED_SENDERS),
         (args.listed_recipients, Route::LISTED_RECIPIENTS),
+        (args.guaranteed, Route::GUARANTEED),
     ];
     bits.into_iter().filter(|(set, _)| *set).fold(0, |policy, (_, bit)| policy | bit)
 }
