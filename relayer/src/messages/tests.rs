@@ -182,6 +182,8 @@ impl MainChain for World {
                     gridHeight: 0,
                     brokenFrom: 0,
                     brokenAt: 0,
+                    guarantee: B256::ZERO,
+                    guaranteeStatus: 0,
                 })
             }
             other => panic!("the relayer has no reason to ask {other:?}"),
