@@ -59,9 +59,9 @@ pub struct Crew {
 struct Memory {
     /// The other relayers that are alive.
     others: BTreeSet<String>,
-    /// The chains that this one holds, and how many are its share.
+    /// The chains that this one holds, and how many are its share; of queues so too.
     held: BTreeSet<ChainId>,
-    share: usize,
+    share: [usize; 2],
     /// Chains that nobody else has taken when they were free: kept although they are too many.
     unwanted: BTreeSet<ChainId>,
     /// Chains that this relayer could not reach, and until when others go first.
@@ -176,10 +176,22 @@ impl Crew {
     }
 }
 
+/// Whether this is a relayer's own queue, which has the form of a chain's id. Queues are shared apart from the chains:
+/// most are empty, and a chain is no even share for one.
+fn is_queue(chain: &ChainId) -> bool {
+    chain.namespace() == "grid"
+}
+
+fn of_kind(chains: &BTreeSet<ChainId>, queues: bool) -> usize {
+    chains.iter().filter(|chain| is_queue(chain) == queues).count()
+}
+
 impl Memory {
     /// Whether others go first.
     fn is_patient(&self, chain: &ChainId, now: u64) -> bool {
-        let full = !self.others.is_empty() && self.held.len() >= self.share;
+        let kind = is_queue(chain);
+        let held = of_kind(&self.held, kind);
+        let full = !self.others.is_empty() && held >= self.share[usize::from(kind)];
         (full && !self.held.contains(chain))
             || self.shy.get(chain).is_some_and(|until| *until > now)
     }
@@ -198,16 +210,22 @@ impl Memory {
             self.others = others;
         }
         self.shy.retain(|_, until| *until > now);
-        self.share = chains.len().div_ceil(self.others.len() + 1);
+        self.share =
+            [false, true].map(|kind| of_kind(chains, kind).div_ceil(self.others.len() + 1));
         let (held, mut surplus): (Vec<_>, Vec<_>) =
             held.into_iter().partition(|chain| chains.contains(chain));
-        let (kept, mut movable): (Vec<_>, Vec<_>) =
+        let (mut kept, movable): (BTreeSet<_>, BTreeSet<_>) =
             held.into_iter().partition(|chain| self.unwanted.contains(chain));
-        if !self.others.is_empty() {
-            let room = self.share.saturating_sub(kept.len()).min(movable.len());
-            surplus.extend(movable.split_off(room));
+        for chain in movable {
+            let kind = is_queue(&chain);
+            let room = of_kind(&kept, kind) < self.share[usize::from(kind)];
+            if room || self.others.is_empty() {
+                kept.insert(chain);
+            } else {
+                surplus.push(chain);
+            }
         }
-        self.held = kept.into_iter().chain(movable).collect();
+        self.held = kept;
         surplus
     }
 }
@@ -272,6 +290,17 @@ mod tests {
         // The other one is gone again.
         assert!(memory.count(&all, chains(4), others(&[]), 0).is_empty());
         assert!(!memory.is_patient(&ChainId::eip155(8), 0));
+    }
+
+    #[test]
+    fn queues_are_no_part_of_the_share_of_chains() {
+        let queues = ["grid:a", "grid:b", "grid:c"].map(|id| id.parse::<ChainId>().unwrap());
+        let all: BTreeSet<_> = followed(2).into_iter().chain(queues.clone()).collect();
+        let held = all.iter().cloned().collect();
+        let mut memory = Memory::default();
+        let surplus = memory.count(&all, held, others(&["b"]), 0);
+        assert_eq!(surplus, [ChainId::eip155(2), queues[2].clone()], "half of each");
+        assert!(memory.is_patient(&ChainId::eip155(2), 0) && memory.is_patient(&queues[2], 0));
     }
 
     #[test]

@@ -206,9 +206,15 @@ impl Chains {
 impl World {
     /// Starts both chains and a daemon that follows them.
     pub(crate) async fn start() -> Self {
+        Self::start_with(|config| config).await
+    }
+
+    /// With another configuration than `grid init` writes.
+    pub(crate) async fn start_with(change: impl FnOnce(String) -> String) -> Self {
         let chains = Chains::start().await;
         let home = Home::new();
         home.init(&chains.arguments()).await.expect("init");
+        home.change_config(change);
         let grid = Grid::start(home.config()).await.expect("start");
         Self { chains, grid, home }
     }
