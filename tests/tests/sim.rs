@@ -23,7 +23,7 @@ const SEEDS: Range<u64> = 0..100;
 const PLANTED: Range<u64> = 0..24;
 
 /// What must happen in an ordinary run, or the simulation is not worth its name.
-const EXPECTED: [&str; 17] = [
+const EXPECTED: [&str; 19] = [
     "call lost",
     "answer lost",
     "call hangs",
@@ -41,6 +41,8 @@ const EXPECTED: [&str; 17] = [
     "nonce used by a stranger",
     "set",
     "killed",
+    "executed",
+    "reverted",
 ];
 
 fn seeds() -> Option<Range<u64>> {

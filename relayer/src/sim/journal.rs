@@ -6,8 +6,15 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// Most entries that are kept.
-const KEPT: usize = 48;
+/// Most entries that are kept, of all chains together.
+const KEPT: usize = 512;
+
+/// Most entries of a report.
+const TOLD: usize = 48;
+
+/// An event that is among the newest so many already is counted there: what goes on and on must not hide what it
+/// began with.
+const NEAR: usize = 32;
 
 /// The newest events, and how often each kind of thing happened.
 #[derive(Debug, Default)]
@@ -24,6 +31,10 @@ struct Pages {
 pub struct Entry {
     /// Milliseconds since the world began.
     pub at: u64,
+    /// The same for the last time that it happened.
+    pub until: u64,
+    /// How often it happened.
+    pub times: u64,
     /// A chain's id, `main chain`, `relayer`, `clock`.
     pub who: String,
     /// One word.
@@ -34,10 +45,15 @@ pub struct Entry {
 
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { at, who, kind, what } = self;
-        let (seconds, millis) = (at / 1_000, at % 1_000);
-        write!(f, "{seconds:>6}.{millis:03} s  {who:<14} {kind}")?;
-        if what.is_empty() { Ok(()) } else { write!(f, ": {what}") }
+        let Self { at, until, times, who, kind, what } = self;
+        write!(f, "{:>6}.{:03} s  {who:<14} {kind}", at / 1_000, at % 1_000)?;
+        if !what.is_empty() {
+            write!(f, ": {what}")?;
+        }
+        if *times > 1 {
+            write!(f, " ({times} times, until {}.{:03} s)", until / 1_000, until % 1_000)?;
+        }
+        Ok(())
     }
 }
 
@@ -54,13 +70,18 @@ impl Journal {
         kind: &'static str,
         what: impl fmt::Display,
     ) {
-        self.with(|pages| {
-            *pages.counts.entry(kind).or_default() += 1;
-            if pages.entries.len() == KEPT {
-                pages.entries.pop_front();
+        let (who, what) = (who.to_string(), what.to_string());
+        self.with(|Pages { entries, counts }| {
+            *counts.entry(kind).or_default() += 1;
+            let same = |one: &&mut Entry| one.kind == kind && one.who == who && one.what == what;
+            if let Some(again) = entries.iter_mut().rev().take(NEAR).find(same) {
+                (again.until, again.times) = (at, again.times + 1);
+                return;
             }
-            let entry = Entry { at, who: who.to_string(), kind, what: what.to_string() };
-            pages.entries.push_back(entry);
+            if entries.len() == KEPT {
+                entries.pop_front();
+            }
+            entries.push_back(Entry { at, until: at, times: 1, who, kind, what });
         });
     }
 
@@ -76,9 +97,16 @@ impl Journal {
         self.with(|pages| pages.counts.clone())
     }
 
-    /// The newest events, oldest first.
+    /// The newest events, oldest first: of one chain and of everything that is no chain, or all.
     #[must_use]
-    pub fn newest(&self) -> Vec<Entry> {
-        self.with(|pages| pages.entries.iter().cloned().collect())
+    pub fn newest(&self, chain: Option<&str>) -> Vec<Entry> {
+        // Of all names only those of chains have a colon.
+        let concerns =
+            |one: &&Entry| chain.is_none_or(|chain| one.who == chain || !one.who.contains(':'));
+        let mut newest: Vec<Entry> = self.with(|pages| {
+            pages.entries.iter().rev().filter(concerns).take(TOLD).cloned().collect()
+        });
+        newest.reverse();
+        newest
     }
 }

@@ -5,20 +5,18 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use alloy_consensus::{Transaction as _, TxEnvelope, transaction::SignerRecoverable as _};
-use alloy_eips::Decodable2718 as _;
+use alloy_consensus::{Transaction as _, transaction::SignerRecoverable as _};
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
-use alloy_sol_types::{SolCall as _, SolValue as _};
 use async_trait::async_trait;
 use grid_core::{
-    ChainId, CompatHeader, Level,
+    ChainId, Level,
     api::{AccountInfo, BlockRef, GridTip, Locator},
     ethereum::attest::{self, AttesterSet},
     grid::RecoverableSignature,
-    modules::abi::LightClients,
 };
 
 use super::{
+    call::{Call, decode},
     faults::{Fate, Faults},
     final_client::{FinalClient, KNOWN},
     tree::Tree,
@@ -95,29 +93,6 @@ struct State {
     submitters: BTreeMap<ChainId, VecDeque<Address>>,
 }
 
-/// A call, decoded.
-enum Call {
-    Nothing,
-    Sync(LightClients::submitFinalityCall),
-    Headers(LightClients::submitAttestedHeadersCall, Vec<CompatHeader>),
-}
-
-impl Call {
-    fn of(input: &[u8]) -> Result<Self, String> {
-        if input.is_empty() {
-            return Ok(Self::Nothing);
-        }
-        if let Ok(call) = LightClients::submitFinalityCall::abi_decode(input) {
-            return Ok(Self::Sync(call));
-        }
-        let call = LightClients::submitAttestedHeadersCall::abi_decode(input)
-            .map_err(|error| error.to_string())?;
-        let decode = |raw: &Bytes| CompatHeader::abi_decode(raw).map_err(|error| error.to_string());
-        let headers = call.headers.iter().map(decode).collect::<Result<_, _>>()?;
-        Ok(Self::Headers(call, headers))
-    }
-}
-
 impl State {
     /// Executes a call; the chain whose headers it brought.
     fn execute(&mut self, call: &Call, attesters: &AttesterSet) -> Result<Option<ChainId>, String> {
@@ -147,6 +122,14 @@ impl State {
                 Ok(Some(id.clone()))
             }
         }
+    }
+
+    /// The chain of a call, in the journal.
+    fn whose(&self, call: &Call) -> String {
+        let id = call.key().and_then(|key| {
+            self.chains.keys().chain(self.finals.keys()).find(|id| id.key().0 == key)
+        });
+        id.map_or_else(|| "main chain".into(), ToString::to_string)
     }
 
     /// Whether a submission would tell nothing new.
@@ -180,10 +163,6 @@ impl State {
     }
 }
 
-fn decode(raw: &Bytes) -> Result<TxEnvelope, String> {
-    TxEnvelope::decode_2718(&mut raw.as_ref()).map_err(|error| error.to_string())
-}
-
 fn lost() -> MainError {
     TransportError::Unreachable("simulated".into()).into()
 }
@@ -194,7 +173,7 @@ fn refused(refusal: Refusal, message: &str) -> MainError {
 
 impl Inner {
     /// Executes what a proposer would take next. `false` when there is nothing.
-    fn include_next(&mut self, attesters: &AttesterSet) -> bool {
+    fn include_next(&mut self, attesters: &AttesterSet, faults: &Faults) -> bool {
         let state = &self.state;
         let next = self.mempool.iter().filter(|((from, nonce), _)| *nonce == state.nonce(from));
         let next = next.min_by_key(|(_, waiting)| waiting.place).map(|(key, _)| *key);
@@ -208,6 +187,10 @@ impl Inner {
             return true;
         }
         let empty = matches!(call, Ok(Call::Nothing));
+        let (whose, what) = match &call {
+            Ok(call) => (self.state.whose(call), call.to_string()),
+            Err(_) => (String::from("main chain"), String::from("no call")),
+        };
         let outcome = call.and_then(|call| self.state.execute(&call, attesters));
         match &outcome {
             Ok(_) if empty => self.tally.empty += 1,
@@ -217,6 +200,10 @@ impl Inner {
                 return true;
             }
             Err(_) => self.tally.reverted += 1,
+        }
+        match &outcome {
+            Ok(_) => faults.note(whose, "executed", what),
+            Err(reason) => faults.note(whose, "reverted", format_args!("{what}: {reason}")),
         }
         self.state.nonces.insert(address, nonce + 1);
         let block = self.state.height;
@@ -273,7 +260,7 @@ impl SimMain {
                 return;
             }
             inner.state.height += 1;
-            while inner.include_next(&self.attesters) {}
+            while inner.include_next(&self.attesters, &self.faults) {}
             let Inner { state, violations, mempool, .. } = inner;
             for (id, client) in &mut state.finals {
                 if let Err(violation) = client.settle() {

@@ -17,6 +17,7 @@
 
 mod beside;
 mod blocks;
+mod call;
 mod dice;
 mod failure;
 mod faults;

@@ -14,6 +14,8 @@ use super::faults::Faults;
 pub enum Plant {
     /// The planner starts one header too high.
     SkippedHeader,
+    /// The planner does not look whether headers continue those that the main chain has.
+    IgnoredReorganisation,
     /// The submitter sends before it has written the row.
     EffectBeforeRow,
     /// Nonces that nobody owns are not filled.
@@ -22,7 +24,12 @@ pub enum Plant {
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::SkippedHeader, Self::EffectBeforeRow, Self::NoNonceRepair];
+    pub const ALL: [Self; 4] = [
+        Self::SkippedHeader,
+        Self::IgnoredReorganisation,
+        Self::EffectBeforeRow,
+        Self::NoNonceRepair,
+    ];
 }
 
 thread_local! {

@@ -2,15 +2,16 @@
 
 use core::time::Duration;
 
-use grid_core::Level;
+use grid_core::{Level, api::BlockRef};
 
 use super::{
-    failure::{Broken, Failure},
+    failure::{Broken, Failure, header},
     faults::Rates,
     plant::{self, Plant},
     text,
     world::World,
 };
+use crate::store::ChainRow;
 
 /// Steps of a rough time.
 const ROUGH_STEPS: u32 = 36;
@@ -63,7 +64,7 @@ pub fn run_with(seed: u64, bug: Option<Plant>) -> Result<Summary, Box<Failure>> 
     match outcome {
         Ok(()) => Ok(Summary { counts, seconds: at / 1_000 }),
         Err(broken) => {
-            let events = world.faults.journal.newest();
+            let events = world.faults.journal.newest(broken.chain.as_deref());
             Err(Box::new(Failure { seed, plant: bug, phase, broken, at, counts, events }))
         }
     }
@@ -83,7 +84,12 @@ async fn phases(world: &mut World, phase: &mut &'static str) -> Result<(), Broke
     if world.main.tally().useful == 0 || world.faults.journal.count("killed") == 0 {
         return Err(Broken::new(
             "a seed is worth its time",
-            "nothing was submitted, or nobody killed",
+            "something is submitted, and somebody killed",
+            format!(
+                "{:?}, killed {} times",
+                world.main.tally(),
+                world.faults.journal.count("killed")
+            ),
         ));
     }
     Ok(())
@@ -178,16 +184,31 @@ pub(super) async fn heal(world: &mut World) -> Result<(), Broken> {
     let behind = world.tips().find(|(_, tip, tracked)| *tracked != Some(*tip));
     let (left, live) = (world.unfinished().await?, world.live().await?);
     let Some((id, tip, tracked)) = behind else {
+        let expected = "no open item and no open nonce";
         let found = format!("items {left:?}, nonces {live:?}");
-        return Err(Broken::new("nothing is left over after healing", found));
+        return Err(Broken::new("nothing is left over after healing", expected, found));
     };
     let items = left.iter().filter(|item| item.chain == *id);
     let left: Vec<String> =
         items.map(|item| format!("{} {} ({:?})", item.key, item.stage, item.reason)).collect();
-    let rows = world.rows(id).await?;
-    let found =
-        format!("source at {tip:?}, tracked {tracked:?}, open {left:?}, its relayers say {rows:?}");
-    Err(Broken::of(id, "a healed world converges", found))
+    let open = if left.is_empty() { "no open item".into() } else { left.join(", ") };
+    let says = |row: ChainRow| match row.reason {
+        Some(reason) => format!("its relayer says {}: {reason}", row.state),
+        None => format!("its relayer says {}", row.state),
+    };
+    let rows: Vec<String> = world.rows(id).await?.into_iter().map(says).collect();
+    let expected = format!(
+        "the main chain's best {}, the source's tip, {HEALING_STEPS} quiet steps after healing",
+        header(tip)
+    );
+    let found = format!("{}; {open}; {}", best(tracked), rows.join(", "));
+    Err(Broken::new("a healed world converges", expected, found).of(id))
+}
+
+/// What the main chain has of a chain, in a report.
+fn best(tracked: Option<BlockRef>) -> String {
+    let none = || String::from("the main chain without the chain");
+    tracked.map_or_else(none, |tracked| format!("the main chain's best {}", header(tracked)))
 }
 
 /// What must hold when nothing is under way.
@@ -196,8 +217,10 @@ fn at_rest(world: &World) -> Result<(), Broken> {
         let id = one.source.id();
         for height in 0..=one.source.tip_now().height {
             let lost = one.source.at(height).filter(|header| !world.main.has(id, *header));
-            if let Some(header) = lost {
-                return Err(Broken::of(id, "no header is lost", format!("{header:?}")));
+            if let Some(lost) = lost {
+                let expected = format!("{} of the source on the main chain", header(lost));
+                let found = format!("{} without it", best(world.main.tracked(id)));
+                return Err(Broken::new("no header is lost", expected, found).of(id));
             }
         }
     }
@@ -230,6 +253,7 @@ async fn dead(world: &mut World) -> Result<(), Broken> {
     }
     let late = world.tips().find(|(other, tip, tracked)| **other != id && *tracked != Some(*tip));
     let Some((late, tip, tracked)) = late else { return Ok(()) };
-    let found = format!("source at {tip:?}, tracked {tracked:?}, while {id} is dead");
-    Err(Broken::of(late, "a broken chain delays no other", found))
+    let expected = format!("the main chain's best {}, the source's tip", header(tip));
+    let found = format!("{} after {BESIDE_STEPS} steps in which {id} was dead", best(tracked));
+    Err(Broken::new("a broken chain delays no other", expected, found).of(late))
 }

@@ -159,6 +159,8 @@ impl SimSource {
     ) -> Result<Vec<SourceHeader>, AdapterError> {
         let answer = self.answer("headers", asked).await?;
         let mut headers = self.with(|active| blocks::range(active, from, count));
+        let last = from.saturating_add(u64::try_from(count).unwrap_or(u64::MAX)).saturating_sub(1);
+        self.faults.note(&self.id, "asked", format_args!("for headers {from} to {last}"));
         match answer {
             Answer::Short => headers.truncate(headers.len().div_ceil(2)),
             Answer::Reordered => headers.reverse(),

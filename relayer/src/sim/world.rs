@@ -9,7 +9,7 @@ use grid_adapters::SourceChain;
 use grid_core::{ChainId, Level, api::BlockRef, ethereum::attest::AttesterSet};
 
 use super::{
-    failure::Broken,
+    failure::{Broken, header},
     faults::Faults,
     final_source::SimFinal,
     instance::{Instance, Setup},
@@ -138,7 +138,9 @@ impl World {
         let count = self.relayers.len();
         let first = usize::try_from(self.faults.dice.below(count as u64)).unwrap_or(0);
         for number in (0..count).map(|number| (first + number) % count) {
-            let sources = self.sources()?;
+            let down = |one: &Process| one.alive && one.instance.is_none();
+            let starts = self.relayers.get(number).is_some_and(down);
+            let sources = if starts { self.sources()? } else { Vec::new() };
             let Some(process) = self.relayers.get_mut(number).filter(|one| one.alive) else {
                 continue;
             };
@@ -244,7 +246,10 @@ impl World {
 
     /// What must hold at any time.
     async fn check(&mut self) -> Result<(), Broken> {
-        self.main.check().map_err(|found| Broken::new("nothing takes effect twice", found))?;
+        let once = "every transaction executed once, every header entered in order";
+        self.main
+            .check()
+            .map_err(|found| Broken::new("nothing takes effect twice", once, found))?;
         self.check_rows().await?;
         for instance in self.relayers.iter().filter_map(|one| one.instance.as_ref()) {
             let mut open = std::collections::BTreeMap::<ChainId, u64>::new();
@@ -254,16 +259,17 @@ impl World {
                 }
             }
             if let Some((id, open)) = open.into_iter().find(|(_, open)| *open > MOST_OPEN) {
-                let found = format!("{open} open items, at most {MOST_OPEN} expected");
-                return Err(Broken::of(id, "queues are bounded", found));
+                let expected = format!("at most {MOST_OPEN} open items");
+                let found = format!("{open} open items");
+                return Err(Broken::new("queues are bounded", expected, found).of(id));
             }
         }
         for (id, tip, tracked) in self.tips() {
             // Only sources add headers: whatever the main chain has, one of them had.
-            let made_up = tracked.is_some_and(|tracked| tracked.height > tip.height + 64);
-            if made_up {
-                let found = format!("tracked {tracked:?}, source at {tip:?}");
-                return Err(Broken::of(id, "no lie reaches the main chain", found));
+            if let Some(tracked) = tracked.filter(|tracked| tracked.height > tip.height + 64) {
+                let expected = format!("at most 64 headers above the source's {}", header(tip));
+                let found = format!("the main chain's best {}", header(tracked));
+                return Err(Broken::new("no lie reaches the main chain", expected, found).of(id));
             }
         }
         Ok(())
@@ -280,9 +286,9 @@ impl World {
                 continue;
             };
             if !instance.store.has_transaction(&hash).await.map_err(text)? {
-                let found =
-                    format!("transaction {hash} was sent and the database does not know it");
-                return Err(Broken::new("rows come before effects", found));
+                let expected = format!("a row of transaction {hash}, which was sent");
+                let found = format!("none in the database of {sender}");
+                return Err(Broken::new("rows come before effects", expected, found));
             }
         }
         Ok(())
