@@ -3,6 +3,7 @@
 use core::{net::SocketAddr, time::Duration};
 use std::sync::Arc;
 
+use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
 use grid_core::{ChainId, Level, ethereum::attest::AttesterSet};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -10,10 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     ChainSource, Relayer, RelayerConfig, RelayerError, RelayerHandle, Status,
+    clock::now_ms,
     sim::{Faults, Rates, SimMain, SimSource},
+    store::{RelayerRow, StoreError},
 };
 
 const SOON: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(50);
 
 struct Bench {
     faults: Arc<Faults>,
@@ -38,15 +42,7 @@ impl Bench {
         Self { faults, main, sources, folder, signer }
     }
 
-    async fn start(&self, http: Option<SocketAddr>) -> Result<RelayerHandle, RelayerError> {
-        self.start_with(http, Duration::from_millis(50)).await
-    }
-
-    async fn start_with(
-        &self,
-        http: Option<SocketAddr>,
-        poll: Duration,
-    ) -> Result<RelayerHandle, RelayerError> {
+    fn config(&self, http: Option<SocketAddr>, poll: Duration) -> RelayerConfig {
         let database = self.folder.path().join("relayer.db");
         let mut config = RelayerConfig::new(database, self.signer.clone());
         config.attesters = vec![self.signer.clone()];
@@ -55,9 +51,22 @@ impl Bench {
             (lane.poll, lane.batch) = (poll, 10);
             lane.max_backoff = Duration::from_secs(1);
         }
-        config.submit.poll = Duration::from_millis(50);
+        config.submit.poll = POLL;
+        config
+    }
+
+    async fn start(&self, http: Option<SocketAddr>) -> Result<RelayerHandle, RelayerError> {
+        self.start_with(http, POLL).await
+    }
+
+    async fn start_with(
+        &self,
+        http: Option<SocketAddr>,
+        poll: Duration,
+    ) -> Result<RelayerHandle, RelayerError> {
         let sources = self.sources.iter().map(|s| ChainSource::Headers(s.clone())).collect();
-        Relayer::start(config, sources, self.main.clone(), CancellationToken::new()).await
+        let (config, cancel) = (self.config(http, poll), CancellationToken::new());
+        Relayer::start(config, sources, self.main.clone(), cancel).await
     }
 
     /// Makes blocks until both tips of every chain are equal.
@@ -190,4 +199,56 @@ async fn a_hanging_chain_delays_no_other_and_a_stop_does_not_wait_for_it() {
     let begun = std::time::Instant::now();
     relayer.stop().await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+/// How they do is the other relayer's to say: what was seen of them last would stand for ever.
+#[tokio::test]
+async fn nothing_is_said_of_the_sources_of_a_chain_that_was_left_to_another_relayer() {
+    const LEASE: Duration = Duration::from_secs(3);
+    let bench = Bench::new(2);
+    let mut config = bench.config(Some(any_port()), POLL);
+    config.submit.lease = LEASE;
+    let pool = |source: &Arc<SimSource>| ChainSource::Headers(Arc::new(source.pool().unwrap()));
+    let sources = bench.sources.iter().map(pool).collect();
+    let relayer =
+        Relayer::start(config, sources, bench.main.clone(), CancellationToken::new()).await;
+    let relayer = relayer.unwrap();
+    let address = relayer.http_addr().unwrap();
+    // Made of the status at each look.
+    let shown = async || {
+        let text = get(address, "/metrics").await.1;
+        let of = |source: &Arc<SimSource>| {
+            text.matches(&format!("grid_source_up{{chain=\"{}\"", source.id())).count()
+        };
+        let mut series: Vec<_> = bench.sources.iter().map(of).collect();
+        series.sort_unstable();
+        series
+    };
+    let other =
+        RelayerRow { owner: "other".into(), signer: Address::repeat_byte(7), started_at: 1 };
+    let join = async || {
+        let (store, now) = (relayer.store(), now_ms());
+        // It is not to seem dead where this loop is slow.
+        store.beat(&other, now, SOON).await?;
+        for source in &bench.sources {
+            store.hold_chain("other", source.id(), now, SOON, Duration::ZERO).await?;
+        }
+        Ok::<_, StoreError>(())
+    };
+    let deadline = tokio::time::Instant::now() + SOON;
+    let mut alone = true;
+    loop {
+        let series = shown().await;
+        alone &= series != [3, 3];
+        if !alone {
+            if series == [0, 3] {
+                break;
+            }
+            // A slow database is asked again.
+            let _ = join().await;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "alone: {alone}, shown: {series:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    relayer.stop().await.unwrap();
 }
