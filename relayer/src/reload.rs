@@ -122,3 +122,6 @@ impl Control {
         let _ = self.0.collector().set_peers(id, None);
     }
 }
+
+#[cfg(test)]
+mod tests;

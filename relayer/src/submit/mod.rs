@@ -73,7 +73,8 @@ pub enum SubmitError {
     },
     /// It would have been signed now.
     #[error(
-        "dry run: a transaction with nonce {nonce}, {gas_limit} gas and a cost of at most {cost} would be sent"
+        "dry run: a transaction with nonce {nonce}, {gas_limit} gas and a cost of at most {} GRID would be sent",
+        alloy_primitives::utils::format_ether(*cost)
     )]
     DryRun {
         /// Its nonce.

@@ -48,7 +48,7 @@ pub(super) async fn database(site: &Site<'_>) -> Vec<Finding> {
     let store = match Box::pin(Store::open(&place)).await {
         Ok(store) => store,
         Err(error) => {
-            let fix = "the words after the semicolon say it";
+            let fix = "do what its message says; a damaged file can be moved away";
             let found = error.to_string();
             return vec![Finding::problem("database", path, "a database that opens", found, fix)];
         }
