@@ -60,7 +60,7 @@ impl Store {
              WHERE p.item_key = e.item_key AND p.id < e.id \
              AND p.what IN ('planned', 'failed', 'signed')), e.at) \
              FROM events e JOIN items i ON i.key = e.item_key \
-             WHERE e.id > $1 AND e.at <= $2 AND e.what IN ('signed', 'included') ORDER BY e.id LIMIT $3",
+             WHERE e.id > $1 AND e.at <= $2 AND e.what IN ('signed', 'included') ORDER BY e.id LIMIT +$3",
         );
         let mut left = Vec::new();
         for row in self.read(moved.bind(mark.event).bind(until).bind(MOST)).await? {
@@ -74,7 +74,7 @@ impl Store {
             "SELECT i.updated_at, i.chain, i.updated_at - (SELECT MAX(e.at) FROM events e \
              WHERE e.item_key = i.key AND e.what = 'included') FROM items i \
              WHERE i.stage IN ('done', 'dropped') AND i.stage = 'done' \
-             AND i.updated_at > $1 AND i.updated_at <= $2 ORDER BY i.updated_at LIMIT $3",
+             AND i.updated_at > $1 AND i.updated_at <= $2 ORDER BY i.updated_at LIMIT +$3",
         );
         for row in self.read(finished.bind(mark.done).bind(until).bind(MOST)).await? {
             mark.done = row.number(0)?;

@@ -94,7 +94,7 @@ impl Store {
             "SELECT key, chain, kind, stage, from_height, parent_hash, to_height, last_hash, attempt, \
              next_at, reason, tx_hash, nonce, created_at, updated_at, id FROM items \
              WHERE chain = $1 AND stage = $2 AND (from_height, to_height, id) > ($3, $4, $5) \
-             ORDER BY from_height, to_height, id LIMIT $6",
+             ORDER BY from_height, to_height, id LIMIT +$6",
         );
         let page = page.bind(chain.as_str()).bind(stage.as_str());
         let page = page.bind(after.from).bind(after.to).bind(after.row);
@@ -126,7 +126,7 @@ impl Store {
                 "SELECT key, chain, kind, stage, from_height, parent_hash, to_height, last_hash, attempt, \
                  next_at, reason, tx_hash, nonce, created_at, updated_at FROM items \
                  WHERE chain = $1 AND stage = $2 AND from_height <= $3 AND from_height >= $4 \
-                 AND kind <> 'sync' ORDER BY from_height DESC LIMIT $5",
+                 AND kind <> 'sync' ORDER BY from_height DESC LIMIT +$5",
             );
             let items = items.bind(chain.as_str()).bind(stage.as_str()).bind(height);
             let lowest = height.saturating_sub(MAX_RANGE);
@@ -148,7 +148,7 @@ impl Store {
             "reading items of a hash",
             "SELECT key, chain, kind, stage, from_height, parent_hash, to_height, last_hash, attempt, \
              next_at, reason, tx_hash, nonce, created_at, updated_at FROM items \
-             WHERE last_hash = $1 ORDER BY updated_at DESC LIMIT $2",
+             WHERE last_hash = $1 ORDER BY updated_at DESC LIMIT +$2",
         );
         let rows = self.read(items.bind(last).bind(MAX_RANGES)).await?;
         rows.iter().map(read_item).collect()
@@ -194,7 +194,7 @@ impl Store {
             "reading an item's transactions",
             "SELECT t.hash, t.signer, t.nonce, t.max_fee, t.priority_fee, t.outcome, t.sends, \
              t.sent_at, t.created_at FROM nonces n JOIN transactions t ON t.signer = n.signer \
-             AND t.nonce = n.nonce WHERE n.item_key = $1 ORDER BY t.created_at, t.nonce LIMIT $2",
+             AND t.nonce = n.nonce WHERE n.item_key = $1 ORDER BY t.created_at, t.nonce LIMIT +$2",
         );
         let rows = self.read(carried.bind(key).bind(limit)).await?;
         rows.iter().map(read_carried).collect()
@@ -231,7 +231,7 @@ impl Store {
         let history = sql(
             "reading events",
             "SELECT id, at, what, detail FROM events WHERE item_key = $1 AND id > $2 \
-             ORDER BY id LIMIT $3",
+             ORDER BY id LIMIT +$3",
         );
         let rows = self.read(history.bind(key).bind(after).bind(limit)).await?;
         let read = |row: &Row| {

@@ -19,7 +19,7 @@ macro_rules! passed {
         concat!(
             "SELECT id FROM (SELECT id FROM items WHERE chain = $3 AND stage = '",
             $stage,
-            "' AND from_height <= $4 AND to_height <= $4 ORDER BY from_height, to_height LIMIT $5) AS ",
+            "' AND from_height <= $4 AND to_height <= $4 ORDER BY from_height, to_height LIMIT +$5) AS ",
             $stage
         )
     };

@@ -20,7 +20,7 @@ macro_rules! lowest {
             item_columns!(),
             " FROM items WHERE chain = $1 AND stage = '",
             $stage,
-            "' ORDER BY from_height, to_height LIMIT $2) AS ",
+            "' ORDER BY from_height, to_height LIMIT +$2) AS ",
             $stage
         )
     };
@@ -36,19 +36,19 @@ const UNFINISHED: &str = concat!(
     lowest!("included"),
     " UNION ALL ",
     lowest!("parked"),
-    ") AS unfinished ORDER BY from_height, to_height LIMIT $2"
+    ") AS unfinished ORDER BY from_height, to_height LIMIT +$2"
 );
 
 pub(super) const BY_STAGE: &str = concat!(
     "SELECT ",
     item_columns!(),
-    " FROM items WHERE chain = $1 AND stage = $2 ORDER BY from_height, to_height LIMIT $3"
+    " FROM items WHERE chain = $1 AND stage = $2 ORDER BY from_height, to_height LIMIT +$3"
 );
 
 /// What is next in line, in the order of the index `items_queue`.
 const QUEUE: &str = "SELECT id, position, from_height, stage, next_at, lease_owner, lease_until \
                      FROM items WHERE chain = $1 AND stage IN ('planned', 'parked') \
-                     ORDER BY position, from_height LIMIT $2";
+                     ORDER BY position, from_height LIMIT +$2";
 
 /// The highest place of a chain's items that have one.
 const LAST_POSITION: &str =

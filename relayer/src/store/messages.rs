@@ -233,7 +233,7 @@ impl Store {
     pub async fn searched(&self, chain: &ChainId, most: u32) -> Result<Vec<BlockRef>, StoreError> {
         let look = sql(
             "reading how far a chain was searched",
-            "SELECT height, hash FROM message_scans WHERE chain = $1 ORDER BY height DESC LIMIT $2",
+            "SELECT height, hash FROM message_scans WHERE chain = $1 ORDER BY height DESC LIMIT +$2",
         );
         let read =
             |row: &Row| Ok(BlockRef { height: row.number(0)?, hash: row.hash(1, "a block hash")? });
@@ -287,7 +287,7 @@ impl Store {
             "SELECT ",
             columns!(),
             " FROM messages WHERE chain = $1 AND stage IN ('waiting', 'delivering') AND height <= $2 \
-             AND next_at <= $3 ORDER BY attempt, height, position LIMIT $4"
+             AND next_at <= $3 ORDER BY attempt, height, position LIMIT +$4"
         );
         let open = sql("reading open messages", OPEN);
         let rows = self.read(open.bind(chain.as_str()).bind(height).bind(now).bind(limit)).await?;
@@ -358,7 +358,7 @@ impl Store {
         const RECENT: &str = concat!(
             "SELECT ",
             columns!(),
-            " FROM messages ORDER BY seen_at DESC, key DESC LIMIT $1"
+            " FROM messages ORDER BY seen_at DESC, key DESC LIMIT +$1"
         );
         let rows = self.read(sql("reading messages", RECENT).bind(limit)).await?;
         rows.iter().map(read_message).collect()

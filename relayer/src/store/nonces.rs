@@ -88,7 +88,7 @@ impl Store {
             let rows = sql(
                 "choosing a nonce",
                 "SELECT nonce FROM nonces WHERE signer = $1 AND state = 'live' AND nonce >= $2 \
-                 ORDER BY nonce LIMIT $3",
+                 ORDER BY nonce LIMIT +$3",
             );
             let rows = self.read(rows.bind(signer).bind(next).bind(MOST)).await?;
             for row in &rows {
@@ -185,7 +185,7 @@ impl Store {
             "reading transactions",
             "SELECT open.nonce, open.item_key, open.created_at, t.hash, t.max_fee, t.priority_fee, \
              t.sends, t.sent_at, t.created_at, i.chain FROM (SELECT signer, nonce, item_key, created_at FROM \
-             nonces WHERE signer = $1 AND state = 'live' ORDER BY nonce LIMIT $2) AS open \
+             nonces WHERE signer = $1 AND state = 'live' ORDER BY nonce LIMIT +$2) AS open \
              LEFT JOIN transactions t ON t.signer = open.signer AND t.nonce = open.nonce \
              AND t.outcome = 'live' LEFT JOIN items i ON i.key = open.item_key \
              ORDER BY open.nonce, t.created_at",

@@ -17,20 +17,20 @@ const TABLES: [Table; 6] = [
         limit: "SELECT updated_at FROM items WHERE stage IN ('done', 'dropped') \
                 ORDER BY updated_at DESC LIMIT 1 OFFSET $1",
         delete: "DELETE FROM items WHERE id IN (SELECT id FROM items WHERE \
-                 stage IN ('done', 'dropped') AND updated_at <= $1 ORDER BY updated_at LIMIT $2)",
+                 stage IN ('done', 'dropped') AND updated_at <= $1 ORDER BY updated_at LIMIT +$2)",
     },
     Table {
         limit: "SELECT created_at FROM transactions WHERE outcome <> 'live' \
                 ORDER BY created_at DESC LIMIT 1 OFFSET $1",
         delete: "DELETE FROM transactions WHERE hash IN (SELECT hash FROM transactions WHERE \
-                 outcome <> 'live' AND created_at <= $1 ORDER BY created_at LIMIT $2)",
+                 outcome <> 'live' AND created_at <= $1 ORDER BY created_at LIMIT +$2)",
     },
     // An item has about eight entries when much goes wrong.
     Table {
         limit: "SELECT at FROM events WHERE id <= (SELECT COALESCE(MAX(id), 0) FROM events) - 8 * $1 \
                 ORDER BY id DESC LIMIT 1",
         delete: "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at <= $1 ORDER BY at \
-                 LIMIT $2)",
+                 LIMIT +$2)",
     },
     // The highest nonce of a key stays.
     Table {
@@ -38,14 +38,14 @@ const TABLES: [Table; 6] = [
                 ORDER BY created_at DESC LIMIT 1 OFFSET $1",
         delete: "DELETE FROM nonces WHERE (signer, nonce) IN (SELECT signer, nonce FROM nonces n WHERE \
                  state = 'closed' AND created_at <= $1 AND EXISTS (SELECT 1 FROM nonces m WHERE \
-                 m.signer = n.signer AND m.nonce > n.nonce) ORDER BY created_at LIMIT $2)",
+                 m.signer = n.signer AND m.nonce > n.nonce) ORDER BY created_at LIMIT +$2)",
     },
     Table {
         limit: "SELECT updated_at FROM messages WHERE stage IN ('delivered', 'expired', 'filtered', 'orphaned') \
                 ORDER BY updated_at DESC LIMIT 1 OFFSET $1",
         delete: "DELETE FROM messages WHERE key IN (SELECT key FROM messages WHERE \
                  stage IN ('delivered', 'expired', 'filtered', 'orphaned') AND updated_at <= $1 \
-                 ORDER BY updated_at LIMIT $2)",
+                 ORDER BY updated_at LIMIT +$2)",
     },
     // Final ones stay: they are what a conflicting signature is refused by.
     Table {
@@ -53,7 +53,7 @@ const TABLES: [Table; 6] = [
                 ORDER BY signed_at DESC LIMIT 1 OFFSET $1",
         delete: "DELETE FROM attestations WHERE (signer, chain, height, hash) IN (SELECT signer, \
                  chain, height, hash FROM attestations WHERE final_head = 0 AND signed_at <= $1 \
-                 ORDER BY signed_at LIMIT $2)",
+                 ORDER BY signed_at LIMIT +$2)",
     },
 ];
 

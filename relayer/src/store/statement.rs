@@ -109,6 +109,9 @@ pub(super) static MADE: std::sync::Mutex<std::collections::BTreeSet<String>> =
     std::sync::Mutex::new(std::collections::BTreeSet::new());
 
 /// A statement; `what` says in errors what was being done.
+///
+/// A limit that is a value is written `LIMIT +$n`: of a bare one `SQLite`'s planner takes note of the value, and
+/// plans the statement again whenever it is bound, which costs more than to carry it out.
 pub(crate) fn sql<'a>(what: &'static str, text: &'static str) -> Sql<'a> {
     Sql { what, text, rows: None, values: Vec::new() }
 }

@@ -31,7 +31,7 @@ impl Store {
         self.write(sql(WHAT, transactions).bind(now).bind(latest)).await?;
         loop {
             let ahead = "SELECT key FROM items WHERE \
-                 stage IN ('planned', 'sent', 'included', 'parked') AND updated_at > $1 LIMIT $2";
+                 stage IN ('planned', 'sent', 'included', 'parked') AND updated_at > $1 LIMIT +$2";
             let rows = self.read(sql(WHAT, ahead).bind(latest).bind(AT_ONCE)).await?;
             if rows.is_empty() {
                 return Ok(());
