@@ -13,7 +13,7 @@ use grid_core::{
 };
 use thiserror::Error;
 
-use self::view::{adrift, is_full, view};
+use self::view::{adrift, is_full, is_stranded, view};
 use crate::{
     attest::{Collector, Shortfall},
     config::{LaneConfig, SubmitConfig},
@@ -28,6 +28,9 @@ const MAX_QUESTIONS: usize = 160;
 
 /// Most unfinished rows of a chain that are looked at.
 pub(crate) const MAX_ROWS: u32 = 256;
+
+/// Why an item that nothing carries any more is dropped.
+const LOST_BELOW: &str = "the main chain has lost the headers below it";
 
 /// Most headers of a run that signatures are collected for, one below the other.
 const MAX_COLLECTIONS: u32 = 3;
@@ -332,8 +335,7 @@ impl ChainRound {
         now: u64,
     ) -> Result<(), RoundError> {
         for row in adrift(tools, info, &mut rows, now) {
-            let reason = "the main chain has lost the headers below it";
-            tools.store.drop_item(&row.key, reason, now).await?;
+            tools.store.drop_item(&row.key, LOST_BELOW, now).await?;
         }
         loop {
             let view = view(tools, info, tip, &rows, now);
@@ -413,10 +415,14 @@ impl ChainRound {
         for row in rows.iter().filter(|row| matches!(row.stage, Stage::Planned | Stage::Parked)) {
             let off = finished.stale.iter().any(|stale| stale.last == row.last);
             let partly = row.from <= common.height && row.last.height > common.height;
-            let reason = match (off, partly) {
-                (true, _) => "the source left this branch",
-                (_, true) => "another relayer brought its first headers",
-                _ => continue,
+            let reason = if off {
+                "the source left this branch"
+            } else if partly {
+                "another relayer brought its first headers"
+            } else if is_stranded(tools, rows, row, common, now) {
+                LOST_BELOW
+            } else {
+                continue;
             };
             tools.store.drop_item(&row.key, reason, now).await?;
         }

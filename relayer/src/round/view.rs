@@ -38,6 +38,22 @@ pub(super) fn adrift(tools: &Tools, info: &ChainInfo, rows: &mut Vec<Item>, now:
     rows.extract_if(.., holds).collect()
 }
 
+/// Whether a parked row is of a range that starts above a gap: neither the main chain has the headers below it nor
+/// does an open row bring them. After the main chain was set back such a range is not handed in any more, and what
+/// stands on it would pass for a bridge from `common` to the source's tip for ever.
+pub(super) fn is_stranded(
+    tools: &Tools,
+    rows: &[Item],
+    row: &Item,
+    common: BlockRef,
+    now: u64,
+) -> bool {
+    let brings = |other: &Item| other.stage.is_open() && !is_lost(tools, other, now);
+    row.stage == Stage::Parked
+        && row.from > common.height.saturating_add(1)
+        && !rows.iter().any(|other| other.last.hash == row.parent && brings(other))
+}
+
 /// What the planner starts from. Lost ranges do not count.
 pub(super) fn view(
     tools: &Tools,

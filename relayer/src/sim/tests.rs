@@ -80,6 +80,23 @@ async fn a_main_chain_that_was_wiped_gets_everything_again() {
     run::heal(&mut world).await.unwrap();
 }
 
+/// The source leaves a range in its middle, and what is brought then stands on the middle. The main chain loses that range:
+/// what stands on it is refused until it is parked, and the next range, which waits behind it, ends at the source's tip.
+#[tokio::test]
+async fn a_range_that_stands_on_what_was_lost_is_no_bridge() {
+    let mut world = quiet(4, 1).await;
+    let source = world.chains[0].source.clone();
+    world.main.mark();
+    source.reorganise(4, 6);
+    run::heal(&mut world).await.unwrap();
+    source.reorganise(3, 6);
+    world.step().await.unwrap();
+    world.main.set_back();
+    source.extend(3);
+    run::heal(&mut world).await.unwrap();
+    assert_eq!(world.main.tracked(source.id()), Some(source.tip_now()));
+}
+
 #[tokio::test]
 async fn a_chain_that_catches_up_leaves_room_for_one_at_its_tip() {
     // Both on the lane of one level.
