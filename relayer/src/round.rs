@@ -13,7 +13,7 @@ use grid_core::{
 };
 use thiserror::Error;
 
-use self::view::{adrift, is_full, is_stranded, view};
+use self::view::{adrift, is_full, is_lost, is_stranded, view};
 use crate::{
     attest::{Collector, Shortfall},
     config::{LaneConfig, SubmitConfig},
@@ -341,6 +341,12 @@ impl ChainRound {
             let view = view(tools, info, tip, &rows, now);
             let (finished, headers) = self.plan(tools, view).await?;
             self.settle(tools, info, &finished, &rows, report, now).await?;
+            if finished.outcome == Outcome::InSync {
+                // Of a branch that the main chain lost and the source left: nobody waits for it.
+                for row in rows.iter().filter(|row| is_lost(tools, row, now)) {
+                    tools.store.finish_item(&row.key, now).await?;
+                }
+            }
             match finished.outcome {
                 Outcome::InSync | Outcome::Behind => {
                     self.idle = Some((tip, info.tracked));

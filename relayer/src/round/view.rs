@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Whether a row is of a range that the main chain executed and does not have after all: it was set back.
-fn is_lost(tools: &Tools, row: &Item, now: u64) -> bool {
+pub(super) fn is_lost(tools: &Tools, row: &Item, now: u64) -> bool {
     let stale = millis(tools.submit.stale_after);
     row.stage == Stage::Included && row.updated_at.saturating_add(stale) <= now
 }
