@@ -1,9 +1,9 @@
 //! Carries messages from sources to the main chain.
 //!
 //! Blocks of a source are searched for messages as they come, and again where a reorganisation has replaced them. A message gets
-//! a row at once; it is delivered when the main chain has confirmed its block deep enough for the route: proven, tried out without cost, and handed in as an item by the one owner of the key's nonces. Every
-//! round compares the rows with the main chain, so that a message that another relayer delivered, or one whose block went away,
-//! is noticed without being told.
+//! a row at once; it is delivered when the main chain has confirmed its block deep enough for the route: proven, tried out
+//! without cost, and handed in as an item by the one owner of the key's nonces. Every round compares the rows with the main
+//! chain, so that a message that another relayer delivered, or one whose block went away, is noticed without being told.
 //!
 //! # Invariants
 //! - A row is there before its item, and the item before a transaction: a stop between any two loses nothing.
